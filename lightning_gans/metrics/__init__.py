@@ -1,1 +1,1 @@
-""""""
+"""Scores of generated samples, one metric per file."""

@@ -1,0 +1,14 @@
+"""Data sets and formats: each yields batches of a known shape, split once and for all into train, validation, test."""
+
+if __name__ != "lightning_gans.datamodules":
+    raise ImportError(f"import `lightning_gans.datamodules`, not `{__name__}`: otherwise every class would exist twice")
+
+from lightning_gans.datamodules.cifar10 import CIFAR10
+from lightning_gans.datamodules.digits import Digits
+from lightning_gans.datamodules.fashion_mnist import FashionMNIST
+from lightning_gans.datamodules.image_folder import ImageFolder
+from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.mnist import MNIST
+from lightning_gans.datamodules.module import DataModule
+
+__all__ = ["CIFAR10", "MNIST", "DataModule", "Digits", "FashionMNIST", "ImageFolder", "InMemoryLoader"]

@@ -1,0 +1,62 @@
+"""Generative adversarial networks on PyTorch Lightning.
+
+Importing this package imports nothing else: a name below is looked up when it is first used.
+
+Example:
+    >>> import lightning_gans
+    >>> lightning_gans.WGANGP(image_shape=(1, 8, 8)).sample(4, seed=0)["image"].shape
+    torch.Size([4, 1, 8, 8])
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lightning_gans._version import __version__
+
+if TYPE_CHECKING:
+    from lightning_gans.core.checkpoints import load
+    from lightning_gans.core.gan import GAN
+    from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder
+    from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+    from lightning_gans.trainer import Trainer
+
+_HOMES = {
+    "CIFAR10": "lightning_gans.datamodules",
+    "DCGAN": "lightning_gans.models",
+    "DataModule": "lightning_gans.datamodules",
+    "Digits": "lightning_gans.datamodules",
+    "FashionMNIST": "lightning_gans.datamodules",
+    "GAN": "lightning_gans.core.gan",
+    "ImageFolder": "lightning_gans.datamodules",
+    "MNIST": "lightning_gans.datamodules",
+    "Trainer": "lightning_gans.trainer",
+    "VanillaGAN": "lightning_gans.models",
+    "WGANGP": "lightning_gans.models",
+    "load": "lightning_gans.core.checkpoints",
+}
+
+__all__ = [
+    "CIFAR10",
+    "DCGAN",
+    "GAN",
+    "MNIST",
+    "WGANGP",
+    "DataModule",
+    "Digits",
+    "FashionMNIST",
+    "ImageFolder",
+    "Trainer",
+    "VanillaGAN",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,100 @@
+"""From a checkpoint back to a model, safely: nothing is called before it is known to be a model or a part of one."""
+
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_gans.core import private
+from lightning_gans.core.model import CHECKPOINT_KEY, Model
+from lightning_gans.core.recording import UNRECORDED, rebuild, resolve, unrecorded
+
+LAST = Path("checkpoints", "last.ckpt")
+"""Where a run folder keeps the checkpoint that the folder stands for."""
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint file that a path stands for: itself, or the last one of a run folder.
+
+    Raises:
+        ValueError: There is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / LAST).is_file():
+            raise ValueError(f"the folder {str(path)!r} is no run: it has no {LAST}")
+        return path / LAST
+    if not path.is_file():
+        raise ValueError(f"there is no run folder or checkpoint {str(path)!r}")
+    return path
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of this framework under `weights_only=True`.
+
+    Args:
+        path: A checkpoint, or a run folder.
+
+    Raises:
+        ValueError: There is none, it cannot be read, or it is of another program.
+    """
+    file = find_checkpoint(path)
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"the checkpoint {str(file)!r} cannot be read: {reason}") from error
+    if not private.is_lightning_checkpoint(checkpoint) or CHECKPOINT_KEY not in checkpoint:
+        raise ValueError(f"{str(file)!r} is no checkpoint of lightning-gans")
+    return checkpoint  # type: ignore[no-any-return]
+
+
+def load(path: str | Path, *, trust: Iterable[str] = (), **arguments: Any) -> Model:
+    """Load a model, whatever its class and its networks, from a checkpoint alone.
+
+    Classes are taken from this package, from modules that are already imported, and from those in `trust`.
+
+    Args:
+        path: A checkpoint, or a run folder (its last checkpoint).
+        trust: Names of further modules that may be imported, such as "my_gan".
+        **arguments: Replace recorded arguments of the constructor, or give those that could not be recorded.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: The file cannot be read, names something that is no model, or lacks an argument.
+    """
+    checkpoint = read_checkpoint(path)
+    record = checkpoint[CHECKPOINT_KEY]
+    cls = resolve(record["class"], Model, trust)
+    recorded = {name: value for name, value in record["arguments"].items() if name not in arguments}
+    for name in unrecorded(recorded):
+        raise ValueError(
+            f"the checkpoint could not record `{name}` of {cls.__name__} ({recorded[name][UNRECORDED]}):"
+            f" pass it, load(path, {name}=...)"
+        )
+    model: Model = cls(**rebuild(recorded, trust), **arguments)
+    model.load_state_dict(checkpoint["state_dict"])
+    model.on_load_checkpoint(checkpoint)
+    return model.eval()
+
+
+def load_data(path: str | Path, *, trust: Iterable[str] = ()) -> Any:
+    """Make the data module anew that a checkpoint's model was trained on.
+
+    Args:
+        path: A checkpoint, or a run folder.
+        trust: Names of further modules that may be imported.
+
+    Raises:
+        ValueError: The checkpoint names none, or one that is refused.
+    """
+    from pytorch_lightning import LightningDataModule  # noqa: PLC0415
+
+    record = read_checkpoint(path)[CHECKPOINT_KEY]["data"]
+    if record is None:
+        raise ValueError(f"the checkpoint {str(path)!r} does not say what data it was trained on")
+    return resolve(record["class"], LightningDataModule, trust)(**rebuild(record["arguments"], trust))

@@ -1,0 +1,297 @@
+"""The two-player game: its contract, and the only two-player training step of the framework."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from lightning_gans.core import private
+from lightning_gans.core.distributed import average_gradients, refuse_sharding
+from lightning_gans.core.ema import Average
+from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory, apply_schedules
+from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.networks.checks import check_positive
+from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.types import Batch, ImageShape, Losses
+
+GeneratorFactory = Callable[[int, ImageShape], nn.Module]
+DiscriminatorFactory = Callable[[ImageShape], nn.Module]
+Player = Literal["discriminator", "generator"]
+
+
+class GAN(GenerativeModel):
+    """Play a generator against a discriminator. A game says what each player minimises; all else is here.
+
+    A subclass implements `discriminator_loss` and `generator_loss`. Each returns named scalar terms; the player
+    minimises their sum, and every term is logged as `<player>/<term>`. An empty dictionary skips the player.
+
+    In one training step the discriminator sees the batch and moves; then, every `discriminator_steps` batches, the
+    generator does. Each player is finished before the other starts, and moves only its own weights. Losses call
+    `self.fake(batch)`; while the discriminator plays, the generator's weights need no gradient, so no graph is built.
+
+    Source: Goodfellow et al. 2014, arXiv:1406.2661.
+
+    Args:
+        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        generator: Makes the generator from (latent_dim, image_shape): a module class, a partial of one, any callable.
+        discriminator: Makes the discriminator from (image_shape); it returns logits, (b,) or (b, ...).
+        latent_dim: Numbers in a latent vector.
+        generator_optimizer: Makes the generator's optimizer from its parameters.
+        discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
+        generator_schedules: What drives the settings of the generator's optimizer, by name ("lr", "beta1", ...).
+        discriminator_schedules: The same for the discriminator's.
+        discriminator_steps: The generator moves every so many batches; the discriminator at each, on fresh data.
+        accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
+        gradient_clip_val: Largest norm of each player's gradient; None does not clip.
+        average_half_life: Images after which a weight's share in the averaged generator has halved; 0 does not average.
+
+    Raises:
+        ValueError: A number is out of its range; it is named.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        generator: GeneratorFactory = DCGANGenerator,
+        discriminator: DiscriminatorFactory = DCGANDiscriminator,
+        latent_dim: int = 100,
+        generator_optimizer: OptimizerFactory = DCGANAdam,
+        discriminator_optimizer: OptimizerFactory = DCGANAdam,
+        generator_schedules: dict[str, Schedule] | None = None,
+        discriminator_schedules: dict[str, Schedule] | None = None,
+        discriminator_steps: int = 1,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
+        average_half_life: float | Schedule = 10_000.0,
+    ) -> None:
+        super().__init__(image_shape=image_shape)
+        check_positive(
+            latent_dim=latent_dim,
+            discriminator_steps=discriminator_steps,
+            accumulate_grad_batches=accumulate_grad_batches,
+        )
+        if gradient_clip_val is not None and gradient_clip_val <= 0:
+            raise ValueError(f"`gradient_clip_val` must be above 0 (None does not clip), got {gradient_clip_val}")
+        if isinstance(average_half_life, float | int) and average_half_life < 0:
+            raise ValueError(f"`average_half_life` must be at least 0 images, got {average_half_life}")
+        self.automatic_optimization = False
+        self.latent_dim = latent_dim
+        self.discriminator_steps = discriminator_steps
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.gradient_clip_val = gradient_clip_val
+        self.average_half_life = average_half_life
+        self.generator = generator(latent_dim, self.image_shape)
+        self.discriminator = discriminator(self.image_shape)
+        self.average = Average(self.generator)
+        self._factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
+        self._schedules: dict[Player, Mapping[str, Schedule]] = {
+            "generator": generator_schedules or {},
+            "discriminator": discriminator_schedules or {},
+        }
+        self._player: Player = "discriminator"
+        self._observes = False
+        self._observed: dict[str, list[Tensor]] = {}
+        self._lap = (0, 0.0)
+
+    # -- what a game implements ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """The terms whose sum the discriminator minimises; {} lets it rest."""
+
+    @abstractmethod
+    def generator_loss(self, batch: Batch) -> Losses:
+        """The terms whose sum the generator minimises; {} lets it rest."""
+
+    # -- what a game may change ------------------------------------------------------------------------------------
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The batch keys that training needs: the picture, and what the generator is conditioned on."""
+        return ("image", *self.conditions)
+
+    def sample_latents(self, n: int) -> Tensor:
+        """Draw n latents, (n, latent_dim) from a standard normal distribution."""
+        return self.noise(n, self.latent_dim)
+
+    def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
+        """Turn latents into examples with that generator (the live or the averaged one), on the batch's conditions."""
+        return {"image": generator(latents)}
+
+    def generator_parameters(self) -> Iterable[nn.Parameter]:
+        """What the generator's optimizer moves."""
+        return self.generator.parameters()
+
+    def discriminator_parameters(self) -> Iterable[nn.Parameter]:
+        """What the discriminator's optimizer moves."""
+        return self.discriminator.parameters()
+
+    def initialise(self, batch: Batch) -> None:
+        """Initialise weights from the first batch, once, before training and before the average is copied."""
+
+    def after_discriminator_step(self) -> None:
+        """Do what follows the discriminator's step, such as clipping its weights."""
+
+    def after_generator_step(self) -> None:
+        """Do what follows the generator's step, before the average takes it in."""
+
+    # -- what a game uses ------------------------------------------------------------------------------------------
+
+    def noise(self, *shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
+        """Draw training noise on the model's device: latents, points of a penalty, everything a loss draws.
+
+        Args:
+            *shape: Its shape.
+            draw: The distribution, `torch.randn` or `torch.rand`.
+        """
+        return draw(*shape, device=self.device, dtype=self.dtype)
+
+    def fake(self, batch: Batch) -> Batch:
+        """Generate as many examples as the batch has, with the live generator and fresh latents."""
+        return self.generate(self.generator, self.sample_latents(len(batch["image"])), batch)
+
+    def observe(self, name: str, value: Tensor) -> None:
+        """Log the mean of what is not a loss; costs nothing but on logging steps."""
+        if self._observes:
+            self._observed.setdefault(name, []).append(value.detach().float().mean())
+
+    # -- sampling --------------------------------------------------------------------------------------------------
+
+    def draw(self, n: int, condition: Batch) -> Batch:
+        """Draw n examples from the averaged generator."""
+        return self.generate(self.average, self.sample_latents(n), condition)
+
+    @torch.no_grad()
+    def interpolate(self, rows: int, steps: int, *, condition: Batch | None = None, seed: int = 0) -> Batch:
+        """Walk from one latent to another, `rows` times in `steps` steps, and generate along the way.
+
+        The way is cos(t) a + sin(t) b for t from 0 to pi/2: between normal latents each point is normal, too.
+
+        Args:
+            rows: How many walks.
+            steps: Examples in each, both ends among them.
+            condition: What `conditions` names, rows * steps rows each.
+            seed: Seed of the ends.
+
+        Returns:
+            rows * steps examples, one walk after the other.
+        """
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            start, end = self.sample_latents(rows), self.sample_latents(rows)
+            angles = torch.linspace(0, torch.pi / 2, steps, device=start.device, dtype=start.dtype)
+            angles = angles.view(1, -1, *[1] * (start.dim() - 1))
+            way = torch.cos(angles) * start.unsqueeze(1) + torch.sin(angles) * end.unsqueeze(1)
+            return self.generate(self.average, way.flatten(0, 1), condition or Batch())
+
+    # -- the training step: nobody overrides what follows ----------------------------------------------------------
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Make the generator's and the discriminator's optimizer, in this order."""
+        optimizers = [
+            self._factories["generator"](self.generator_parameters()),
+            self._factories["discriminator"](self.discriminator_parameters()),
+        ]
+        for optimizer, player in zip(optimizers, self._schedules, strict=True):
+            apply_schedules(optimizer, self._schedules[player], self.images_seen)
+        return optimizers
+
+    def on_fit_start(self) -> None:
+        """Take over the averaging of gradients from Lightning's strategy."""
+        super().on_fit_start()
+        refuse_sharding(self.trainer.strategy)
+        private.unsynchronised(self.trainer, self)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Play one batch: the discriminator, then, every `discriminator_steps` batches, the generator."""
+        self.check(batch)
+        if self.batches_seen == 0:
+            with torch.no_grad():
+                self.initialise(batch)
+            self.average.update(self.generator, images=0, half_life=0)
+        generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
+        self.images_seen += len(batch["image"]) * self.trainer.world_size
+        self.batches_seen += 1
+        self._observes = self.batches_seen % max(self.trainer.log_every_n_steps, 1) == 0
+        if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
+            self.after_discriminator_step()
+        if self.batches_seen % self.discriminator_steps == 0 and self._play(
+            "generator", generator_optimizer, self.generator_loss, batch
+        ):
+            self.after_generator_step()
+            images = len(batch["image"]) * self.trainer.world_size * self.discriminator_steps
+            half_life = value_at(self.average_half_life, self.images_seen)
+            self.average.update(self.generator, images=images, half_life=half_life)
+        private.count_batch(self.trainer)
+        if self._observes:
+            self._log()
+
+    def _play(
+        self, player: Player, optimizer: Optimizer, loss: Callable[[Batch], Losses], batch: Batch
+    ) -> bool:
+        """Move one player down the gradient of its loss; False when it has none."""
+        self._player = player
+        apply_schedules(optimizer, self._schedules[player], self.images_seen)
+        with self.toggled_optimizer(optimizer):
+            optimizer.zero_grad()
+            for part, share in _parts(batch, self.accumulate_grad_batches):
+                terms = loss(part)
+                if not terms:
+                    return False
+                total = torch.stack(list(terms.values())).sum()
+                self.manual_backward(share * total)
+                for name, value in {**terms, "loss": total}.items():
+                    self.observe(f"{player}/{name}", value)
+            average_gradients(_parameters(optimizer))
+            self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
+        return True
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Measure and clip the gradient, which precision plugins have unscaled by now."""
+        if self.gradient_clip_val is None and not self._observes:
+            return
+        parameters = [parameter for parameter in _parameters(optimizer) if parameter.grad is not None]
+        norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        self.observe(f"{self._player}/gradient_norm", norm)
+        if self.gradient_clip_val is not None:
+            clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
+
+    # -- logging ---------------------------------------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Start the clock of images per second."""
+        self._lap = (self.images_seen, time.perf_counter())
+
+    def _log(self) -> None:
+        """Hand everything observed in this step to Lightning, on the clock of batches and of images."""
+        images, start = self._lap
+        self._lap = (self.images_seen, time.perf_counter())
+        for player, optimizer in zip(self._schedules, self.optimizers(use_pl_optimizer=False), strict=True):  # type: ignore[arg-type]
+            self._observed[f"{player}/learning_rate"] = [torch.tensor(float(optimizer.param_groups[0]["lr"]))]
+        metrics: dict[str, Any] = {name: torch.stack(values).mean() for name, values in self._observed.items()}
+        metrics["images_per_second"] = (self.images_seen - images) / (self._lap[1] - start)
+        for name, count in {"images_seen": self.images_seen, "step": self.batches_seen}.items():
+            metrics[name] = torch.tensor(count, dtype=torch.float64)  # float32 stops counting at 2^24
+        self._observed = {}
+        self.log_dict(metrics)
+
+
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _parts(batch: Batch, count: int) -> list[tuple[Batch, float]]:
+    """Split a batch into that many parts, each with its share of the examples."""
+    size = len(batch["image"])
+    if size < count:
+        raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
+    columns = {key: tensor.tensor_split(count) for key, tensor in batch.items()}  # type: ignore[attr-defined]
+    parts: list[Any] = [{key: pieces[i] for key, pieces in columns.items()} for i in range(count)]
+    return [(part, len(part["image"]) / size) for part in parts]

@@ -1,0 +1,87 @@
+"""What can make examples: the one contract that callbacks, metrics and commands rely on."""
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_gans.core.model import Model
+from lightning_gans.types import Batch
+
+CHUNK = 64
+"""Examples are always drawn this many at a time, so that one does not depend on how many are asked for."""
+
+
+class GenerativeModel(Model):
+    """Make examples. A subclass implements `draw`; everything else asks `sample`.
+
+    Attributes:
+        generates: The batch keys that a sample has.
+        conditions: The batch keys that sampling needs to be given.
+    """
+
+    generates: tuple[str, ...] = ("image",)
+    conditions: tuple[str, ...] = ()
+
+    @abstractmethod
+    def draw(self, n: int, condition: Batch) -> Batch:
+        """Draw n examples from the present random stream, with the weights that are meant for sampling.
+
+        Args:
+            n: How many.
+            condition: The batch keys named in `conditions`, n rows each.
+        """
+
+    @torch.no_grad()
+    def sample(self, n: int, *, condition: Batch | None = None, seed: int | None = None) -> Batch:
+        """Sample n examples: averaged weights, evaluation mode, no gradients, the global random stream untouched.
+
+        Example i depends on the seed and on i alone: the first 10 of 1,000 are the 10 that `sample(10)` gives.
+
+        Args:
+            n: How many.
+            condition: What `conditions` names, n rows each.
+            seed: Any integer from 0; None takes a fresh one.
+
+        Returns:
+            A batch with the keys in `generates`, on the model's device.
+
+        Raises:
+            ValueError: `n` is below 1, `seed` is negative, or a condition is missing.
+        """
+        if n < 1:
+            raise ValueError(f"`n` must be at least 1, got {n}")
+        given = condition or Batch()
+        if missing := [key for key in self.conditions if key not in given]:
+            raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
+        training = {module: module.training for module in self.modules()}
+        self.eval()
+        chunks = []
+        try:
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+                for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // CHUNK))):
+                    torch.manual_seed(seed_of_chunk)
+                    chunks.append(self.draw(CHUNK, _chunk(given, index)))
+        finally:
+            for module, mode in training.items():
+                module.training = mode
+        return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value, misc]
+
+
+def _seeds(seed: int | None, chunks: int) -> list[int]:
+    """A well mixed seed for every chunk: torch's own seeding looks at 32 bits, close seeds start close streams."""
+    if seed is not None and seed < 0:
+        raise ValueError(f"`seed` must be at least 0, got {seed}")
+    root = np.random.SeedSequence(seed)
+    return [int(np.random.SeedSequence((root.entropy, i)).generate_state(1)[0]) for i in range(chunks)]
+
+
+def _chunk(condition: Batch, index: int) -> Batch:
+    """Rows of one chunk; the last is filled up with its first row, and what is made of the filling is cut off."""
+
+    def rows(tensor: Tensor) -> Tensor:
+        part = tensor[index * CHUNK : (index + 1) * CHUNK]
+        return torch.cat([part, part[:1].expand(CHUNK - len(part), *part.shape[1:])])
+
+    return {key: rows(tensor) for key, tensor in condition.items()}  # type: ignore[return-value, arg-type]

@@ -1,0 +1,94 @@
+"""What every model of the framework is: a LightningModule that knows its data's shape, its clock and its record."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_gans._version import __version__
+from lightning_gans.core.recording import Recorded, class_path, describe_arguments, unrecorded
+from lightning_gans.networks.checks import check_image_shape
+from lightning_gans.types import Batch, ImageShape
+
+CHECKPOINT_KEY = "lightning_gans"
+"""Where a checkpoint keeps what this framework adds to it."""
+
+
+class Model(Recorded, pl.LightningModule, ABC):
+    """Train on batches of a known shape, counting images, and be loadable from a checkpoint alone.
+
+    Args:
+        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+
+    Attributes:
+        images_seen: Images trained on, over all devices: the clock of samples, schedules, averages and charts.
+        batches_seen: Batches trained on; equal to Lightning's `global_step`.
+
+    Raises:
+        ValueError: `image_shape` has a number below 1, or is neither one number nor three.
+    """
+
+    def __init__(self, *, image_shape: ImageShape) -> None:
+        super().__init__()
+        check_image_shape(image_shape)
+        self.image_shape = tuple(image_shape)
+        self.images_seen = 0
+        self.batches_seen = 0
+
+    @property
+    @abstractmethod
+    def requires(self) -> tuple[str, ...]:
+        """The batch keys that training needs."""
+
+    def check(self, batch: Batch) -> None:
+        """Refuse a batch that lacks a key or has pictures of another shape.
+
+        Raises:
+            ValueError: Names the keys, or the shapes.
+        """
+        name = type(self).__name__
+        if not isinstance(batch, Mapping):
+            raise ValueError(
+                f"{name} needs batches that are dictionaries with the keys {list(self.requires)},"
+                f" but the data yields a {type(batch).__name__}"
+            )
+        if missing := [key for key in self.requires if key not in batch]:
+            raise ValueError(
+                f"{name} needs the batch keys {list(self.requires)}, but the data yields {list(batch)}:"
+                f" {missing} missing"
+            )
+        if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
+            raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
+
+    def on_fit_start(self) -> None:
+        """Say once what a checkpoint will not be able to rebuild."""
+        if lost := unrecorded(describe_arguments(self.arguments)):
+            missing = ", ".join(f"{name}=..." for name in lost)
+            rank_zero_warn(
+                f"a checkpoint cannot record {' and '.join(f'`{name}`' for name in lost)} of {type(self).__name__}"
+                f" (no class, nor a partial of one): load it with lightning_gans.load(path, {missing})"
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what `lightning_gans.load` rebuilds the model from."""
+        data = self._trainer and self._trainer.datamodule
+        checkpoint[CHECKPOINT_KEY] = {
+            "version": __version__,
+            "class": class_path(type(self)),
+            "arguments": describe_arguments(self.arguments),
+            "image_shape": list(self.image_shape),
+            "data": _describe_data(data) if isinstance(data, Recorded) else None,
+            "images_seen": self.images_seen,
+            "batches_seen": self.batches_seen,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Set the clock."""
+        record = checkpoint[CHECKPOINT_KEY]
+        self.images_seen, self.batches_seen = record["images_seen"], record["batches_seen"]
+
+
+def _describe_data(data: Recorded) -> dict[str, Any]:
+    return {"class": class_path(type(data)), "arguments": describe_arguments(data.arguments)}

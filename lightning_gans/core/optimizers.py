@@ -1,0 +1,107 @@
+"""Optimizers with the published settings of a game as their defaults, and schedules for any optimizer's settings.
+
+A class as a model's default (rather than a partial) lets the command line change one value and keep the rest:
+`--model.generator_optimizer.lr 1e-4`. Any optimizer of torch goes in by its class path.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch.optim.optimizer import ParamsT
+
+from lightning_gans.core.schedules import Schedule
+
+OptimizerFactory = Callable[[ParamsT], torch.optim.Optimizer]
+
+
+class DCGANAdam(torch.optim.Adam):
+    """Adam with the settings of DCGAN (Radford et al. 2015, arXiv:1511.06434, section 4).
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+class WGANGPAdam(torch.optim.Adam):
+    """Adam with the settings of WGAN-GP's convolutional networks (`gan_cifar.py` of the authors, arXiv:1704.00028).
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.5, 0.9),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+class GoodfellowSGD(torch.optim.SGD):
+    """Stochastic gradient descent with the settings of the first GAN (`mnist.yaml` of the authors, arXiv:1406.2661).
+
+    The authors' schedules belong to it: momentum from .5 to .7 over 250 epochs, and a learning rate divided by
+    1.000004 after every batch of 100 (a half-life of 17,328,715 images), down to 1e-6. See `vanilla_gan_mnist.yaml`.
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        momentum: Decay of the summed gradient.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 0.1, momentum: float = 0.5, weight_decay: float = 0.0) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+
+def apply_schedules(optimizer: torch.optim.Optimizer, schedules: Mapping[str, Schedule], images: int) -> None:
+    """Set the scheduled settings of every parameter group to their values after that many images.
+
+    Args:
+        optimizer: What is driven.
+        schedules: By the name of a setting (`lr`, `momentum`, `weight_decay`, ...), or `beta1` and `beta2`.
+        images: Images seen, over all devices.
+
+    Raises:
+        ValueError: The optimizer has no such setting.
+
+    Example:
+        >>> from lightning_gans.core.schedules import Linear
+        >>> adam = DCGANAdam([torch.zeros(1)])
+        >>> apply_schedules(adam, {"beta1": Linear(0.5, 0.9, images=100)}, images=100)
+        >>> adam.param_groups[0]["betas"]
+        (0.9, 0.999)
+    """
+    for group in optimizer.param_groups:
+        for name, schedule in schedules.items():
+            if name in ("beta1", "beta2") and "betas" in group:
+                beta1, beta2 = group["betas"]
+                group["betas"] = (schedule(images), beta2) if name == "beta1" else (beta1, schedule(images))
+            elif name in group and name != "params":
+                group[name] = schedule(images)
+            else:
+                settings = sorted(group.keys() - {"params"}) + ["beta1", "beta2"] * ("betas" in group)
+                raise ValueError(
+                    f"a schedule drives {name!r}, but {type(optimizer).__name__} has only {', '.join(settings)}"
+                )

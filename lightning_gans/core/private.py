@@ -1,0 +1,40 @@
+"""Every private name of Lightning and jsonargparse that this project touches; `tests/test_private.py` guards each."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+def count_batch(trainer: pl.Trainer) -> None:
+    """Let Lightning's `global_step` count one batch.
+
+    Under manual optimisation Lightning counts every `step()` of every optimizer
+    (Lightning-AI/pytorch-lightning#17958), so that `max_steps` would be reached twice as early as in any other model and
+    would mean something else for every `discriminator_steps`.
+    """
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    progress.increment_ready()
+    progress.increment_completed()
+
+
+def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[Any]":
+    """Undo the wrapping of a factory that the command line made: what is left is a partial of the class itself.
+
+    jsonargparse hands `Callable[..., nn.Module]` over as `partial(call_without_instantiate_context, instantiator, cls)`.
+    """
+    if value.func.__module__.partition(".")[0] != "jsonargparse":
+        return value
+    _, cls, *args = value.args
+    return functools.partial(cls, *args, **value.keywords)
+
+
+def unsynchronised(trainer: pl.Trainer, model: pl.LightningModule) -> None:
+    """Take DDP's reducer away: the step averages gradients itself, after each player's own backward."""
+    trainer.strategy.model = model
+
+
+def is_lightning_checkpoint(checkpoint: object) -> bool:
+    """Whether this is what `Trainer.save_checkpoint` wrote."""
+    return isinstance(checkpoint, Mapping) and "pytorch-lightning_version" in checkpoint and "state_dict" in checkpoint

@@ -1,0 +1,182 @@
+"""Remember what an object was made with, as plain data, and make it again from that data.
+
+A checkpoint that is to be loaded safely (`torch.load(weights_only=True)`) can hold plain Python and tensors only, so
+classes, partials of classes and other recorded objects are written down as dictionaries, and rebuilding takes a class only after
+it is known to be one of the kinds that a model is made of.
+"""
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from torch import nn
+from torch.optim import Optimizer
+
+from lightning_gans.core.private import without_jsonargparse
+
+CLASS, PARTIAL, UNRECORDED = "__class__", "__partial__", "__unrecorded__"
+
+
+class Unrecordable(TypeError):  # noqa: N818 (it names what the value is)
+    """A value that has no plain description: a lambda, a closure, a live object."""
+
+
+class Recorded:
+    """Record the arguments of the constructor, before it runs, in `arguments`.
+
+    A subclass does nothing for it: every argument is kept by its name, whatever `__init__` makes of it.
+
+    Example:
+        >>> class Pair(Recorded):
+        ...     def __init__(self, first, *, second=2, **others): ...
+        >>> Pair(1, third=3).arguments
+        {'first': 1, 'third': 3}
+    """
+
+    arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        except TypeError:  # `__init__` is about to say the same in its own words
+            return self
+        given = dict(list(bound.arguments.items())[1:])
+        for name, parameter in bound.signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given |= given.pop(name, {})
+        self.__dict__["arguments"] = given  # past nn.Module, whose __init__ has not run yet
+        return self
+
+
+_PARTS: tuple[type, ...] = (nn.Module, Optimizer, Recorded)
+
+
+def class_path(cls: type) -> str:
+    """Name a class so that `resolve` finds it again.
+
+    Example:
+        >>> class_path(nn.Linear)
+        'torch.nn.modules.linear.Linear'
+    """
+    if "<locals>" in cls.__qualname__:
+        raise Unrecordable(f"{cls.__qualname__} is defined inside a function")
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def describe(value: Any) -> Any:
+    """Write a constructor argument as plain data.
+
+    Args:
+        value: Plain Python, a class, a (nested) `functools.partial` of a class, a `Recorded` object, or
+            containers of these.
+
+    Raises:
+        Unrecordable: The value has no such description.
+
+    Example:
+        >>> describe(functools.partial(nn.Linear, bias=False))
+        {'__partial__': 'torch.nn.modules.linear.Linear', 'args': [], 'arguments': {'bias': False}}
+    """
+    match value:
+        case None | bool():
+            return value
+        case int() | float() | str():
+            return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))  # no NumPy subclasses
+        case Path():
+            return str(value)
+        case list() | tuple():
+            return type(value)(describe(item) for item in value)
+        case dict():
+            return {describe(key): describe(item) for key, item in value.items()}
+        case type():
+            return {CLASS: class_path(value)}
+        case Recorded():
+            return {CLASS: class_path(type(value)), "arguments": describe(value.arguments)}
+        case functools.partial():
+            value = without_jsonargparse(value)
+            if not isinstance(value.func, type):
+                raise Unrecordable(f"a partial of {value.func!r}, which is no class")
+            return {
+                PARTIAL: class_path(value.func),
+                "args": describe(list(value.args)),
+                "arguments": describe(value.keywords),
+            }
+        case _:
+            raise Unrecordable(f"{value!r} is neither plain data, a class nor a partial of one")
+
+
+def describe_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Describe each argument; one that cannot be is marked, so that loading can ask for it by name."""
+    record = {}
+    for name, value in arguments.items():
+        try:
+            record[name] = describe(value)
+        except Unrecordable as reason:
+            record[name] = {UNRECORDED: str(reason)}
+    return record
+
+
+def unrecorded(record: dict[str, Any]) -> list[str]:
+    """The names of the arguments that `describe_arguments` had to leave out."""
+    return [name for name, value in record.items() if isinstance(value, dict) and UNRECORDED in value]
+
+
+def resolve(path: str, kinds: type | tuple[type, ...], trust: Iterable[str] = ()) -> type:
+    """Find the class of that name, if it is one of those kinds and comes from a place that may be used.
+
+    Args:
+        path: Dotted path, as `class_path` gives it.
+        kinds: The class must be a subclass of one of these; nothing is called before that is known.
+        trust: Names of modules that may be imported for it, beside `lightning_gans` and those already imported.
+
+    Raises:
+        ValueError: The module may not be imported, has no such class, or it is of another kind.
+    """
+    names = path.split(".")
+    for cut in range(len(names) - 1, 0, -1):
+        module = ".".join(names[:cut])
+        if module in sys.modules or any(f"{module}.".startswith(f"{root}.") for root in ("lightning_gans", *trust)):
+            break
+    else:
+        raise ValueError(
+            f"the checkpoint names the class {path!r}, whose module is not imported: import it first, or say that you"
+            f" trust it: load(..., trust=[{names[0]!r}]), --trust {names[0]}"
+        )
+    try:
+        found = functools.reduce(getattr, names[cut:], importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the checkpoint names the class {path!r}, which cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, kinds)):
+        expected = kinds if isinstance(kinds, tuple) else (kinds,)
+        raise ValueError(
+            f"the checkpoint names {path!r}, which is refused: it is not a subclass of"
+            f" {' or '.join(kind.__name__ for kind in expected)}"
+        )
+    return found
+
+
+def rebuild(record: Any, trust: Iterable[str] = ()) -> Any:
+    """Make the value that `describe` described.
+
+    Example:
+        >>> rebuild(describe(functools.partial(nn.Linear, bias=False)))(2, 3)
+        Linear(in_features=2, out_features=3, bias=False)
+    """
+    match record:
+        case list() | tuple():
+            return type(record)(rebuild(item, trust) for item in record)
+        case {"__partial__": str(path), "args": args, "arguments": arguments}:
+            return functools.partial(resolve(path, _PARTS, trust), *rebuild(args, trust), **rebuild(arguments, trust))
+        case {"__class__": str(path), "arguments": arguments}:
+            return resolve(path, Recorded, trust)(**rebuild(arguments, trust))
+        case {"__class__": str(path)}:
+            return resolve(path, _PARTS, trust)
+        case dict():
+            return {key: rebuild(item, trust) for key, item in record.items()}
+        case _:
+            return record

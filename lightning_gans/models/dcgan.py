@@ -1,0 +1,35 @@
+"""The deep convolutional GAN."""
+
+from typing import Any
+
+from lightning_gans.core.gan import DiscriminatorFactory, GeneratorFactory
+from lightning_gans.models.vanilla_gan import VanillaGAN
+from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.types import ImageShape
+
+
+class DCGAN(VanillaGAN):
+    """Play the first game with convolutional networks: strides, batch normalisation, Adam with beta1 = .5.
+
+    Source: Radford et al. 2015, arXiv:1511.06434.
+
+    Args:
+        image_shape: (channels, height, width).
+        generator: Makes the generator from (latent_dim, image_shape).
+        discriminator: Makes the discriminator from (image_shape).
+        **kwargs: What every `GAN` takes.
+
+    Example:
+        >>> DCGAN(image_shape=(3, 61, 45)).sample(2, seed=0)["image"].shape
+        torch.Size([2, 3, 61, 45])
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        generator: GeneratorFactory = DCGANGenerator,
+        discriminator: DiscriminatorFactory = DCGANDiscriminator,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_shape=image_shape, generator=generator, discriminator=discriminator, **kwargs)

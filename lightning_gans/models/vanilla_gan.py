@@ -1,0 +1,50 @@
+"""The first GAN."""
+
+from typing import Any
+
+from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
+from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
+from lightning_gans.objectives.losses import minimax_discriminator, non_saturating_generator
+from lightning_gans.types import Batch, ImageShape, Losses
+
+
+class VanillaGAN(GAN):
+    """Tell real from generated with a classifier, and maximise its error: perceptrons, as in the first paper.
+
+    The discriminator minimises the cross-entropy of the minimax game; the generator maximises log D(G(z)), which has the
+    same fixed point and does not saturate. The authors' SGD, with its schedules, is `GoodfellowSGD` (see
+    `vanilla_gan_mnist.yaml`); Adam, the default, needs fewer images.
+
+    Source: Goodfellow et al. 2014, arXiv:1406.2661; networks of the authors' `mnist.yaml`.
+
+    Args:
+        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        generator: Makes the generator from (latent_dim, image_shape).
+        discriminator: Makes the discriminator from (image_shape).
+        **kwargs: What every `GAN` takes.
+
+    Example:
+        >>> VanillaGAN(image_shape=(1, 8, 8)).sample(3, seed=0)["image"].shape
+        torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        generator: GeneratorFactory = PerceptronGenerator,
+        discriminator: DiscriminatorFactory = MaxoutDiscriminator,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_shape=image_shape, generator=generator, discriminator=discriminator, **kwargs)
+
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """The cross-entropy of real against generated."""
+        real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
+        self.observe("discriminator/real", real)
+        self.observe("discriminator/fake", fake)
+        return {"adversarial": minimax_discriminator(real, fake)}
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """The non-saturating loss, -log D(G(z))."""
+        return {"adversarial": non_saturating_generator(self.discriminator(self.fake(batch)["image"]))}

@@ -1,0 +1,80 @@
+"""The Wasserstein GAN with gradient penalty."""
+
+from typing import Any
+
+import torch
+
+from lightning_gans.core.gan import GAN, DiscriminatorFactory
+from lightning_gans.core.optimizers import OptimizerFactory, WGANGPAdam
+from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.networks.dcgan import DCGANCritic
+from lightning_gans.objectives.losses import wasserstein_critic, wasserstein_generator
+from lightning_gans.objectives.penalties import gradient_penalty
+from lightning_gans.types import Batch, ImageShape, Losses
+
+
+class WGANGP(GAN):
+    """Match distributions by a 1-Lipschitz critic, held there by a gradient penalty.
+
+    The critic has no batch normalisation, which would tie the examples of a batch together and void the penalty.
+
+    Source: Gulrajani et al. 2017, arXiv:1704.00028; settings of the authors' `gan_cifar.py`.
+
+    Args:
+        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        discriminator: Makes the critic from (image_shape).
+        penalty_weight: Lambda, the factor of the mean of (|gradient| - 1)^2.
+        latent_dim: Numbers in a latent vector.
+        discriminator_steps: Critic steps per generator step, each on fresh data.
+        generator_optimizer: Makes the generator's optimizer from its parameters.
+        discriminator_optimizer: Makes the critic's optimizer from its parameters.
+        **kwargs: What every `GAN` takes.
+
+    Raises:
+        ValueError: `penalty_weight` is negative.
+
+    Example:
+        >>> WGANGP(image_shape=(1, 28, 28), penalty_weight=5.0).sample(2, seed=0)["image"].shape
+        torch.Size([2, 1, 28, 28])
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        discriminator: DiscriminatorFactory = DCGANCritic,
+        penalty_weight: float | Schedule = 10.0,
+        latent_dim: int = 128,
+        discriminator_steps: int = 5,
+        generator_optimizer: OptimizerFactory = WGANGPAdam,
+        discriminator_optimizer: OptimizerFactory = WGANGPAdam,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(penalty_weight, float | int) and penalty_weight < 0:
+            raise ValueError(f"`penalty_weight` must be at least 0, got {penalty_weight}")
+        super().__init__(
+            image_shape=image_shape,
+            discriminator=discriminator,
+            latent_dim=latent_dim,
+            discriminator_steps=discriminator_steps,
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **kwargs,
+        )
+        self.penalty_weight = penalty_weight
+
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """The estimated distance, negated, and the weighted penalty on lines from real to generated points."""
+        real, fake = batch["image"], self.fake(batch)["image"].detach()
+        real_score, fake_score = self.discriminator(real), self.discriminator(fake)
+        self.observe("discriminator/real", real_score)
+        self.observe("discriminator/fake", fake_score)
+        penalty = gradient_penalty(self.discriminator, real, fake, self.noise(len(real), draw=torch.rand))
+        return {
+            "wasserstein": wasserstein_critic(real_score, fake_score),
+            "penalty": value_at(self.penalty_weight, self.images_seen) * penalty,
+        }
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """The negated score of generated points."""
+        return {"wasserstein": wasserstein_generator(self.discriminator(self.fake(batch)["image"]))}

@@ -1,0 +1,174 @@
+"""Convolutional networks after DCGAN, for pictures of any size.
+
+Sizes halve, rounding up, at least twice and until the larger side is at most 4 pixels: 28 - 14 - 7 - 4, 8 - 4 - 2. The
+paper's 64 - 32 - 16 - 8 - 4 is one case. Kernels are 5 x 5 with stride 2, as in the authors' code (Newmu/dcgan_code).
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from lightning_gans.networks.checks import check_picture, check_positive
+from lightning_gans.types import ImageShape
+
+
+class DCGANGenerator(nn.Module):
+    """Map latents to pictures by transposed convolutions under batch normalisation.
+
+    From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
+    arXiv:1511.06434. Weights start as N(0, .02), gains as N(1, .02), biases as 0.
+
+    Args:
+        latent_dim: Size of a latent vector.
+        image_shape: (channels, height, width).
+        width: Channels before the last layer; they double with every halving of the size, up to 8 times the width.
+
+    Raises:
+        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> DCGANGenerator(100, (3, 61, 45))(torch.randn(8, 100)).shape
+        torch.Size([8, 3, 61, 45])
+    """
+
+    def __init__(self, latent_dim: int, image_shape: ImageShape, *, width: int = 64) -> None:
+        super().__init__()
+        check_picture(type(self).__name__, image_shape)
+        check_positive(latent_dim=latent_dim, width=width)
+        sizes = _sizes(image_shape)
+        channels = _channels(image_shape, width)
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dim, channels[-1] * math.prod(sizes[-1]), bias=False),
+            nn.Unflatten(1, (channels[-1], *sizes[-1])),
+        ]
+        for level in reversed(range(1, len(sizes))):
+            (height, breadth), (large_height, large_breadth) = sizes[level], sizes[level - 1]
+            layers += [
+                nn.BatchNorm2d(channels[level]),
+                nn.ReLU(),
+                nn.ConvTranspose2d(
+                    channels[level],
+                    channels[level - 1],
+                    kernel_size=5,
+                    stride=2,
+                    padding=2,
+                    # n pixels become 2n - 1, or 2n with one row of padding: what was halved, odd or even, comes back.
+                    output_padding=(large_height - (2 * height - 1), large_breadth - (2 * breadth - 1)),
+                    bias=level == 1,  # batch normalisation would take any other bias away
+                ),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Tanh())
+        _initialise(self)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Map latents (b, latent_dim) to pictures (b, *image_shape) in [-1, 1]."""
+        pictures: Tensor = self.layers(latents)
+        return pictures
+
+
+class _StridedNetwork(nn.Module):
+    """Map pictures to logits by strided convolutions and one linear layer."""
+
+    def __init__(self, image_shape: ImageShape, width: int, block: Callable[[int, int], nn.Module]) -> None:
+        super().__init__()
+        check_picture(type(self).__name__, image_shape)
+        check_positive(width=width)
+        channels = _channels(image_shape, width)
+        self.features = nn.Sequential(
+            _convolution(channels[0], channels[1]),
+            *(block(inputs, outputs) for inputs, outputs in pairwise(channels[1:])),
+            nn.Flatten(),
+        )
+        self.logit = nn.Linear(channels[-1] * math.prod(_sizes(image_shape)[-1]), 1)
+        _initialise(self)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map pictures (b, *image_shape) to logits (b,)."""
+        logits: Tensor = self.logit(self.features(pictures))
+        return logits.squeeze(1)
+
+
+class DCGANDiscriminator(_StridedNetwork):
+    """Judge pictures by strided convolutions under batch normalisation.
+
+    From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
+    arXiv:1511.06434: the mirror image of `DCGANGenerator`, with its initial weights. The first layer is not normalised.
+    Batch normalisation ties the samples of a batch together: penalties on per-sample gradients need `DCGANCritic`.
+
+    Args:
+        image_shape: (channels, height, width).
+        width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
+
+    Raises:
+        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> DCGANDiscriminator((3, 61, 45))(torch.zeros(8, 3, 61, 45)).shape
+        torch.Size([8])
+    """
+
+    def __init__(self, image_shape: ImageShape, *, width: int = 64) -> None:
+        super().__init__(image_shape, width, _normalised_convolution)
+
+
+class DCGANCritic(_StridedNetwork):
+    """Judge pictures by strided convolutions, each picture on its own.
+
+    `DCGANDiscriminator` without normalisation, as *Improved Training of Wasserstein GANs*, arXiv:1704.00028, section 4,
+    asks of a critic whose gradient is penalised per sample.
+
+    Args:
+        image_shape: (channels, height, width).
+        width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
+
+    Raises:
+        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> DCGANCritic((3, 61, 45))(torch.zeros(8, 3, 61, 45)).shape
+        torch.Size([8])
+    """
+
+    def __init__(self, image_shape: ImageShape, *, width: int = 64) -> None:
+        super().__init__(image_shape, width, _convolution)
+
+
+def _sizes(image_shape: ImageShape) -> list[tuple[int, int]]:
+    """List (height, width) from the picture's to the smallest."""
+    _, height, width = image_shape
+    sizes = [(height, width)]
+    while len(sizes) < 3 or max(sizes[-1]) > 4:
+        height, width = (height + 1) // 2, (width + 1) // 2
+        sizes.append((height, width))
+    return sizes
+
+
+def _channels(image_shape: ImageShape, width: int) -> list[int]:
+    """List the channels at each of `_sizes`."""
+    halvings = len(_sizes(image_shape)) - 1
+    return [image_shape[0], *(width * min(2**level, 8) for level in range(halvings))]
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=5, stride=2, padding=2), nn.LeakyReLU(0.2))
+
+
+def _normalised_convolution(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_size=5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def _initialise(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, mean=float(isinstance(module, nn.BatchNorm2d)), std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
