@@ -72,7 +72,7 @@ class ImageFolder(DataModule):
         horizontal_flip: bool = False,
         memory_limit_gb: float = 16.0,
     ) -> None:
-        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
         if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
             raise ValueError(
                 f"`image_size` must be a number of pixels or (height, width), at least 1, got {image_size}"

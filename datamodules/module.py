@@ -74,6 +74,7 @@ class DataModule(pl.LightningDataModule, ABC):
         self.horizontal_flip = horizontal_flip
         self._splits: dict[Split, Batch] | None = None
         self._train_loader: InMemoryLoader | None = None
+        self._resumed: dict[str, int] = {}
 
     @abstractmethod
     def load(self) -> tuple[Batch, Batch]:
@@ -134,6 +135,9 @@ class DataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> InMemoryLoader:
         """Return this rank's training batches: shuffled, without the last one if it is not full."""
         self._train_loader = self._loader("train", shuffle=True, drop_last=True)
+        if self._resumed:
+            self._train_loader.load_state_dict(self._resumed)
+            self._resumed = {}
         return self._train_loader
 
     def val_dataloader(self) -> InMemoryLoader:
@@ -160,6 +164,18 @@ class DataModule(pl.LightningDataModule, ABC):
             rank=rank,
             world_size=world_size,
         )
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where the training batches stand, which Lightning keeps in the checkpoint."""
+        return {} if self._train_loader is None else self._train_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let the next training loader go on where the one of the checkpoint stood.
+
+        Lightning restores a loader's own state only if the checkpoint was made before its epoch was wholly over; after
+        one made when `fit` was done, the first epoch's order would come again.
+        """
+        self._resumed = state_dict
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:  # noqa: ARG002 - Lightning's
         """Turn a batch of stored levels into what a model sees, on the device; in training, augment it."""

@@ -123,7 +123,7 @@ def slope(loss: Callable[[Tensor], Tensor], at: float) -> float:
     ],
 )
 def test_slope(loss: Callable[[Tensor], Tensor], very_negative: float, zero: float, very_positive: float) -> None:
-    assert [slope(loss, at) for at in (-1e4, 0, 1e4)] == pytest.approx([very_negative, zero, very_positive])
+    assert [slope(loss, at) for at in (-1e4, 0.0, 1e4)] == pytest.approx([very_negative, zero, very_positive])
 
 
 def test_extreme_logits_lose_in_proportion() -> None:

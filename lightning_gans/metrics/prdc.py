@@ -66,12 +66,13 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
     precise, hits = 0.0, 0.0
     recalled = torch.zeros_like(real_radii, dtype=torch.bool)
     covered = torch.zeros_like(recalled)
-    for chunk, radii in zip(fake.split(_ROWS), fake_radii.split(_ROWS), strict=True):
-        distances = _distances(chunk, real)
+    for start in range(0, len(fake), _ROWS):
+        rows = slice(start, start + _ROWS)
+        distances = _distances(fake[rows], real)
         inside = distances < real_radii
         precise += inside.any(1).sum().item()
         hits += inside.sum().item()
-        recalled |= (distances < radii[:, None]).any(0)
+        recalled |= (distances < fake_radii[rows, None]).any(0)
         covered |= inside.any(0)
     return PRDCResult(
         precision=precise / len(fake),
@@ -134,10 +135,11 @@ class PRDC(Metric):
 def _radii(points: Tensor, k: int) -> Tensor:
     """Measure each point's distance to its k-th nearest other point."""
     radii = []
-    for start, chunk in zip(range(0, len(points), _ROWS), points.split(_ROWS), strict=True):
-        distances = _distances(chunk, points, itself=start)
+    for start in range(0, len(points), _ROWS):
+        distances = _distances(points[start : start + _ROWS], points, itself=start)
         radii.append(distances.topk(k, largest=False).values[:, -1])
-    return torch.cat(radii)
+    # The ball is open. Rounding must not let in the k-th neighbour itself, when a generator has copied it.
+    return torch.cat(radii) * (1 - 1e-9)
 
 
 def _distances(points: Tensor, others: Tensor, *, itself: int | None = None) -> Tensor:
@@ -155,7 +157,7 @@ def _distances(points: Tensor, others: Tensor, *, itself: int | None = None) -> 
     squared = torch.addmm(scale, points, others.T, alpha=-2)
     if itself is not None:
         squared.diagonal(itself).fill_(torch.inf)
-    cancelled = (squared < 1e-6 * scale).any(1)  # elsewhere the relative error is below 1e-9
+    cancelled = (squared < 1e-4 * scale).any(1)  # elsewhere the relative error is below 1e-10
     distances = squared.clamp_(min=0).sqrt_()
     distances[cancelled] = torch.cdist(points[cancelled], others, compute_mode="donot_use_mm_for_euclid_dist")
     if itself is not None:

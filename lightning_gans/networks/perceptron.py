@@ -13,9 +13,9 @@ class PerceptronGenerator(nn.Module):
     """Map latents to samples by layers of rectified units.
 
     The generator of *Generative Adversarial Networks*, arXiv:1406.2661, with the sizes and the initial weights
-    U(-.05, .05) of its code (goodfeli/adversarial, `mnist.yaml`). Its sigmoid on data in [0, 1] is here a tanh on data in
-    [-1, 1], the same family, as tanh(a) = 2 sigmoid(2a) - 1; its output bias, there fitted to the data's mean, starts at
-    0. Points are not bounded, and get no output function.
+    U(-.05, .05) of its code (goodfeli/adversarial, `mnist.yaml`). Its sigmoid on data in [0, 1] is here a tanh on data
+    in [-1, 1], the same family, as tanh(a) = 2 sigmoid(2a) - 1. Its output bias, there fitted to the data's mean,
+    starts at 0. Points are not bounded, and get no output function.
 
     Args:
         latent_dim: Size of a latent vector.
@@ -151,7 +151,7 @@ class _Maxout(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (b, inputs) to (b, outputs)."""
         values: Tensor = self.linear(inputs)
-        return values.unflatten(1, (-1, self.pieces)).amax(2)
+        return values.view(len(values), -1, self.pieces).amax(2)
 
 
 def _initialise(network: nn.Module, bound: float) -> None:

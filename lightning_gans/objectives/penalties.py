@@ -19,8 +19,8 @@ def gradient_penalty(
     3, without its lambda.
 
     Args:
-        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalisation). The sum
-            of a sample's outputs is differentiated. Conditions are bound by a lambda or a `partial`.
+        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalisation). The
+            sum of a sample's outputs is differentiated. Conditions are bound by a lambda or a `partial`.
         real: (b, ...) real samples.
         fake: (b, ...) generated samples.
         weight: (b,) in [0, 1], the share of the real sample; drawn uniformly if None.
@@ -47,7 +47,7 @@ def gradient_penalty(
         )
     points = torch.lerp(fake, real, weight.to(real.dtype).view(-1, *(1,) * (real.dim() - 1)))
     # vector_norm, unlike sqrt of a sum, has the subgradient 0 at 0: a critic that is flat somewhere gets no NaN.
-    norm = torch.linalg.vector_norm(_gradient(discriminator, points).flatten(1), dim=1)
+    norm: Tensor = torch.linalg.vector_norm(_gradient(discriminator, points).flatten(1), dim=1)
     return (norm - 1).square().mean()
 
 
@@ -58,8 +58,8 @@ def zero_centred_penalty(discriminator: Callable[[Tensor], Tensor], points: Tens
     gamma / 2: the weight and its convention are the caller's.
 
     Args:
-        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalisation). The sum
-            of a sample's outputs is differentiated. Conditions are bound by a lambda or a `partial`.
+        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalisation). The
+            sum of a sample's outputs is differentiated. Conditions are bound by a lambda or a `partial`.
         points: (b, ...) real or generated samples.
 
     Returns:

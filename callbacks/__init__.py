@@ -1,0 +1,13 @@
+"""What watches a run and writes down what it sees; nothing here changes a model."""
+
+if __name__ != "lightning_gans.callbacks":
+    raise ImportError("import lightning_gans.callbacks: under any other name every class in it would exist twice")
+
+from lightning_gans.callbacks.evaluation import Evaluation
+from lightning_gans.callbacks.progress import Progress
+from lightning_gans.callbacks.run import Run
+from lightning_gans.callbacks.samples import Samples
+from lightning_gans.callbacks.saving import Saving
+from lightning_gans.callbacks.tracking import Wandb
+
+__all__ = ["Evaluation", "Progress", "Run", "Samples", "Saving", "Wandb"]

@@ -1,0 +1,122 @@
+"""How close samples come to held-out examples, in numbers."""
+
+import json
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+
+from lightning_gans.callbacks.periodic import Periodic
+from lightning_gans.callbacks.run import run_folder
+from lightning_gans.callbacks.saving import save_whole
+from lightning_gans.callbacks.tracking import log_scalars
+from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import Model
+from lightning_gans.datamodules import DataModule
+from lightning_gans.metrics.prdc import prdc
+
+Score = Literal["precision", "recall", "density", "coverage"]
+
+
+class Evaluation(Periodic):
+    """Score samples against held-out examples: precision, recall, density and coverage of pixels.
+
+    During training the validation split is asked, and `checkpoints/best.ckpt` is the best by `metric`; at the end the
+    test split, into `evaluation.json`. Scores are `evaluation/<split>/<score>`.
+
+    Source: Naeem et al. 2020, arXiv:2002.09797.
+
+    Args:
+        every: Images from one evaluation to the next.
+        metric: What the best checkpoint is best by.
+        count: How many examples are generated, and how many real ones are compared with them at most.
+        k: Nearest neighbours that make an example's neighbourhood.
+        seed: Seed of the samples.
+
+    Attributes:
+        result: The final scores and their protocol.
+
+    Raises:
+        ValueError: A number is below 1, or `count` is not above `k`.
+    """
+
+    def __init__(
+        self, *, every: int = 50_000, metric: Score = "coverage", count: int = 1000, k: int = 5, seed: int = 0
+    ) -> None:
+        super().__init__(every=every)
+        if k < 1:
+            raise ValueError(f"`k` must be at least 1, got {k}")
+        if count <= k:
+            raise ValueError(f"`count` must be above `k` ({k}), got {count}")
+        self.metric = metric
+        self.count = count
+        self.k = k
+        self.seed = seed
+        self.result: dict[str, Any] | None = None
+        self._best = -1.0
+
+    def state_dict(self) -> dict[str, float]:
+        """What a resumed run has to beat."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on from there."""
+        self._best = state_dict["best"]
+
+    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:  # noqa: ARG002 (the clock is the model's)
+        """Score the validation split; keep the best."""
+        scores = self._scores(trainer, model, "validation")
+        if scores is None:
+            return
+        improved = trainer.strategy.broadcast(scores[self.metric] > self._best)
+        if improved:
+            self._best = scores[self.metric]
+            save_whole(trainer, run_folder(trainer) / "checkpoints" / "best.ckpt")
+        if trainer.is_global_zero:
+            named = {f"evaluation/validation/{name}": score for name, score in scores.items()}
+            named[f"evaluation/validation/{self.metric}_best"] = self._best
+            log_scalars(trainer, named, images=model.images_seen, batches=model.batches_seen)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Score the test split."""
+        if not isinstance(pl_module, Model) or (scores := self._scores(trainer, pl_module, "test")) is None:
+            return
+        if trainer.is_global_zero:
+            named = {f"evaluation/test/{name}": score for name, score in scores.items()}
+            log_scalars(trainer, named, images=pl_module.images_seen, batches=pl_module.batches_seen)
+            self.result = {**scores, **self.protocol(trainer.datamodule, "test")}  # type: ignore[attr-defined]
+            (run_folder(trainer) / "evaluation.json").write_text(json.dumps(self.result, indent=2) + "\n")
+
+    def protocol(self, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
+        """What the numbers depend on."""
+        return {
+            "split": split,
+            "features": "pixels",
+            "k": self.k,
+            "real": min(self.count, data.sizes[split]),
+            "generated": self.count,
+            "weights": "averaged",
+            "seed": self.seed,
+        }
+
+    def _scores(
+        self, trainer: pl.Trainer, model: Model, split: Literal["validation", "test"]
+    ) -> dict[str, float] | None:
+        """The four scores, the same on every rank; None where there is nothing to compare."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(model, GenerativeModel) or not isinstance(data, DataModule) or data.sizes[split] <= self.k:
+            return None
+        return self.evaluate(model, data, split)
+
+    def evaluate(
+        self, model: GenerativeModel, data: DataModule, split: Literal["validation", "test"]
+    ) -> dict[str, float]:
+        """Score a model's samples against a split.
+
+        Args:
+            model: The model.
+            data: The data.
+            split: "validation" or "test".
+        """
+        real = data.examples(split, self.count)["image"]
+        fake = model.sample(self.count, seed=self.seed)["image"].to(real)
+        return prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict()

@@ -1,0 +1,102 @@
+"""The folder of a run: where everything that it leaves behind goes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.loggers import CSVLogger
+
+from lightning_gans.core.recording import Recorded, class_path, describe_arguments
+
+class Run(pl.Callback):
+    """Give the run its own folder, its configuration and metrics in it, and its end.
+
+    The folder is `<root>/<name>`, or `<root>/<name>-2` and so on where that exists: runs never collide.
+
+    Args:
+        name: Name of the run, here and in W&B; None makes `<model>-<data>-<n>`.
+        max_images: Images to train on, over all devices; None leaves the end to the trainer's limits.
+        root: The folder of all runs.
+
+    Attributes:
+        folder: The run's folder, from `setup` on.
+
+    Raises:
+        ValueError: `max_images` is below 1, or `name` is no plain file name.
+    """
+
+    def __init__(self, *, name: str | None = None, max_images: int | None = None, root: str = "runs") -> None:
+        if max_images is not None and max_images < 1:
+            raise ValueError(f"`max_images` must be at least 1, got {max_images}")
+        if name is not None and (not name or Path(name).name != name):
+            raise ValueError(f"`name` must be a plain name, without slashes, got {name!r}")
+        self.name = name
+        self.max_images = max_images
+        self.root = Path(root)
+        self.folder = Path()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make the folder, once and for all ranks, and keep metrics in it."""
+        if stage != "fit":
+            return
+        folder = self._make_folder(trainer, pl_module) if trainer.is_global_zero else None
+        self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
+        trainer.loggers = [*trainer.loggers, CSVLogger(self.folder, name="", version="")]
+        if trainer.is_global_zero:
+            self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
+
+    def _make_folder(self, trainer: pl.Trainer, model: pl.LightningModule) -> str:
+        name = self.name or "-".join(type(part).__name__.lower() for part in (model, trainer.datamodule) if part)
+        number = 1
+        while True:
+            folder = self.root / (name if self.name and number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            else:
+                return str(folder)
+
+    def write_config(self, text: str) -> None:
+        """Write `config.yaml`, which `fit --config` takes."""
+        (self.folder / "config.yaml").write_text(text)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """End the training when it has seen its images."""
+        if self.max_images is not None and pl_module.images_seen >= self.max_images:  # type: ignore[operator]
+            trainer.should_stop = True
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """The folder of this trainer's run; the trainer's own where no `Run` made one."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Run):
+            return callback.folder
+    return Path(trainer.default_root_dir)
+
+
+def configuration(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, Any]:
+    """What model and data were made with, as the command line's YAML has it."""
+    parts = {"model": model, "data": trainer.datamodule}  # type: ignore[attr-defined]
+    return {key: _configuration(part) for key, part in parts.items() if isinstance(part, Recorded)}
+
+
+def _configuration(part: Recorded) -> dict[str, Any]:
+    arguments = {name: _plain(value) for name, value in describe_arguments(part.arguments).items()}
+    arguments.pop("image_shape", None)  # the data says it
+    return {"class_path": class_path(type(part)), "init_args": arguments}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case {"__unrecorded__": str(reason)}:
+            return reason
+        case {"__class__": path} | {"__partial__": path}:
+            return {"class_path": path, "init_args": _plain(value.get("arguments", {}))}
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value

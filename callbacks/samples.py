@@ -1,0 +1,96 @@
+"""Pictures of how a generator gets on."""
+
+import math
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from lightning_gans.callbacks.periodic import Periodic, stamp
+from lightning_gans.callbacks.pictures import grid, save_animation, save_picture
+from lightning_gans.callbacks.run import run_folder
+from lightning_gans.callbacks.tracking import Wandb, log_picture
+from lightning_gans.core.gan import GAN
+from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import Model
+from lightning_gans.datamodules import DataModule
+
+STEPS = 8
+"""Examples in one walk of the interpolation panel."""
+
+
+class Samples(Periodic):
+    """Draw the same latents every so many images: a grid, and walks between latents.
+
+    Each grid is `samples/<images>.png` in the run folder and the panel `samples` in W&B and TensorBoard; the walks are
+    `interpolation`. At the end `training.gif` shows all grids. `real.png` shows real images; it stays on this machine
+    unless `Wandb(log_real=True)`.
+
+    Args:
+        every: Images from one grid to the next.
+        count: Examples in a grid.
+        seed: Seed of the latents.
+
+    Attributes:
+        latest: The last grid's file.
+
+    Raises:
+        ValueError: `every` or `count` is below 1.
+    """
+
+    def __init__(self, *, every: int = 20_000, count: int = 64, seed: int = 0) -> None:
+        super().__init__(every=every)
+        if count < 1:
+            raise ValueError(f"`count` must be at least 1, got {count}")
+        self.count = count
+        self.seed = seed
+        self.latest: Path | None = None
+        self._frames: list[Path] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show real images, and what the untrained generator makes."""
+        super().on_train_start(trainer, pl_module)
+        if isinstance(pl_module, GenerativeModel) and pl_module.images_seen == 0:
+            self._show_real(trainer)
+            self.act(trainer, pl_module, 0)
+
+    def _show_real(self, trainer: pl.Trainer) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or not isinstance(data, DataModule) or len(data.image_shape) != 3:
+            return
+        picture = grid(data.examples("train", self.count)["image"], self._columns)
+        save_picture(picture, run_folder(trainer) / "real.png")
+        if any(isinstance(callback, Wandb) and callback.log_real for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            log_picture(trainer, "real", picture, images=0)
+
+    @property
+    def _columns(self) -> int:
+        return math.ceil(math.sqrt(self.count))
+
+    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+        """Draw, save and log both panels."""
+        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or len(model.image_shape) != 3:
+            return
+        folder = run_folder(trainer) / "samples"
+        picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
+        self.latest = folder / f"{stamp(images)}.png"
+        save_picture(picture, self.latest)
+        self._frames.append(self.latest)
+        log_picture(trainer, "samples", picture, images=model.images_seen)
+        if isinstance(model, GAN) and not model.conditions:
+            walks = grid(model.interpolate(STEPS, STEPS, seed=self.seed)["image"], STEPS)
+            save_picture(walks, folder / f"interpolation_{stamp(images)}.png")
+            log_picture(trainer, "interpolation", walks, images=model.images_seen)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the final state and the animation."""
+        if isinstance(pl_module, Model) and pl_module.images_seen % self.every:
+            self.act(trainer, pl_module, pl_module.images_seen)
+        self._animate(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Animate what there is."""
+        self._animate(trainer)
+
+    def _animate(self, trainer: pl.Trainer) -> None:
+        if trainer.is_global_zero and self._frames:
+            save_animation(self._frames, run_folder(trainer) / "training.gif")

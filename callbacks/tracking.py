@@ -1,0 +1,166 @@
+"""Weights & Biases: one run there for each run folder, online where there is a key, offline where there is none."""
+
+import netrc
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_gans.callbacks.pictures import Picture
+from lightning_gans.callbacks.run import run_folder
+from lightning_gans.core.checkpoints import LAST
+
+CLOCK = "images_seen"
+"""The x axis of every chart."""
+
+Mode = Literal["auto", "online", "offline", "disabled"]
+
+
+class ImageClockLogger(WandbLogger):
+    """Log to W&B with images seen as the axis of every metric.
+
+    Each name is declared when it first comes up: W&B resolves patterns of names in an order of its own.
+    """
+
+    _declared: frozenset[str] = frozenset()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics, among them `images_seen`."""
+        for name in sorted(metrics.keys() - self._declared):
+            self.experiment.define_metric(name, step_metric=None if name == CLOCK else CLOCK)
+        self._declared = self._declared | metrics.keys()
+        super().log_metrics(metrics, step)
+
+
+class Wandb(pl.Callback):
+    """Follow the run in Weights & Biases; what goes there also goes to the run folder.
+
+    Without a key the run is written offline, into the run folder, and `wandb sync` sends it later. Nothing asks for a
+    login. Real images stay on this machine unless `log_real` says otherwise.
+
+    Args:
+        project: Project in W&B.
+        entity: User or team; None is your default.
+        tags: Tags of the run.
+        mode: "online", "offline", "disabled", or "auto": what `WANDB_MODE` says, else online with a key.
+        log_model: Send the last checkpoint as an artifact.
+        log_real: Send a grid of real images.
+
+    Attributes:
+        status: Where the run can be followed, in words.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str = "lightning-gans",
+        entity: str | None = None,
+        tags: list[str] | None = None,
+        mode: Mode = "auto",
+        log_model: bool = False,
+        log_real: bool = False,
+    ) -> None:
+        self.project = project
+        self.entity = entity
+        self.tags = tags
+        self.mode = mode
+        self.log_model = log_model
+        self.log_real = log_real
+        self.status = "disabled"
+        self._logger: ImageClockLogger | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Start the run in W&B."""
+        mode = _resolved(self.mode)
+        if stage != "fit" or mode == "disabled" or any(isinstance(own, WandbLogger) for own in trainer.loggers):
+            return
+        self._logger = self._start(trainer, mode)
+        trainer.loggers = [*trainer.loggers, self._logger]
+
+    def _start(self, trainer: pl.Trainer, mode: str) -> ImageClockLogger:
+        import wandb  # noqa: PLC0415 (its import takes a second)
+
+        folder = run_folder(trainer)
+        logger = ImageClockLogger(
+            name=folder.name,
+            save_dir=folder,
+            project=self.project,
+            entity=self.entity,
+            tags=self.tags,
+            mode=mode,
+            settings=wandb.Settings(silent=True, init_timeout=20),
+        )
+        if not trainer.is_global_zero:
+            return logger
+        try:
+            url = logger.experiment.url
+        except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
+            if mode == "offline":
+                raise
+            rank_zero_warn(f"W&B cannot be reached ({' '.join(str(error).split())}): the run is written offline")
+            return self._start(trainer, "offline")
+        self.status = url if mode == "online" and url else mode
+        return logger
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """End the run in W&B, so that the next one of this process is another."""
+        if self._logger is None or not trainer.is_global_zero:
+            return
+        checkpoint = run_folder(trainer) / LAST
+        if self.log_model and checkpoint.is_file():
+            self._logger.experiment.log_artifact(checkpoint, name=run_folder(trainer).name, type="model")
+        self._logger.experiment.finish()
+        self._logger = None
+
+
+def _resolved(mode: Mode) -> str:
+    if mode != "auto":
+        return mode
+    return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    try:
+        return netrc.netrc().authenticators(host or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def log_scalars(trainer: pl.Trainer, scalars: dict[str, float], *, images: int, batches: int) -> None:
+    """Send numbers to every logger, outside of Lightning's logging steps.
+
+    Args:
+        trainer: Whose loggers.
+        scalars: Numbers by key.
+        images: Images seen.
+        batches: Batches seen.
+    """
+    for logger in trainer.loggers:
+        logger.log_metrics({**scalars, CLOCK: images}, step=batches)
+        logger.save()
+
+
+def log_picture(trainer: pl.Trainer, key: str, picture: Picture, *, images: int) -> None:
+    """Send a picture to W&B and TensorBoard, under one key for the whole run.
+
+    Args:
+        trainer: Whose loggers.
+        key: The panel.
+        picture: uint8; W&B shows floats as black.
+        images: Images seen.
+    """
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb  # noqa: PLC0415
+
+            metrics: dict[str, Any] = {key: wandb.Image(picture), CLOCK: images}
+            logger.experiment.log(metrics)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(key, picture, images, dataformats="HWC")

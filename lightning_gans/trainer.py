@@ -1,0 +1,129 @@
+"""The trainer that the command line, scripts and notebooks share."""
+
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+
+from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.core.checkpoints import LAST, find_checkpoint
+
+DEFAULT_IMAGES = 200_000
+"""How long a run is that nothing limits."""
+
+_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Saving, Progress)
+"""In the order in which they act: the folder first, a word about it all last."""
+
+
+class Trainer(pl.Trainer):
+    """A `pytorch_lightning.Trainer` that keeps a run: its folder, samples, scores, checkpoints, W&B, words.
+
+    Each of them is a callback; give one to change its settings, and the others are added: `Trainer(callbacks=[
+    Run(max_images=50_000), Samples(every=5000), Wandb(mode="disabled")])`. Whatever else a `pl.Trainer` takes goes
+    through.
+
+    Args:
+        callbacks: Callbacks of your own, and those of this framework that are to differ from their defaults.
+        precision: None takes "bf16-mixed" on a GPU that has it, else "32-true".
+        logger: Loggers beside the run folder's and W&B's; False and True mean none.
+        enable_checkpointing: Whether the run keeps checkpoints.
+        enable_progress_bar: Whether the run says anything.
+        enable_model_summary: Whether Lightning prints its table of layers.
+        max_steps: Batches to train on; -1 is no limit.
+        max_epochs: Passes over the data; None is no limit.
+        max_time: Time to train for.
+        fast_dev_run: Try a few batches, and keep nothing.
+        **kwargs: What a `pl.Trainer` takes.
+
+    Raises:
+        ValueError: An option is given here that belongs to the model.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
+        >>> [type(callback).__name__ for callback in trainer.callbacks]
+        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Progress', 'Saving']
+    """
+
+    def __init__(
+        self,
+        *,
+        callbacks: list[Callback] | Callback | None = None,
+        precision: Any = None,
+        logger: Logger | Iterable[Logger] | bool | None = None,
+        enable_checkpointing: bool = True,
+        enable_progress_bar: bool = True,
+        enable_model_summary: bool = False,
+        max_steps: int = -1,
+        max_epochs: int | None = None,
+        max_time: str | timedelta | dict[str, int] | None = None,
+        fast_dev_run: int | bool = False,
+        **kwargs: Any,
+    ) -> None:
+        for option in ("gradient_clip_val", "accumulate_grad_batches"):
+            if kwargs.get(option) not in (None, 1):
+                raise ValueError(f"`{option}` belongs to the model, whose two players it is for: --model.{option}")
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        run = next((callback for callback in given if isinstance(callback, Run)), Run())
+        if max_epochs is None and max_steps == -1 and max_time is None and run.max_images is None:
+            run.max_images = DEFAULT_IMAGES
+        super().__init__(
+            callbacks=_complete([*given, run], _wanted(enable_checkpointing, enable_progress_bar, bool(fast_dev_run))),
+            precision=precision or _best_precision(kwargs.get("accelerator", "auto")),
+            logger=logger if isinstance(logger, Logger | Iterable) else False,
+            enable_checkpointing=enable_checkpointing,
+            enable_progress_bar=enable_progress_bar,
+            enable_model_summary=enable_model_summary,
+            max_steps=max_steps,
+            max_epochs=-1 if max_epochs is None else max_epochs,
+            max_time=max_time,
+            fast_dev_run=fast_dev_run,
+            **kwargs,
+        )
+
+    def fit(self, *args: Any, ckpt_path: str | Path | None = None, **kwargs: Any) -> None:
+        """Train a model.
+
+        Args:
+            *args: What `pl.Trainer.fit` takes: the model, then loaders or a data module.
+            ckpt_path: Go on from this checkpoint, from the last one of this run folder, or from that of the latest run
+                ("last").
+            **kwargs: What `pl.Trainer.fit` takes.
+
+        Raises:
+            ValueError: There is no such checkpoint.
+        """
+        if ckpt_path is not None:
+            ckpt_path = self._latest_run() if ckpt_path == "last" else find_checkpoint(ckpt_path)
+        super().fit(*args, ckpt_path=ckpt_path, **kwargs)
+
+    def _latest_run(self) -> Path:
+        root = next((callback.root for callback in self.callbacks if isinstance(callback, Run)), Path("runs"))  # type: ignore[attr-defined]
+        checkpoints = list(root.glob(os.path.join("*", LAST)))
+        if not checkpoints:
+            raise ValueError(f"`ckpt_path` is 'last', but no run in {str(root)!r} has a {LAST}")
+        return max(checkpoints, key=lambda path: path.stat().st_mtime)
+
+
+def _wanted(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
+    """The kinds of callback that a trainer is to have."""
+    unwanted = {Saving} if not enable_checkpointing else set()
+    unwanted |= {Progress} if not enable_progress_bar else set()
+    unwanted |= set(_KINDS) - {Progress} if trial else set()
+    return [kind for kind in _KINDS if kind not in unwanted]
+
+
+def _complete(given: list[Callback], kinds: list[type[Callback]]) -> list[Callback]:
+    """The callbacks of this framework, each as given or with its defaults, and then those of the user."""
+    ours = [next((callback for callback in given if isinstance(callback, kind)), None) or kind() for kind in kinds]
+    return [*ours, *(callback for callback in given if not isinstance(callback, _KINDS))]
+
+
+def _best_precision(accelerator: Any) -> str:
+    on_cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"

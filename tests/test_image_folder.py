@@ -1,0 +1,266 @@
+"""A folder of pictures: what is found, how each format becomes numbers, and what is refused."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from lightning_gans.datamodules import ImageFolder
+from lightning_gans.datamodules.image_folder import list_pictures, read_picture
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def write(root: Path, *names: str, size: tuple[int, int] = (8, 8)) -> None:
+    """Write pictures of one grey each: the i-th is of level 10 i."""
+    for i, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", size, 10 * i).save(root / name)
+
+
+def folder(root: Path, **options: Any) -> ImageFolder:
+    return ImageFolder(root=str(root), **{"image_size": 8, "batch_size": 1} | options)
+
+
+def read(picture: Image.Image, file: Path, image_shape: tuple[int, int, int], **options: Any) -> np.ndarray:
+    picture.save(file, **options)
+    return read_picture(file, image_shape)
+
+
+def flat_colour(array: np.ndarray) -> tuple[int, ...]:
+    """Return the one colour of a picture."""
+    assert (array == array[:, :1, :1]).all()
+    return tuple(array[:, 0, 0].tolist())
+
+
+# What is found
+
+
+def test_pictures_are_found_by_suffix_and_sorted_by_path(tmp_path: Path) -> None:
+    write(tmp_path, "b.PNG", "a/z.jpg", "a/deep/er/y.JPEG", "c.bmp", "a.webp", "B.Jpg")
+    write(tmp_path, ".hidden.png", ".cache/x.png", "a/._z.jpg.png")
+    (tmp_path / "metadata.jsonl").write_text("{}")
+    (tmp_path / "png").write_text("no picture")
+    (tmp_path / "folder.png").mkdir()
+    assert list_pictures(str(tmp_path)) == ["B.Jpg", "a.webp", "a/deep/er/y.JPEG", "a/z.jpg", "b.PNG", "c.bmp"]
+
+
+def test_folders_are_classes_known_before_decoding(tmp_path: Path) -> None:
+    names = [f"{animal}/{i}.png" for animal in ("dog", "cat", "ant") for i in range(7)]
+    write(tmp_path, *names)
+    data = folder(tmp_path)
+    assert data.class_names == ("ant", "cat", "dog")
+    assert data.num_classes == 3
+    assert data.image_shape == (3, 8, 8)
+    number = {10 * i: ("ant", "cat", "dog").index(name.split("/")[0]) for i, name in enumerate(names)}
+    for split, size in {"train": 18, "validation": 1, "test": 2}.items():
+        examples = data.examples(split)
+        assert len(examples["label"]) == size
+        levels = examples["image"][:, 0, 0, 0].add(1).mul(127.5).round().int().tolist()
+        assert examples["label"].tolist() == [number[level] for level in levels]
+
+
+@pytest.mark.parametrize(
+    "names", [("1.png", "2.png", "3.png"), ("a/1.png", "b/2.png", "3.png"), ("a/1.png", "a/2.png", "a/3.png")], ids=str
+)
+def test_without_class_folders_the_label_is_unknown(tmp_path: Path, names: tuple[str, ...]) -> None:
+    write(tmp_path, *names)
+    data = folder(tmp_path)
+    assert data.num_classes is None
+    assert data.examples("train")["label"].tolist() == [-1]
+
+
+def test_the_splits_are_disjoint_and_independent_of_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, *(f"{i:02}.png" for i in range(20)))
+    options = {"validation_size": 0.25, "test_size": 0.2}
+
+    def levels(data: ImageFolder) -> dict[str, list[float]]:
+        return {split: data.examples(split)["image"][:, 0, 0, 0].tolist() for split in data.sizes}
+
+    data = folder(tmp_path, **options)
+    expected = levels(data)
+    assert data.sizes == {"train": 11, "validation": 5, "test": 4}
+    assert len(set().union(*expected.values())) == 20
+    walk = os.walk
+
+    def backwards(*args: Any, **kwargs: Any) -> Any:
+        for path, folders, files in walk(*args, **kwargs):
+            yield path, folders, sorted(files, reverse=True)
+
+    monkeypatch.setattr(os, "walk", backwards)
+    assert levels(folder(tmp_path, seed=5, **options)) == expected
+
+
+# How a file becomes numbers
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (Image.new("RGB", (8, 8), (10, 20, 30)), (10, 20, 30)),
+        (Image.new("L", (8, 8), 77), (77, 77, 77)),
+        (Image.new("1", (8, 8), 1), (255, 255, 255)),
+        (Image.new("RGB", (8, 8), (10, 20, 30)).quantize(4), (10, 20, 30)),
+        # over white: a c + (1 - a) 255
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 51)), (255, 204, 204)),
+        (Image.new("RGBA", (8, 8), (1, 2, 3, 0)), (255, 255, 255)),
+        (Image.new("LA", (8, 8), (0, 153)), (102, 102, 102)),
+        # 16 bits: 65535 is white
+        (Image.fromarray(np.full((8, 8), 65535, np.uint16)), (255, 255, 255)),
+        (Image.fromarray(np.full((8, 8), 257 * 100, np.uint16)), (100, 100, 100)),
+    ],
+    ids=["RGB", "L", "1", "P", "RGBA", "transparent", "LA", "white 16 bit", "grey 16 bit"],
+)
+def test_every_kind_of_png_becomes_eight_bit_colour(
+    picture: Image.Image, expected: tuple[int, int, int], tmp_path: Path
+) -> None:
+    assert flat_colour(read(picture, tmp_path / "x.png", (3, 8, 8))) == expected
+    luma = np.dot(expected, (0.299, 0.587, 0.114))
+    assert flat_colour(read_picture(tmp_path / "x.png", (1, 8, 8)))[0] == pytest.approx(luma, abs=0.51)
+
+
+def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, 9, 9, 9])
+    assert flat_colour(read(picture, tmp_path / "x.png", (3, 8, 8), transparency=1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "bmp"])
+def test_the_other_formats_are_read(suffix: str, tmp_path: Path) -> None:
+    array = read(Image.new("RGB", (16, 16), (200, 100, 50)), tmp_path / f"x.{suffix}", (3, 8, 8))
+    np.testing.assert_allclose(array[:, 4, 4], (200, 100, 50), atol=3)  # two of them are lossy
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    colour = flat_colour(read(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "x.jpg", (3, 8, 8)))
+    np.testing.assert_allclose(colour, (255, 0, 0), atol=5)
+
+
+def test_pictures_are_turned_as_exif_says(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.arange(8, dtype=np.uint8).reshape(2, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = read(picture, tmp_path / "x.png", (1, 4, 2), exif=exif)
+    np.testing.assert_array_equal(turned[0], np.rot90(np.arange(8).reshape(2, 4), -1))
+
+
+def test_a_picture_of_the_right_size_is_untouched(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    array = read(Image.fromarray(pixels), tmp_path / "x.png", (3, 6, 9))
+    np.testing.assert_array_equal(array, pixels.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("size", "box"), [((16, 8), (4, 0)), ((8, 16), (0, 4))])
+def test_what_exceeds_the_target_is_cropped_around_the_centre(
+    size: tuple[int, int], box: tuple[int, int], tmp_path: Path
+) -> None:
+    picture = Image.new("L", size, 0)
+    picture.paste(255, (*box, box[0] + 8, box[1] + 8))
+    assert flat_colour(read(picture, tmp_path / "x.png", (1, 8, 8))) == (255,)
+
+
+def test_the_resize_is_bicubic_and_antialiased(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    array = read(Image.fromarray(pixels), tmp_path / "x.png", (1, 8, 8))
+    expected = F.interpolate(
+        torch.from_numpy(pixels)[None, None].double(), (8, 8), mode="bicubic", antialias=True, align_corners=False
+    )
+    np.testing.assert_allclose(array[0], expected[0, 0].clamp(0, 255), atol=1)
+
+
+def test_height_comes_before_width(tmp_path: Path) -> None:
+    write(tmp_path, "1.png", "2.png", "3.png")
+    data = folder(tmp_path, image_size=(4, 6), channels=1)
+    assert data.image_shape == (1, 4, 6)
+    assert data.examples("train")["image"].shape == (1, 1, 4, 6)
+
+
+def test_the_rule_is_recorded(tmp_path: Path) -> None:
+    write(tmp_path, "1.png", "2.png", "3.png")
+    rule = folder(tmp_path).preprocessing
+    assert (rule["levels"], rule["image_shape"], rule["background"]) == (256, [3, 8, 8], "white")
+    assert "bicubic" in rule["resize"]
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 0}, r"`image_size` must be a number of pixels or \(height, width\), at least 1, got 0"),
+        ({"image_size": [48]}, r"`image_size` must be .*, got \[48\]"),
+        ({"image_size": (8, -1)}, r"`image_size` must be .*, got \(8, -1\)"),
+        ({"image_size": 8.0}, r"`image_size` must be .*, got 8.0"),
+        ({"channels": 4}, r"`channels` must be 1 \(grey\) or 3 \(colour\), got 4"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"test_size": 0.0}, "`test_size` is a fraction and must be between 0 and 1, got 0.0"),
+        ({"validation_size": 100}, "`validation_size` is a fraction and must be between 0 and 1, got 100"),
+        ({"validation_size": 0.5, "test_size": 0.5}, "must leave pictures to train on, but take 2 and 2 of 3"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    write(tmp_path, "1.png", "2.png", "3.png")
+    with pytest.raises(ValueError, match=message):
+        folder(tmp_path, **options)
+
+
+def test_more_than_the_pictures_in_a_batch_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "1.png", "2.png", "3.png")
+    with pytest.raises(ValueError, match="`batch_size` must be at most the 1 training examples of ImageFolder, got 64"):
+        folder(tmp_path, batch_size=64).setup("fit")
+
+
+def test_a_root_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`root` must be a folder of pictures, but '.*typo' does not exist"):
+        folder(tmp_path / "typo")
+    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 pictures .*, got 0"):
+        folder(tmp_path)
+    write(tmp_path, "1.png", "2.png")
+    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 pictures .*, got 2"):
+        folder(tmp_path)
+    with pytest.raises(ValueError, match=r"`root` must be a folder of pictures, but '.*1.png' is a file"):
+        folder(tmp_path / "1.png")
+
+
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", forbidden)  # not by file modes, which a superuser passes
+    with pytest.raises(ValueError, match=r"`root` '.*' cannot be listed: .*Permission denied"):
+        folder(tmp_path)
+
+
+def test_damaged_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    write(tmp_path, *(f"{i}.png" for i in range(6)), size=(64, 64))
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:50])
+    (tmp_path / "4.png").write_text("no\npicture")
+    with pytest.raises(ValueError, match=r"2 of 6 pictures cannot be decoded: .* the first is '.*2.png'") as caught:
+        folder(tmp_path).setup("fit")
+    assert "\n" not in str(caught.value)
+
+
+def test_more_than_the_memory_is_refused_before_decoding(tmp_path: Path) -> None:
+    write(tmp_path, "1.png", "2.png", "3.png")
+    data = folder(tmp_path, image_size=1000, memory_limit_gb=0.01)
+    # 2 x 3 pictures x 3 channels x 10^6 pixels
+    with pytest.raises(ValueError, match=r"`memory_limit_gb` is 0.01, but 3 pictures .* take 0.018 GB: choose"):
+        data.setup("fit")
+
+
+@pytest.mark.skipif(not (REAL_DATA / "emoji").is_dir(), reason=f"no emoji in {REAL_DATA}")
+def test_real_pictures(tmp_path: Path) -> None:
+    for file in sorted((REAL_DATA / "emoji").glob("*.png"))[:40]:
+        shutil.copy(file, tmp_path)
+    image = folder(tmp_path, image_size=32).examples("train")["image"]
+    assert image.shape == (34, 3, 32, 32)
+    assert (image[:, :, 0, 0] == 1).float().mean() > 0.9  # the transparent corner is white
