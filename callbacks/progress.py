@@ -61,6 +61,7 @@ class Progress(ProgressBar):
         model = _model(pl_module)
         self._start = (time.monotonic(), model.images_seen, model.batches_seen)
         self._estimated = False
+        self._printed = next((callback.latest for callback in _callbacks(trainer, Samples)), None)
         self.print(_headline(trainer, model))
         if self._enabled and self.console.is_terminal:
             self._bar = rich.Progress(
@@ -104,10 +105,9 @@ class Progress(ProgressBar):
         if latest is None or latest == self._printed:
             return
         self._printed = latest
-        if model.images_seen > self._start[1]:
-            minutes, seconds = divmod(round(time.monotonic() - self._start[0]), 60)
-            where = latest.relative_to(run_folder(trainer))
-            self.print(f"{_count(model.images_seen):>5} images {minutes}:{seconds:02}  {_losses(trainer)}  {where}")
+        minutes, seconds = divmod(round(time.monotonic() - self._start[0]), 60)
+        where = latest.relative_to(run_folder(trainer))
+        self.print(f"{_count(model.images_seen):>5} images {minutes}:{seconds:02}  {_losses(trainer)}  {where}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what came out, where to look, and what to do next."""

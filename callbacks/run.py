@@ -42,7 +42,9 @@ class Run(pl.Callback):
             return
         folder = self._make_folder(trainer, pl_module) if trainer.is_global_zero else None
         self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
-        trainer.loggers = [*trainer.loggers, CSVLogger(self.folder, name="", version="")]
+        logger = CSVLogger(self.folder, name="", version="")
+        _ = logger.experiment  # while the folder is empty: it would warn
+        trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
 

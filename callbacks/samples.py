@@ -45,6 +45,7 @@ class Samples(Periodic):
         self.seed = seed
         self.latest: Path | None = None
         self._frames: list[Path] = []
+        self._drawn_at = -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show real images, and what the untrained generator makes."""
@@ -75,6 +76,7 @@ class Samples(Periodic):
         self.latest = folder / f"{stamp(images)}.png"
         save_picture(picture, self.latest)
         self._frames.append(self.latest)
+        self._drawn_at = model.images_seen
         log_picture(trainer, "samples", picture, images=model.images_seen)
         if isinstance(model, GAN) and not model.conditions:
             walks = grid(model.interpolate(STEPS, STEPS, seed=self.seed)["image"], STEPS)
@@ -83,7 +85,7 @@ class Samples(Periodic):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the final state and the animation."""
-        if isinstance(pl_module, Model) and pl_module.images_seen % self.every:
+        if isinstance(pl_module, Model) and pl_module.images_seen > self._drawn_at:
             self.act(trainer, pl_module, pl_module.images_seen)
         self._animate(trainer)
 

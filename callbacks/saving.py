@@ -42,6 +42,6 @@ class Saving(Periodic, Checkpoint):
 def save_whole(trainer: pl.Trainer, path: Path) -> None:
     """Save a checkpoint under a name that only ever holds a whole one; every rank calls it."""
     part = path.with_suffix(".part")
-    trainer.save_checkpoint(part)
+    trainer.save_checkpoint(part, weights_only=False)  # all of the state, not the weights alone
     if trainer.is_global_zero:
         os.replace(part, path)

@@ -82,29 +82,28 @@ class Wandb(pl.Callback):
         trainer.loggers = [*trainer.loggers, self._logger]
 
     def _start(self, trainer: pl.Trainer, mode: str) -> ImageClockLogger:
+        if not trainer.is_global_zero:
+            return ImageClockLogger()
         import wandb  # noqa: PLC0415 (its import takes a second)
 
         folder = run_folder(trainer)
-        logger = ImageClockLogger(
-            name=folder.name,
-            save_dir=folder,
-            project=self.project,
-            entity=self.entity,
-            tags=self.tags,
-            mode=mode,
-            settings=wandb.Settings(silent=True, init_timeout=20),
-        )
-        if not trainer.is_global_zero:
-            return logger
         try:
-            url = logger.experiment.url
+            run = wandb.init(
+                name=folder.name,
+                dir=folder,
+                project=self.project,
+                entity=self.entity,
+                tags=self.tags,
+                mode=mode,
+                settings=wandb.Settings(silent=True, init_timeout=20),
+            )
         except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
             if mode == "offline":
                 raise
             rank_zero_warn(f"W&B cannot be reached ({' '.join(str(error).split())}): the run is written offline")
             return self._start(trainer, "offline")
-        self.status = url if mode == "online" and url else mode
-        return logger
+        self.status = (run.url if mode == "online" else None) or mode
+        return ImageClockLogger(experiment=run)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """End the run in W&B, so that the next one of this process is another."""

@@ -1,6 +1,7 @@
 """The trainer that the command line, scripts and notebooks share."""
 
 import os
+import warnings
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,14 @@ from lightning_gans.core.checkpoints import LAST, find_checkpoint
 
 DEFAULT_IMAGES = 200_000
 """How long a run is that nothing limits."""
+
+_EXPECTED = (
+    "Found .* module.* in eval mode",  # the averaged generator
+    "You passed in a `val_dataloader` but have no `validation_step`",  # `Evaluation` uses it, on the clock of images
+    "The number of training batches .* is smaller than the logging interval",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own affair
+)
+"""What Lightning warns of, rightly in general."""
 
 _KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Saving, Progress)
 """In the order in which they act: the folder first, a word about it all last."""
@@ -100,7 +109,10 @@ class Trainer(pl.Trainer):
         """
         if ckpt_path is not None:
             ckpt_path = self._latest_run() if ckpt_path == "last" else find_checkpoint(ckpt_path)
-        super().fit(*args, ckpt_path=ckpt_path, **kwargs)
+        with warnings.catch_warnings():
+            for message in _EXPECTED:
+                warnings.filterwarnings("ignore", message)
+            super().fit(*args, ckpt_path=ckpt_path, **kwargs)
 
     def _latest_run(self) -> Path:
         root = next((callback.root for callback in self.callbacks if isinstance(callback, Run)), Path("runs"))  # type: ignore[attr-defined]

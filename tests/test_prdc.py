@@ -45,11 +45,11 @@ def test_is_the_authors_definition(k: int, real_count: int, fake_count: int, off
     assert prdc(real, fake, k=k) == pytest.approx(brute_force(real.numpy(), fake.numpy(), k))
 
 
-def test_far_outlier_takes_no_precision_from_a_cluster() -> None:
-    # |x|^2 - 2 x.y + |y|^2 has no digit left here: squares of 1e10, squared distances of 1e-4.
-    real, fake = 1e-2 * torch.randn(20, 3, dtype=torch.float64), 1e-2 * torch.randn(20, 3, dtype=torch.float64)
-    shift = torch.full((1, 3), 1e5, dtype=torch.float64)
-    real, fake = torch.cat([real + shift, -shift]), torch.cat([fake + shift, -shift])
+def test_distance_between_clusters_takes_no_precision_inside_them() -> None:
+    # |x|^2 - 2 x.y + |y|^2 has no digit left here: squares of 1e12, squared distances of 1e-4.
+    shift = 1e6 * torch.tensor([1.0, -1.0], dtype=torch.float64).repeat_interleave(15)[:, None]
+    real = shift + 1e-2 * torch.randn(30, 3, dtype=torch.float64)
+    fake = shift + 1e-2 * torch.randn(30, 3, dtype=torch.float64)
     assert prdc(real, fake, k=3) == pytest.approx(brute_force(real.numpy(), fake.numpy(), 3))
 
 
@@ -118,9 +118,10 @@ def test_real_and_fake_swap_precision_and_recall() -> None:
 
 @pytest.mark.full
 def test_published_figures() -> None:
-    # The authors' README, one draw of 10,000 against 10,000 N(0, I_1000) at k = 5; see `deviations` for another draw's.
+    # The authors' README: one draw of 10,000 against 10,000 N(0, I_1000), k = 5. Hubs make draws differ in
+    # 1000 dimensions: `deviations` are a draw's standard deviations (of 4 draws), and two draws are compared.
     published = {"precision": 0.4772, "recall": 0.4705, "density": 1.0555, "coverage": 0.9735}
-    deviations = {"precision": 0.01, "recall": 0.01, "density": 0.03, "coverage": 0.002}
+    deviations = {"precision": 0.013, "recall": 0.010, "density": 0.077, "coverage": 0.008}
     result = prdc(torch.randn(10_000, 1000), torch.randn(10_000, 1000))._asdict()
     for name, value in published.items():
         assert abs(result[name] - value) < 3 * deviations[name] * 2**0.5, name

@@ -274,7 +274,7 @@ class GAN(GenerativeModel):
         images, start = self._lap
         self._lap = (self.images_seen, time.perf_counter())
         for player, optimizer in zip(self._schedules, self.optimizers(use_pl_optimizer=False), strict=True):  # type: ignore[arg-type]
-            self._observed[f"{player}/learning_rate"] = [torch.tensor(float(optimizer.param_groups[0]["lr"]))]
+            self._observed[f"{player}/learning_rate"] = [torch.tensor(float(optimizer.param_groups[0]["lr"]), dtype=torch.float64)]
         metrics: dict[str, Any] = {name: torch.stack(values).mean() for name, values in self._observed.items()}
         metrics["images_per_second"] = (self.images_seen - images) / (self._lap[1] - start)
         for name, count in {"images_seen": self.images_seen, "step": self.batches_seen}.items():

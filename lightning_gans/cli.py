@@ -1,0 +1,138 @@
+"""`fit`: LightningCLI with this project's classes, defaults and errors."""
+
+import difflib
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from lightning_gans import models  # noqa: F401 (jsonargparse finds classes by their short names once they are imported)
+from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
+from lightning_gans.core.model import Model
+from lightning_gans.datamodules import DataModule
+from lightning_gans.dry_run import dry_run
+from lightning_gans.listing import recipes
+from lightning_gans.mistakes import Mistake, explain, say
+from lightning_gans.trainer import Trainer
+
+CALLBACKS: dict[str, type[pl.Callback]] = {
+    "run": Run,
+    "wandb": Wandb,
+    "samples": Samples,
+    "evaluation": Evaluation,
+    "save": Saving,
+}
+"""The callbacks whose settings have short names on the command line: `--samples.every`."""
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are one line, with a suggestion."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong with the command line."""
+        raise Mistake(explain(message, list(self._option_string_actions))) from ex
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keep the whole configuration in the run folder and in W&B."""
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write it."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Run):
+                callback.write_config(self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.config.as_dict())
+
+
+class CLI(LightningCLI):
+    """Train any model on any data: `--model`, `--data`, and the settings of both."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """`fit` alone: `lightning_gans.__main__` says what stands for the others."""
+        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the short names, the defaults, and the link of the data's shape to the model's."""
+        for name, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, name)
+        parser.add_argument("--dry_run", action="store_true", help="Say what the run would need; keep nothing.")
+        parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
+        parser.link_arguments("data.image_shape", "model.init_args.image_shape", apply_on="instantiate")
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; what they refuse is a mistake in the command line."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            raise Mistake(explain(str(error))) from error
+
+    def fit(self, model: Model, **kwargs: Any) -> None:
+        """Train, or say what training would need."""
+        if self.config["fit"]["dry_run"]:
+            print(dry_run(self.trainer, model, kwargs["datamodule"]))
+            return
+        try:
+            self.trainer.fit(model, **kwargs)
+        except (ValueError, MisconfigurationException) as error:
+            if model.batches_seen > 0:  # no longer about how it was started
+                raise
+            raise Mistake(explain(str(error))) from error
+
+
+def fit(arguments: Sequence[str]) -> int:
+    """Run `fit` with these arguments; the exit code is 2 for a mistake in them."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    try:
+        CLI(
+            model_class=Model,
+            datamodule_class=DataModule,
+            trainer_class=Trainer,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"prog": "python -m lightning_gans", "fit": {"allow_abbrev": False}},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=["fit", *_with_recipes(arguments)],
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+    except Mistake as mistake:
+        return say(mistake)
+    return 0
+
+
+def _with_recipes(arguments: Sequence[str]) -> list[str]:
+    """Replace the name of a recipe after `--config` by its file."""
+    replaced = list(arguments)
+    for index, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option not in ("--config", "-c"):
+            continue
+        if equals:
+            replaced[index] = f"{option}={_recipe(value)}"
+        elif index + 1 < len(arguments):
+            replaced[index + 1] = _recipe(arguments[index + 1])
+    return replaced
+
+
+def _recipe(name: str) -> str:
+    if Path(name).is_file():
+        return name
+    known = recipes()
+    if name in known:
+        return str(known[name])
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(known)}"
+    raise Mistake(f"`--config` {name!r} is neither a file nor a recipe; {hint}")

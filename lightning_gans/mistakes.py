@@ -1,0 +1,109 @@
+"""From what a library says about a mistake to one line that its maker can act on."""
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from torch import nn
+from torch.optim import Optimizer
+
+from lightning_gans.core.recording import Recorded
+
+_NOISE = re.compile(
+    r"Does not validate against|Subtypes:|Errors:$|Given value|Expected a <class 'NoneType'>|Expected a path but|"
+    r"Unable to parse"
+)
+_KEY = re.compile(r'^Parser key "(?P<key>[^"]+)":?')
+_CLASS = re.compile(r"^Problem with given class_path '(?P<path>[^']+)':?")
+
+
+class Mistake(Exception):  # noqa: N818 (it is the user's, not the program's)
+    """A mistake in the command line; its text is the one line that is printed."""
+
+
+def say(mistake: Mistake) -> int:
+    """Print a mistake; the exit code that goes with it."""
+    print(f"error: {mistake}", file=sys.stderr)
+    return 2
+
+
+def explain(message: str, options: Sequence[str] = ()) -> str:
+    """Say in one line what a message of jsonargparse, of Lightning or of this project means.
+
+    Args:
+        message: Any number of lines.
+        options: What the parser knows, for a suggestion.
+
+    Example:
+        >>> explain("unrecognized arguments: --modle DCGAN", ["--model", "--data"])
+        'there is no option `--modle`; did you mean `--model`?'
+    """
+    keys: list[str] = []
+    owner: str | None = None
+    reason = message
+    for line in _lines(message):
+        rest = line
+        if key := _KEY.match(rest):
+            keys.append(key["key"])
+            rest = rest[key.end() :].strip()
+        if path := _CLASS.match(rest):
+            owner = path["path"].rpartition(".")[2]
+            rest = rest[path.end() :].strip()
+        if rest and not _NOISE.search(rest):
+            reason = rest
+    return _explain(reason, ".".join(keys), owner, options)
+
+
+def _lines(message: str) -> Iterator[str]:
+    return (line for raw in message.splitlines() if (line := raw.strip().removeprefix("- ").strip()))
+
+
+def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -> str:
+    option = f"`--{key}`"
+    if found := re.search(r"unrecognized arguments: (?P<name>\S+)", reason, re.IGNORECASE):
+        name = found["name"].partition("=")[0]
+        return f"there is no option `{name}`{_hint(name, options, '`{}`')}"
+    if found := re.search(r"Option '(?P<name>[\w.]+)' is not accepted(.*class_path='(?P<path>[\w.]+)')?", reason):
+        name = found["name"].rpartition(".")[2]
+        owner = found["path"].rpartition(".")[2] if found["path"] else owner
+        return f"{owner} has no option `{name}` (`--{key}.{name}`){_hint(name, _arguments(owner), '`{}`')}"
+    if found := re.search(r"Expected a dot import path string: (?P<name>\S+)", reason):
+        return f"{option} {found['name']} is not known{_hint(found['name'], _names(), '{}')}"
+    if found := re.search(r"(?P<what>[^:]*has no attribute '(?P<name>\w+)'|No module named '[^']+')", reason):
+        return f"{option} cannot be imported: {found['what'].strip()}"
+    if found := re.search(r"Expected an? <class '(?P<kind>\w+)'>\. Got value: (?P<value>.*)", reason):
+        return f"{option} must be of type {found['kind']}, got {found['value']!r}"
+    reason = " ".join(reason.split())
+    return f"{option}: {reason}" if key and key not in reason else reason
+
+
+def _hint(name: str, known: Iterable[str], form: str) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"; did you mean {form.format(near[0])}?"
+    return f"; known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _ours() -> Iterator[type]:
+    for kind in (Recorded, nn.Module, Optimizer):
+        yield from (cls for cls in _subclasses(kind) if cls.__module__.startswith("lightning_gans."))
+
+
+def _names() -> set[str]:
+    return {cls.__name__ for cls in _ours() if not cls.__name__.startswith("_")}
+
+
+def _arguments(name: str | None) -> set[str]:
+    """The arguments of the constructors of the class of that name, its bases' among them."""
+    classes = [cls for kind in (Recorded, nn.Module, Optimizer) for cls in _subclasses(kind) if cls.__name__ == name]
+    parameters = (inspect.signature(base.__init__).parameters for cls in classes for base in cls.__mro__)
+    return {argument for found in parameters for argument in found} - {"self", "args", "kwargs", "image_shape"}

@@ -1,0 +1,100 @@
+"""`sample` and `evaluate`: what is done with a run."""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from lightning_gans.callbacks import Evaluation
+from lightning_gans.callbacks.pictures import grid, save_picture, to_uint8
+from lightning_gans.core.checkpoints import load, load_data
+from lightning_gans.core.gan import GAN
+from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.mistakes import Mistake, say
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Mistake(f"{message}; `{self.prog} --help` lists the options")
+
+
+def run(verb: str, arguments: Sequence[str]) -> int:
+    """Run a verb with these arguments; the exit code is 2 for a mistake in them."""
+    parser = _Parser(prog=f"python -m lightning_gans {verb}", allow_abbrev=False)
+    parser.add_argument("run", help="a run folder, or a checkpoint")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (0)")
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help="a module of yours to import")
+    execute = VERBS[verb](parser)
+    try:
+        options = parser.parse_args(arguments)
+        model = load(options.run, trust=options.trust)
+        if not isinstance(model, GenerativeModel):
+            raise Mistake(f"{type(model).__name__} makes no examples")
+        execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
+    except (Mistake, ValueError, OSError) as mistake:
+        return say(Mistake(" ".join(str(mistake).split())))
+    return 0
+
+
+Execute = Callable[[GenerativeModel, argparse.Namespace], None]
+
+
+def _sample(parser: argparse.ArgumentParser) -> Execute:
+    parser.description = "Draw examples; example i depends on the seed and on i alone."
+    parser.add_argument("--count", type=int, default=64, help="how many (64)")
+    parser.add_argument("--output", type=Path, default=Path("samples.png"), help="grid.png, samples.npz or folder/")
+    parser.add_argument("--interpolate", action="store_true", help="walk between latents, 8 steps in a row")
+    return sample
+
+
+def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
+    """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example."""
+    if options.count < 1:
+        raise Mistake(f"`--count` must be at least 1, got {options.count}")
+    if options.seed < 0:
+        raise Mistake(f"`--seed` must be at least 0, got {options.seed}")
+    if options.interpolate:
+        if not isinstance(model, GAN) or model.conditions:
+            raise Mistake(f"`--interpolate` walks between latents, which {type(model).__name__} alone does not sample from")
+        image = model.interpolate(-(-options.count // 8), 8, seed=options.seed)["image"][: options.count]
+    else:
+        image = model.sample(options.count, seed=options.seed)["image"]
+    output: Path = options.output
+    match output.suffix:
+        case ".npz":
+            output.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(output, image=to_uint8(image).permute(0, 2, 3, 1).numpy())
+        case ".png":
+            columns = 8 if options.interpolate else int(np.ceil(np.sqrt(options.count)))
+            save_picture(grid(image, columns), output)
+        case "":
+            for index, picture in enumerate(track(to_uint8(image), description="", transient=True)):
+                save_picture(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), output / f"{index:06d}.png")
+        case suffix:
+            raise Mistake(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
+    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {output}")
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> Execute:
+    parser.description = "Score samples against held-out examples: precision, recall, density, coverage of pixels."
+    parser.add_argument("--split", choices=["validation", "test"], default="test", help="which examples (test)")
+    parser.add_argument("--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)")
+    parser.add_argument("--k", type=int, default=5, help="nearest neighbours (5)")
+    return evaluate
+
+
+def evaluate(model: GenerativeModel, options: argparse.Namespace) -> None:
+    """Score, and print with the protocol, as JSON."""
+    data = load_data(options.run, trust=options.trust)
+    data.prepare_data()
+    evaluation = Evaluation(count=options.count, k=options.k, seed=options.seed)
+    scores = evaluation.evaluate(model, data, options.split)
+    print(json.dumps({**scores, **evaluation.protocol(data, options.split)}, indent=2))
+
+
+VERBS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}
