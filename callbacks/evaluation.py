@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
+from lightning_gans.callbacks.parts import data_of
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
 from lightning_gans.callbacks.saving import save_whole
@@ -62,9 +63,9 @@ class Evaluation(Periodic):
         """Go on from there."""
         self._best = state_dict["best"]
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:  # noqa: ARG002 (the clock is the model's)
+    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Score the validation split; keep the best."""
-        scores = self._scores(trainer, model, "validation")
+        scores = self._scores(data_of(trainer), model, "validation")
         if scores is None:
             return
         improved = trainer.strategy.broadcast(scores[self.metric] > self._best)
@@ -78,12 +79,12 @@ class Evaluation(Periodic):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the test split."""
-        if not isinstance(pl_module, Model) or (scores := self._scores(trainer, pl_module, "test")) is None:
-            return
-        if trainer.is_global_zero:
+        data = data_of(trainer)
+        scores = self._scores(data, pl_module, "test")
+        if isinstance(pl_module, Model) and data is not None and scores is not None and trainer.is_global_zero:
             named = {f"evaluation/test/{name}": score for name, score in scores.items()}
             log_scalars(trainer, named, images=pl_module.images_seen, batches=pl_module.batches_seen)
-            self.result = {**scores, **self.protocol(trainer.datamodule, "test")}  # type: ignore[attr-defined]
+            self.result = {**scores, **self.protocol(data, "test")}
             (run_folder(trainer) / "evaluation.json").write_text(json.dumps(self.result, indent=2) + "\n")
 
     def protocol(self, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
@@ -99,11 +100,10 @@ class Evaluation(Periodic):
         }
 
     def _scores(
-        self, trainer: pl.Trainer, model: Model, split: Literal["validation", "test"]
+        self, data: DataModule | None, model: pl.LightningModule, split: Literal["validation", "test"]
     ) -> dict[str, float] | None:
         """The four scores, the same on every rank; None where there is nothing to compare."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(model, GenerativeModel) or not isinstance(data, DataModule) or data.sizes[split] <= self.k:
+        if data is None or not isinstance(model, GenerativeModel) or model.conditions or data.sizes[split] <= self.k:
             return None
         return self.evaluate(model, data, split)
 

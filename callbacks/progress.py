@@ -4,7 +4,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
@@ -12,14 +12,12 @@ from rich import progress as rich
 from rich.console import Console
 
 from lightning_gans.callbacks.evaluation import Evaluation
+from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.callbacks.run import Run, run_folder
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
-from lightning_gans.datamodules import DataModule
-
-T = TypeVar("T")
 
 WARM_UP_BATCHES, WARM_UP_SECONDS = 20, 5.0
 
@@ -61,7 +59,7 @@ class Progress(ProgressBar):
         model = _model(pl_module)
         self._start = (time.monotonic(), model.images_seen, model.batches_seen)
         self._estimated = False
-        self._printed = next((callback.latest for callback in _callbacks(trainer, Samples)), None)
+        self._printed = next((callback.latest for callback in callbacks_of(trainer, Samples)), None)
         self.print(_headline(trainer, model))
         if self._enabled and self.console.is_terminal:
             self._bar = rich.Progress(
@@ -101,7 +99,7 @@ class Progress(ProgressBar):
         self.print(f"{_sizes(model)} . {left} . {run_folder(trainer)} . W&B: {_status(trainer)}")
 
     def _report(self, trainer: pl.Trainer, model: Model) -> None:
-        latest = next((callback.latest for callback in _callbacks(trainer, Samples)), None)
+        latest = next((callback.latest for callback in callbacks_of(trainer, Samples)), None)
         if latest is None or latest == self._printed:
             return
         self._printed = latest
@@ -113,13 +111,15 @@ class Progress(ProgressBar):
         """Say what came out, where to look, and what to do next."""
         self._stop()
         self._report(trainer, _model(pl_module))
-        for callback in _callbacks(trainer, Evaluation):
+        for callback in callbacks_of(trainer, Evaluation):
             if callback.result is not None:
                 result = callback.result
-                scores = ", ".join(f"{name} {result[name]:.2f}" for name in ("density", "coverage", "precision", "recall"))
+                scores = ", ".join(
+                    f"{name} {result[name]:.2f}" for name in ("density", "coverage", "precision", "recall")
+                )
                 protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
                 self.print(f"held out ({protocol}): {scores}")
-        if _callbacks(trainer, Run):
+        if callbacks_of(trainer, Run):
             folder = run_folder(trainer)
             if (folder / "training.gif").exists():
                 self.print(f"Look: {folder / 'training.gif'}")
@@ -140,14 +140,10 @@ def _model(module: pl.LightningModule) -> Model:
     return module
 
 
-def _callbacks(trainer: pl.Trainer, kind: type[T]) -> list[T]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
-
-
 def _headline(trainer: pl.Trainer, model: Model) -> str:
-    data = trainer.datamodule  # type: ignore[attr-defined]
+    data = data_of(trainer)
     name, counts = "your loaders", ""
-    if isinstance(data, DataModule):
+    if data is not None:
         name = data.name
         counts = " . " + ", ".join(f"{count:,} {split}" for split, count in data.sizes.items() if count)
     channels, *size = model.image_shape
@@ -198,7 +194,7 @@ def _duration(seconds: float) -> str:
 
 
 def _status(trainer: pl.Trainer) -> str:
-    return next((callback.status for callback in _callbacks(trainer, Wandb)), "disabled")
+    return next((callback.status for callback in callbacks_of(trainer, Wandb)), "disabled")
 
 
 def _losses(trainer: pl.Trainer) -> str:
@@ -215,7 +211,7 @@ def _losses(trainer: pl.Trainer) -> str:
 
 def _total_images(trainer: pl.Trainer, model: Model) -> int | None:
     """Where the first of all limits lies, in images seen; None where there is none."""
-    limits = [callback.max_images for callback in _callbacks(trainer, Run) if callback.max_images is not None]
+    limits = [callback.max_images for callback in callbacks_of(trainer, Run) if callback.max_images is not None]
     batches = [trainer.max_steps] if trainer.max_steps > 0 else []
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
         batches.append(trainer.max_epochs * int(min(trainer.num_training_batches, 1e12)))
@@ -224,5 +220,5 @@ def _total_images(trainer: pl.Trainer, model: Model) -> int | None:
 
 
 def _batch_size(trainer: pl.Trainer) -> int:
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    return data.batch_size if isinstance(data, DataModule) else 1
+    data = data_of(trainer)
+    return 1 if data is None else data.batch_size

@@ -7,7 +7,9 @@ import pytorch_lightning as pl
 import yaml
 from pytorch_lightning.loggers import CSVLogger
 
+from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.core.recording import Recorded, class_path, describe_arguments
+
 
 class Run(pl.Callback):
     """Give the run its own folder, its configuration and metrics in it, and its end.
@@ -49,7 +51,7 @@ class Run(pl.Callback):
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
 
     def _make_folder(self, trainer: pl.Trainer, model: pl.LightningModule) -> str:
-        name = self.name or "-".join(type(part).__name__.lower() for part in (model, trainer.datamodule) if part)
+        name = self.name or "-".join(type(part).__name__.lower() for part in (model, data_of(trainer)) if part)
         number = 1
         while True:
             folder = self.root / (name if self.name and number == 1 else f"{name}-{number}")
@@ -72,15 +74,12 @@ class Run(pl.Callback):
 
 def run_folder(trainer: pl.Trainer) -> Path:
     """The folder of this trainer's run; the trainer's own where no `Run` made one."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Run):
-            return callback.folder
-    return Path(trainer.default_root_dir)
+    return next((run.folder for run in callbacks_of(trainer, Run)), Path(trainer.default_root_dir))
 
 
 def configuration(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, Any]:
     """What model and data were made with, as the command line's YAML has it."""
-    parts = {"model": model, "data": trainer.datamodule}  # type: ignore[attr-defined]
+    parts = {"model": model, "data": data_of(trainer)}
     return {key: _configuration(part) for key, part in parts.items() if isinstance(part, Recorded)}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.callbacks.periodic import Periodic, stamp
 from lightning_gans.callbacks.pictures import grid, save_animation, save_picture
 from lightning_gans.callbacks.run import run_folder
@@ -12,7 +13,6 @@ from lightning_gans.callbacks.tracking import Wandb, log_picture
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.datamodules import DataModule
 
 STEPS = 8
 """Examples in one walk of the interpolation panel."""
@@ -55,12 +55,12 @@ class Samples(Periodic):
             self.act(trainer, pl_module, 0)
 
     def _show_real(self, trainer: pl.Trainer) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not trainer.is_global_zero or not isinstance(data, DataModule) or len(data.image_shape) != 3:
+        data = data_of(trainer)
+        if not trainer.is_global_zero or data is None or len(data.image_shape) != 3:
             return
         picture = grid(data.examples("train", self.count)["image"], self._columns)
         save_picture(picture, run_folder(trainer) / "real.png")
-        if any(isinstance(callback, Wandb) and callback.log_real for callback in trainer.callbacks):  # type: ignore[attr-defined]
+        if any(wandb.log_real for wandb in callbacks_of(trainer, Wandb)):
             log_picture(trainer, "real", picture, images=0)
 
     @property
@@ -70,6 +70,8 @@ class Samples(Periodic):
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Draw, save and log both panels."""
         if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or len(model.image_shape) != 3:
+            return
+        if model.conditions:
             return
         folder = run_folder(trainer) / "samples"
         picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)

@@ -25,7 +25,7 @@ class Saving(Periodic, Checkpoint):
     def __init__(self, *, every: int = 50_000) -> None:
         super().__init__(every=every)
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:  # noqa: ARG002 (it is always the last state)
+    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Save."""
         save_whole(trainer, run_folder(trainer) / LAST)
 

@@ -19,6 +19,15 @@ CLOCK = "images_seen"
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
+WANDB_MODES: dict[str, Mode] = {
+    "online": "online",
+    "run": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}
+"""What the environment variable `WANDB_MODE` may say, in old words and new."""
+
 
 class ImageClockLogger(WandbLogger):
     """Log to W&B with images seen as the axis of every metric.
@@ -81,7 +90,7 @@ class Wandb(pl.Callback):
         self._logger = self._start(trainer, mode)
         trainer.loggers = [*trainer.loggers, self._logger]
 
-    def _start(self, trainer: pl.Trainer, mode: str) -> ImageClockLogger:
+    def _start(self, trainer: pl.Trainer, mode: Literal["online", "offline"]) -> ImageClockLogger:
         if not trainer.is_global_zero:
             return ImageClockLogger()
         import wandb  # noqa: PLC0415 (its import takes a second)
@@ -116,10 +125,12 @@ class Wandb(pl.Callback):
         self._logger = None
 
 
-def _resolved(mode: Mode) -> str:
-    if mode != "auto":
-        return mode
-    return os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+def _resolved(mode: Mode) -> Literal["online", "offline", "disabled"]:
+    if mode == "auto":
+        mode = WANDB_MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
+    if mode == "auto":
+        mode = "online" if _has_key() else "offline"
+    return mode
 
 
 def _has_key() -> bool:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.types import Batch, ImageShape
 
@@ -17,7 +18,7 @@ Split = Literal["train", "validation", "test"]
 """The parts of a data set: learnt from, chosen by, scored on."""
 
 
-class DataModule(pl.LightningDataModule, ABC):
+class DataModule(Recorded, pl.LightningDataModule, ABC):
     """Serve a data set that fits into memory, in three parts that never change.
 
     A subclass says its `image_shape`, its `levels` and `class_names` where they differ from the defaults, and
@@ -104,7 +105,7 @@ class DataModule(pl.LightningDataModule, ABC):
             "range": None if self.levels is None else [-1.0, 1.0],
         }
 
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 - Lightning's; all stages share one reading
+    def setup(self, stage: str | None = None) -> None:
         """Read and split the data, the first time it is called."""
         self._loaded()
 
@@ -117,9 +118,9 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"but those read are of shape {tuple(train['image'].shape[1:])}"
                 )
             count = len(train["image"])
-            if not 1 <= self.validation_size < count:
+            if not 0 <= self.validation_size < count:
                 raise ValueError(
-                    f"`validation_size` must be at least 1 and less than the {count} training examples of {self.name}, "
+                    f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
                     f"got {self.validation_size}"
                 )
             remaining = count - self.validation_size
@@ -140,9 +141,9 @@ class DataModule(pl.LightningDataModule, ABC):
             self._resumed = {}
         return self._train_loader
 
-    def val_dataloader(self) -> InMemoryLoader:
-        """Return this rank's validation batches, in order."""
-        return self._loader("validation", shuffle=False, drop_last=False)
+    def val_dataloader(self) -> InMemoryLoader | list[InMemoryLoader]:
+        """Return this rank's validation batches, in order; [] if nothing is set aside."""
+        return self._loader("validation", shuffle=False, drop_last=False) if self.validation_size else []
 
     def test_dataloader(self) -> InMemoryLoader:
         """Return this rank's test batches, in order."""
@@ -177,7 +178,7 @@ class DataModule(pl.LightningDataModule, ABC):
         """
         self._resumed = state_dict
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:  # noqa: ARG002 - Lightning's
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn a batch of stored levels into what a model sees, on the device; in training, augment it."""
         batch = self._normalised(batch)
         if self.trainer is None:

@@ -27,8 +27,8 @@ def help_text() -> str:
         "usage: python -m lightning_gans VERB ...\n\n"
         f"Generative adversarial networks on PyTorch Lightning, version {__version__}.\n\n"
         f"{verbs}\n\n"
-        "VERB --help lists what a verb takes; fit --model.help NAME what a model takes. A RUN is a folder in runs/, or a\n"
-        "checkpoint. `fit --dry_run` says what a run would need."
+        "VERB --help lists what a verb takes; fit --model.help NAME what a model takes.\n"
+        "A RUN is a folder in runs/, or a checkpoint. `fit --dry_run` says what a run would need."
     )
 
 
@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(f"{verb}: {INSTEAD[verb]}")
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
-        return fail(f"there is no {verb!r}; did you mean {near[0]!r}?" if near else f"there is no {verb!r}: {', '.join(VERBS)}")
+        return fail(
+            f"there is no {verb!r}; " + (f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(VERBS)}")
+        )
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # the console script finds a user's my_gan.py as `python -m` does
     if verb == "list":

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from lightning_gans import models  # noqa: F401 (jsonargparse finds classes by their short names once they are imported)
 from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
@@ -36,7 +37,13 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong with the command line."""
-        raise Mistake(explain(message, list(self._option_string_actions))) from ex
+        if not self.exit_on_error:  # a parser inside a parser, whose caller has more to say
+            super().error(message, ex)
+        subparsers = [action.choices for action in self._actions if isinstance(action.choices, dict)]
+        parsers = [self, *(parser for choices in subparsers for parser in choices.values())]
+        raise Mistake(
+            explain(message, [option for parser in parsers for option in parser._option_string_actions])
+        ) from ex
 
 
 class SaveConfig(SaveConfigCallback):
@@ -44,9 +51,8 @@ class SaveConfig(SaveConfigCallback):
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write it."""
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Run):
-                callback.write_config(self.parser.dump(self.config, skip_none=False))
+        for run in callbacks_of(trainer, Run):
+            run.write_config(self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 
@@ -90,8 +96,9 @@ class CLI(LightningCLI):
 def fit(arguments: Sequence[str]) -> int:
     """Run `fit` with these arguments; the exit code is 2 for a mistake in them."""
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")  # `args` is what `sys.argv` says
     try:
         CLI(
             model_class=Model,
@@ -101,7 +108,7 @@ def fit(arguments: Sequence[str]) -> int:
             save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"prog": "python -m lightning_gans", "fit": {"allow_abbrev": False}},
+            parser_kwargs={"prog": "python -m lightning_gans", "allow_abbrev": False},
             subclass_mode_model=True,
             subclass_mode_data=True,
             args=["fit", *_with_recipes(arguments)],

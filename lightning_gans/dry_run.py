@@ -8,10 +8,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from lightning_gans.callbacks import Run
+from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
-from lightning_gans.callbacks import Run
+from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.module import tensors
+from lightning_gans.trainer import Trainer
 
 WARM_UP, TIMED = 2, 5
 
@@ -42,31 +46,34 @@ def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
     watch = _Watch()
     batches = max(model.discriminator_steps if isinstance(model, GAN) else 1, TIMED)
     batch = data.specimen(data.batch_size)
-    trial = pl.Trainer(
+    made_up = data.specimen(data.batch_size * (WARM_UP + batches))
+    trial = Trainer(
         accelerator=trainer.accelerator,
         devices=1,
         precision=trainer.precision,
-        max_steps=WARM_UP + batches,
+        fast_dev_run=WARM_UP + batches,
         callbacks=[watch],
-        logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
-        enable_model_summary=False,
     )
-    trial.fit(model, [batch] * (WARM_UP + batches))
+    trial.fit(model, InMemoryLoader(tensors(made_up), batch_size=data.batch_size, shuffle=False, drop_last=True))
     seconds = (watch.ends[-1] - watch.ends[WARM_UP - 1]) / batches
     lines = [
         f"{type(model).__name__} on {data.name}, {trainer.precision} on {trial.strategy.root_device.type}",
-        *(f"{key:<14}{tuple(value.shape)}" for key, value in batch.items()),
+        *(f"{key:<14}{tuple(value.shape)}" for key, value in tensors(batch).items()),
         *(f"{name:<14}{_parameters(part):,} parameters" for name, part in _parts(model).items()),
         f"{'memory':<14}{_memory() / 2**30:.2f} GiB at most",
-        f"{'time':<14}{1000 * seconds:.1f} ms a batch, {data.batch_size / seconds:,.0f} images/s{_whole(trainer, data, seconds)}",
+        f"{'time':<14}{1000 * seconds:.1f} ms a batch, {data.batch_size / seconds:,.0f} images/s"
+        + _whole(trainer, data, seconds),
     ]
     return "\n".join(lines)
 
 
 def _parts(model: Model) -> dict[str, torch.nn.Module]:
-    return {"generator": model.generator, "discriminator": model.discriminator} if isinstance(model, GAN) else {"model": model}
+    return (
+        {"generator": model.generator, "discriminator": model.discriminator}
+        if isinstance(model, GAN)
+        else {"model": model}
+    )
 
 
 def _parameters(module: torch.nn.Module) -> int:
@@ -82,7 +89,7 @@ def _memory() -> int:
 
 def _whole(trainer: pl.Trainer, data: DataModule, seconds: float) -> str:
     """How long the run would take, where its length is known without reading data."""
-    limits = [run.max_images for run in trainer.callbacks if isinstance(run, Run) and run.max_images is not None]  # type: ignore[attr-defined]
+    limits = [run.max_images for run in callbacks_of(trainer, Run) if run.max_images is not None]
     if trainer.max_steps > 0:
         limits.append(trainer.max_steps * data.batch_size)
     if not limits:

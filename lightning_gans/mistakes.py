@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -87,13 +88,13 @@ def _hint(name: str, known: Iterable[str], form: str) -> str:
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
     for subclass in cls.__subclasses__():
         yield subclass
         yield from _subclasses(subclass)
 
 
-def _ours() -> Iterator[type]:
+def _ours() -> Iterator[type[Any]]:
     for kind in (Recorded, nn.Module, Optimizer):
         yield from (cls for cls in _subclasses(kind) if cls.__module__.startswith("lightning_gans."))
 
@@ -103,7 +104,14 @@ def _names() -> set[str]:
 
 
 def _arguments(name: str | None) -> set[str]:
-    """The arguments of the constructors of the class of that name, its bases' among them."""
-    classes = [cls for kind in (Recorded, nn.Module, Optimizer) for cls in _subclasses(kind) if cls.__name__ == name]
-    parameters = (inspect.signature(base.__init__).parameters for cls in classes for base in cls.__mro__)
-    return {argument for found in parameters for argument in found} - {"self", "args", "kwargs", "image_shape"}
+    """What the constructor of the class of that name takes, and those it hands `**kwargs` on to."""
+    names: set[str] = set()
+    for cls in (cls for kind in (Recorded, nn.Module, Optimizer) for cls in _subclasses(kind) if cls.__name__ == name):
+        for base in cls.__mro__:
+            if "__init__" not in vars(base):
+                continue
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            names |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                break
+    return names - {"self", "image_shape"}

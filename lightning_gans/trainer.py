@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core.checkpoints import LAST, find_checkpoint
 
 DEFAULT_IMAGES = 200_000
@@ -74,8 +75,8 @@ class Trainer(pl.Trainer):
         fast_dev_run: int | bool = False,
         **kwargs: Any,
     ) -> None:
-        for option in ("gradient_clip_val", "accumulate_grad_batches"):
-            if kwargs.get(option) not in (None, 1):
+        for option, neutral in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
+            if kwargs.get(option, neutral) not in (None, neutral):
                 raise ValueError(f"`{option}` belongs to the model, whose two players it is for: --model.{option}")
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         run = next((callback for callback in given if isinstance(callback, Run)), Run())
@@ -95,14 +96,25 @@ class Trainer(pl.Trainer):
             **kwargs,
         )
 
-    def fit(self, *args: Any, ckpt_path: str | Path | None = None, **kwargs: Any) -> None:
+    def fit(
+        self,
+        model: pl.LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        ckpt_path: str | Path | None = None,
+        weights_only: bool | None = None,
+    ) -> None:
         """Train a model.
 
         Args:
-            *args: What `pl.Trainer.fit` takes: the model, then loaders or a data module.
+            model: The model.
+            train_dataloaders: A data module, or an iterable of batches.
+            val_dataloaders: Batches for a model of yours that validates.
+            datamodule: A data module.
             ckpt_path: Go on from this checkpoint, from the last one of this run folder, or from that of the latest run
                 ("last").
-            **kwargs: What `pl.Trainer.fit` takes.
+            weights_only: Read the checkpoint as plain data only; None does, since ours are.
 
         Raises:
             ValueError: There is no such checkpoint.
@@ -112,10 +124,12 @@ class Trainer(pl.Trainer):
         with warnings.catch_warnings():
             for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message)
-            super().fit(*args, ckpt_path=ckpt_path, **kwargs)
+            super().fit(
+                model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only is None or weights_only
+            )
 
     def _latest_run(self) -> Path:
-        root = next((callback.root for callback in self.callbacks if isinstance(callback, Run)), Path("runs"))  # type: ignore[attr-defined]
+        root = next((run.root for run in callbacks_of(self, Run)), Path("runs"))
         checkpoints = list(root.glob(os.path.join("*", LAST)))
         if not checkpoints:
             raise ValueError(f"`ckpt_path` is 'last', but no run in {str(root)!r} has a {LAST}")
@@ -124,9 +138,11 @@ class Trainer(pl.Trainer):
 
 def _wanted(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
     """The kinds of callback that a trainer is to have."""
-    unwanted = {Saving} if not enable_checkpointing else set()
-    unwanted |= {Progress} if not enable_progress_bar else set()
-    unwanted |= set(_KINDS) - {Progress} if trial else set()
+    unwanted: set[type[Callback]] = set(_KINDS) - {Progress} if trial else set()
+    if not enable_checkpointing:
+        unwanted.add(Saving)
+    if not enable_progress_bar:
+        unwanted.add(Progress)
     return [kind for kind in _KINDS if kind not in unwanted]
 
 
@@ -136,6 +152,6 @@ def _complete(given: list[Callback], kinds: list[type[Callback]]) -> list[Callba
     return [*ours, *(callback for callback in given if not isinstance(callback, _KINDS))]
 
 
-def _best_precision(accelerator: Any) -> str:
+def _best_precision(accelerator: Any) -> Literal["bf16-mixed", "32-true"]:
     on_cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return "bf16-mixed" if on_cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"

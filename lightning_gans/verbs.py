@@ -60,7 +60,9 @@ def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
         raise Mistake(f"`--seed` must be at least 0, got {options.seed}")
     if options.interpolate:
         if not isinstance(model, GAN) or model.conditions:
-            raise Mistake(f"`--interpolate` walks between latents, which {type(model).__name__} alone does not sample from")
+            raise Mistake(
+                f"`--interpolate` walks between latents, which {type(model).__name__} alone does not sample from"
+            )
         image = model.interpolate(-(-options.count // 8), 8, seed=options.seed)["image"][: options.count]
     else:
         image = model.sample(options.count, seed=options.seed)["image"]
@@ -83,7 +85,9 @@ def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     parser.description = "Score samples against held-out examples: precision, recall, density, coverage of pixels."
     parser.add_argument("--split", choices=["validation", "test"], default="test", help="which examples (test)")
-    parser.add_argument("--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)")
+    parser.add_argument(
+        "--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)"
+    )
     parser.add_argument("--k", type=int, default=5, help="nearest neighbours (5)")
     return evaluate
 

@@ -274,8 +274,7 @@ def test_the_batch_size_is_the_total_over_devices() -> None:
     [
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"batch_size": 35}, "`batch_size` must be at most the 34 training examples of Numbered, got 35"),
-        ({"validation_size": 0}, "`validation_size` must be at least 1 and less than the 40 .*, got 0"),
-        ({"validation_size": 40}, "`validation_size` must be at least 1 and less than the 40 .*, got 40"),
+        ({"validation_size": 40}, "`validation_size` must be at least 0 and less than the 40 .*, got 40"),
         ({"validation_size": -1}, "`validation_size` must be .*, got -1"),
     ],
 )

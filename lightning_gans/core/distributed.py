@@ -26,7 +26,8 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     torch.distributed.all_reduce(flat)
     flat /= torch.distributed.get_world_size()
-    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
 
 
@@ -38,5 +39,6 @@ def refuse_sharding(strategy: Strategy) -> None:
     """
     if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy | ModelParallelStrategy):
         raise ValueError(
-            f"`strategy` {type(strategy).__name__} shards the model, which two players cannot share: use 'auto' or 'ddp'"
+            f"`strategy` {type(strategy).__name__} shards the model, which two players cannot share:"
+            " use 'auto' or 'ddp'"
         )

@@ -50,7 +50,7 @@ class Average(nn.Module):
         for ours, theirs in zip(copied, live_copied, strict=True):
             ours.copy_(theirs)
 
-    def train(self, mode: bool = True) -> Self:  # noqa: ARG002 (an average is never trained)
+    def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode."""
         return super().train(False)
 

@@ -219,7 +219,8 @@ class GAN(GenerativeModel):
         generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
         self.images_seen += len(batch["image"]) * self.trainer.world_size
         self.batches_seen += 1
-        self._observes = self.batches_seen % max(self.trainer.log_every_n_steps, 1) == 0
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._observes = every > 0 and self.batches_seen % every == 0
         if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
             self.after_discriminator_step()
         if self.batches_seen % self.discriminator_steps == 0 and self._play(
@@ -233,9 +234,7 @@ class GAN(GenerativeModel):
         if self._observes:
             self._log()
 
-    def _play(
-        self, player: Player, optimizer: Optimizer, loss: Callable[[Batch], Losses], batch: Batch
-    ) -> bool:
+    def _play(self, player: Player, optimizer: Optimizer, loss: Callable[[Batch], Losses], batch: Batch) -> bool:
         """Move one player down the gradient of its loss; False when it has none."""
         self._player = player
         apply_schedules(optimizer, self._schedules[player], self.images_seen)
@@ -274,7 +273,9 @@ class GAN(GenerativeModel):
         images, start = self._lap
         self._lap = (self.images_seen, time.perf_counter())
         for player, optimizer in zip(self._schedules, self.optimizers(use_pl_optimizer=False), strict=True):  # type: ignore[arg-type]
-            self._observed[f"{player}/learning_rate"] = [torch.tensor(float(optimizer.param_groups[0]["lr"]), dtype=torch.float64)]
+            self._observed[f"{player}/learning_rate"] = [
+                torch.tensor(float(optimizer.param_groups[0]["lr"]), dtype=torch.float64)
+            ]
         metrics: dict[str, Any] = {name: torch.stack(values).mean() for name, values in self._observed.items()}
         metrics["images_per_second"] = (self.images_seen - images) / (self._lap[1] - start)
         for name, count in {"images_seen": self.images_seen, "step": self.batches_seen}.items():
@@ -292,6 +293,6 @@ def _parts(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     size = len(batch["image"])
     if size < count:
         raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
-    columns = {key: tensor.tensor_split(count) for key, tensor in batch.items()}  # type: ignore[attr-defined]
+    columns = {key: tensor.tensor_split(count) for key, tensor in dict(batch).items()}  # type: ignore[attr-defined]
     parts: list[Any] = [{key: pieces[i] for key, pieces in columns.items()} for i in range(count)]
     return [(part, len(part["image"]) / size) for part in parts]

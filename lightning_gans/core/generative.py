@@ -66,7 +66,7 @@ class GenerativeModel(Model):
         finally:
             for module, mode in training.items():
                 module.training = mode
-        return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value, misc]
+        return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
 
 
 def _seeds(seed: int | None, chunks: int) -> list[int]:
@@ -74,7 +74,7 @@ def _seeds(seed: int | None, chunks: int) -> list[int]:
     if seed is not None and seed < 0:
         raise ValueError(f"`seed` must be at least 0, got {seed}")
     root = np.random.SeedSequence(seed)
-    return [int(np.random.SeedSequence((root.entropy, i)).generate_state(1)[0]) for i in range(chunks)]
+    return [int(chunk.generate_state(1)[0]) for chunk in root.spawn(chunks)]
 
 
 def _chunk(condition: Batch, index: int) -> Batch:

@@ -11,8 +11,8 @@ def count_batch(trainer: pl.Trainer) -> None:
     """Let Lightning's `global_step` count one batch.
 
     Under manual optimisation Lightning counts every `step()` of every optimizer
-    (Lightning-AI/pytorch-lightning#17958), so that `max_steps` would be reached twice as early as in any other model and
-    would mean something else for every `discriminator_steps`.
+    (Lightning-AI/pytorch-lightning#17958), so that `max_steps` would be reached twice as early as in any other model
+    and would mean something else for every `discriminator_steps`.
     """
     progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     progress.increment_ready()
@@ -22,7 +22,8 @@ def count_batch(trainer: pl.Trainer) -> None:
 def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[Any]":
     """Undo the wrapping of a factory that the command line made: what is left is a partial of the class itself.
 
-    jsonargparse hands `Callable[..., nn.Module]` over as `partial(call_without_instantiate_context, instantiator, cls)`.
+    jsonargparse hands `Callable[..., nn.Module]` over as
+    `partial(call_without_instantiate_context, instantiator, cls)`.
     """
     if value.func.__module__.partition(".")[0] != "jsonargparse":
         return value

@@ -1,8 +1,8 @@
 """Remember what an object was made with, as plain data, and make it again from that data.
 
 A checkpoint that is to be loaded safely (`torch.load(weights_only=True)`) can hold plain Python and tensors only, so
-classes, partials of classes and other recorded objects are written down as dictionaries, and rebuilding takes a class only after
-it is known to be one of the kinds that a model is made of.
+classes, partials of classes and other recorded objects are written down as dictionaries, and rebuilding takes a class
+only after it is known to be one of the kinds that a model is made of.
 """
 
 import functools
@@ -40,6 +40,7 @@ class Recorded:
     arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments, then go on as always."""
         self = super().__new__(cls)
         try:
             bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
@@ -53,7 +54,7 @@ class Recorded:
         return self
 
 
-_PARTS: tuple[type, ...] = (nn.Module, Optimizer, Recorded)
+_PARTS: tuple[type[Any], ...] = (nn.Module, Optimizer, Recorded)
 
 
 def class_path(cls: type) -> str:
@@ -126,7 +127,7 @@ def unrecorded(record: dict[str, Any]) -> list[str]:
     return [name for name, value in record.items() if isinstance(value, dict) and UNRECORDED in value]
 
 
-def resolve(path: str, kinds: type | tuple[type, ...], trust: Iterable[str] = ()) -> type:
+def resolve(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable[str] = ()) -> type[Any]:
     """Find the class of that name, if it is one of those kinds and comes from a place that may be used.
 
     Args:
@@ -148,16 +149,17 @@ def resolve(path: str, kinds: type | tuple[type, ...], trust: Iterable[str] = ()
             f" trust it: load(..., trust=[{names[0]!r}]), --trust {names[0]}"
         )
     try:
-        found = functools.reduce(getattr, names[cut:], importlib.import_module(module))
+        found: Any = functools.reduce(getattr, names[cut:], importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise ValueError(f"the checkpoint names the class {path!r}, which cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, kinds)):
+    if not (inspect.isclass(found) and issubclass(found, kinds)):
         expected = kinds if isinstance(kinds, tuple) else (kinds,)
         raise ValueError(
             f"the checkpoint names {path!r}, which is refused: it is not a subclass of"
             f" {' or '.join(kind.__name__ for kind in expected)}"
         )
-    return found
+    cls: type[Any] = found
+    return cls
 
 
 def rebuild(record: Any, trust: Iterable[str] = ()) -> Any:
@@ -171,7 +173,8 @@ def rebuild(record: Any, trust: Iterable[str] = ()) -> Any:
         case list() | tuple():
             return type(record)(rebuild(item, trust) for item in record)
         case {"__partial__": str(path), "args": args, "arguments": arguments}:
-            return functools.partial(resolve(path, _PARTS, trust), *rebuild(args, trust), **rebuild(arguments, trust))
+            cls = resolve(path, _PARTS, trust)
+            return functools.partial(cls, *rebuild(args, trust), **rebuild(arguments, trust))
         case {"__class__": str(path), "arguments": arguments}:
             return resolve(path, Recorded, trust)(**rebuild(arguments, trust))
         case {"__class__": str(path)}:

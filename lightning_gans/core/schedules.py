@@ -42,6 +42,7 @@ class Linear(Schedule):
         self.start, self.end, self.images, self.begin = start, end, images, begin
 
     def __call__(self, images: int) -> float:
+        """The value after that many images."""
         return self.start + self.way(images) * (self.end - self.start)
 
     def way(self, images: int) -> float:
@@ -61,6 +62,7 @@ class Cosine(Linear):
     """
 
     def __call__(self, images: int) -> float:
+        """The value after that many images."""
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self.way(images))) / 2
 
 
@@ -84,7 +86,8 @@ class Exponential(Schedule):
         self.start, self.half_life, self.floor = start, half_life, floor
 
     def __call__(self, images: int) -> float:
-        return max(self.floor, self.start * 0.5 ** (images / self.half_life))
+        """The value after that many images."""
+        return max(self.floor, float(self.start * 0.5 ** (images / self.half_life)))
 
 
 def value_at(value: float | Schedule, images: int) -> float:

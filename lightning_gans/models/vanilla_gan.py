@@ -11,8 +11,8 @@ from lightning_gans.types import Batch, ImageShape, Losses
 class VanillaGAN(GAN):
     """Tell real from generated with a classifier, and maximise its error: perceptrons, as in the first paper.
 
-    The discriminator minimises the cross-entropy of the minimax game; the generator maximises log D(G(z)), which has the
-    same fixed point and does not saturate. The authors' SGD, with its schedules, is `GoodfellowSGD` (see
+    The discriminator minimises the cross-entropy of the minimax game; the generator maximises log D(G(z)), which has
+    the same fixed point and does not saturate. The authors' SGD, with its schedules, is `GoodfellowSGD` (see
     `vanilla_gan_mnist.yaml`); Adam, the default, needs fewer images.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661; networks of the authors' `mnist.yaml`.
