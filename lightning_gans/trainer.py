@@ -96,7 +96,7 @@ class Trainer(pl.Trainer):
             **kwargs,
         )
 
-    def fit(
+    def fit(  # noqa: PLR0917 (the signature is Lightning's)
         self,
         model: pl.LightningModule,
         train_dataloaders: Any = None,

@@ -176,7 +176,8 @@ def rebuild(record: Any, trust: Iterable[str] = ()) -> Any:
             cls = resolve(path, _PARTS, trust)
             return functools.partial(cls, *rebuild(args, trust), **rebuild(arguments, trust))
         case {"__class__": str(path), "arguments": arguments}:
-            return resolve(path, Recorded, trust)(**rebuild(arguments, trust))
+            kind = resolve(path, Recorded, trust)
+            return kind(**rebuild(arguments, trust))
         case {"__class__": str(path)}:
             return resolve(path, _PARTS, trust)
         case dict():
