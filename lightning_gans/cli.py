@@ -15,6 +15,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning_gans import models  # noqa: F401 (jsonargparse finds classes by their short names once they are imported)
 from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
+from lightning_gans.core import private
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
@@ -96,6 +97,7 @@ class CLI(LightningCLI):
 def fit(arguments: Sequence[str]) -> int:
     """Run `fit` with these arguments; the exit code is 2 for a mistake in them."""
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
+    private.forget_defaults_of_another_class()
     for library in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")  # `args` is what `sys.argv` says

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from jsonargparse import _typehints
 
 
 def count_batch(trainer: pl.Trainer) -> None:
@@ -39,3 +40,27 @@ def unsynchronised(trainer: pl.Trainer, model: pl.LightningModule) -> None:
 def is_lightning_checkpoint(checkpoint: object) -> bool:
     """Whether this is what `Trainer.save_checkpoint` wrote."""
     return isinstance(checkpoint, Mapping) and "pytorch-lightning_version" in checkpoint and "state_dict" in checkpoint
+
+
+def forget_defaults_of_another_class() -> None:
+    """Let a class that is named on the command line start from its own defaults.
+
+    jsonargparse keeps every argument that the new class accepts, too, when one class takes another's place, the former
+    class's defaults among them: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalised
+    discriminator and optimizer. What was given, and differs from the former default, is still kept.
+    """
+    keep_what_fits = _typehints.discard_init_args_on_class_path_change
+    if keep_what_fits.__module__ == __name__:
+        return
+
+    def keep_what_was_given(parser_or_action: Any, former: Any, present: Any) -> None:
+        if former and "init_args" in former and former["class_path"] != present["class_path"]:
+            defaults = _typehints.ActionTypeHint.get_class_parser(
+                former["class_path"], {"fail_untyped": False}
+            ).get_defaults()
+            for name, value in list(former["init_args"].items(branches=True)):
+                if "." not in name and defaults.get(name) == value:
+                    del former["init_args"][name]
+        keep_what_fits(parser_or_action, former, present)
+
+    _typehints.discard_init_args_on_class_path_change = keep_what_was_given

@@ -1,0 +1,135 @@
+"""The table of all models that every property test runs over, and small data for them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_gans.core.gan import GAN
+from lightning_gans.datamodules.module import DataModule
+from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
+from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.types import Batch, ImageShape
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model with small networks and the shape of its data.
+
+    Attributes:
+        name: The test's name.
+        model: The class.
+        image_shape: The data's.
+        arguments: Further arguments of the constructor.
+        representative: Whether it takes every property by default; the first case of every model does, too.
+    """
+
+    name: str
+    model: type[GAN]
+    image_shape: ImageShape
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    representative: bool = False
+
+    def make(self, **changes: Any) -> GAN:
+        """Build the model, always from the same initial weights."""
+        torch.manual_seed(0)
+        return self.model(**{"image_shape": self.image_shape, "latent_dim": 6, **self.arguments, **changes})
+
+    def batch(self, size: int = 8, *, seed: int = 0) -> Batch:
+        """Make up a batch."""
+        return {"image": images(self.image_shape, size, seed=seed), "label": torch.arange(size) % 3}
+
+    def data(self, **arguments: Any) -> "Noise":
+        """Make up a data module: 40 examples to train on, 16 for validation, 24 for the test."""
+        return Noise(image_shape=list(self.image_shape), **{"batch_size": 8, "validation_size": 16, **arguments})
+
+
+class Noise(DataModule):
+    """Nothing to learn: uniform noise, as uint8 pictures or as points."""
+
+    def __init__(self, *, image_shape: list[int], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.image_shape = tuple(image_shape)
+        self.levels = 256 if len(image_shape) == 3 else None
+
+    def load(self) -> tuple[Batch, Batch]:
+        train, test = (images(self.image_shape, size, seed=size) for size in (56, 24))
+        return self._stored(train), self._stored(test)
+
+    def _stored(self, image: Tensor) -> Batch:
+        stored = image if self.levels is None else ((image + 1) * 127.5).round().to(torch.uint8)
+        return {"image": stored, "label": torch.full((len(image),), -1)}
+
+
+def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
+    """Draw examples, uniformly from [-1, 1], without the global random stream."""
+    return torch.rand(size, *image_shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+PERCEPTRONS: dict[str, Any] = {
+    "generator": partial(PerceptronGenerator, width=16),
+    "discriminator": partial(PerceptronDiscriminator, width=16),
+}
+"""Networks that treat each example on its own and draw no noise."""
+
+CASES = [
+    Case(
+        "vanilla_gan",
+        VanillaGAN,
+        (1, 8, 8),
+        {
+            "generator": partial(PerceptronGenerator, width=16),
+            "discriminator": partial(MaxoutDiscriminator, width=12, pieces=2),
+        },
+        representative=True,
+    ),
+    Case("vanilla_gan-points", VanillaGAN, (2,), PERCEPTRONS),
+    Case(
+        "dcgan",
+        DCGAN,
+        (3, 9, 7),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
+        representative=True,
+    ),
+    Case(
+        "dcgan-parts",
+        DCGAN,
+        (1, 8, 8),
+        {
+            "generator": partial(DCGANGenerator, width=4),
+            "discriminator": partial(DCGANDiscriminator, width=4),
+            "accumulate_grad_batches": 2,
+            "gradient_clip_val": 1.0,
+            "discriminator_steps": 2,
+        },
+    ),
+    Case(
+        "wgan_gp",
+        WGANGP,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
+        representative=True,
+    ),
+    Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
+]
+
+
+def cases(can: Callable[[Case], bool] = lambda case: True) -> list[Any]:
+    """List the cases for `pytest.mark.parametrize`: those that can; by default one of each further model.
+
+    Args:
+        can: Whether a property is one of that case.
+    """
+    able = [case for case in CASES if can(case)]
+    first = {case.model: case for case in reversed(able)}
+    return [
+        pytest.param(
+            case, id=case.name, marks=() if case.representative or case is first[case.model] else pytest.mark.full
+        )
+        for case in able
+    ]

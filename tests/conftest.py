@@ -1,0 +1,95 @@
+"""What all tests share: few threads for tiny networks, no W&B, a quiet trainer."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+from torch.utils.data import DataLoader
+
+from lightning_gans.core.model import Model
+from lightning_gans.types import Batch
+
+torch.set_num_threads(1)
+
+
+class Fit(Protocol):
+    """Train a model with Lightning's own Trainer on a list of batches, or on a data module."""
+
+    def __call__(
+        self, model: Model, data: Sequence[Batch] | pl.LightningDataModule, *, max_steps: int, **options: Any
+    ) -> pl.Trainer: ...
+
+
+class Record(Logger):
+    """A logger that only remembers.
+
+    Attributes:
+        rows: What came, each with the step it came with.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int | None, dict[str, float]]] = []
+
+    @property
+    def name(self) -> str:
+        return "record"
+
+    @property
+    def version(self) -> str:
+        return "0"
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do not remember these."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.rows.append((step, dict(metrics)))
+
+    @property
+    def steps(self) -> list[int | None]:
+        return [step for step, _ in self.rows]
+
+    def column(self, key: str) -> list[float]:
+        return [row[key] for _, row in self.rows]
+
+
+@pytest.fixture(autouse=True)
+def _same_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def record() -> Record:
+    return Record()
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Fit:
+    def fit(
+        model: Model, data: Sequence[Batch] | pl.LightningDataModule, *, max_steps: int, **options: Any
+    ) -> pl.Trainer:
+        ckpt_path = options.pop("ckpt_path", None)
+        quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+        trainer = pl.Trainer(
+            **{"accelerator": "cpu", "logger": False, "default_root_dir": tmp_path, **quiet, **options},
+            max_steps=max_steps,
+            max_epochs=-1,
+        )
+        loader = data if isinstance(data, pl.LightningDataModule) else DataLoader(data, batch_size=None)  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            for message in ("Found .* module.* in eval mode", "The .*dataloader.* does not have many workers"):
+                warnings.filterwarnings("ignore", message)
+            warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval")
+            warnings.filterwarnings("ignore", "You passed in a `val_dataloader`")
+            if isinstance(loader, pl.LightningDataModule):
+                trainer.fit(model, datamodule=loader, ckpt_path=ckpt_path)
+            else:
+                trainer.fit(model, loader, ckpt_path=ckpt_path)
+        return trainer
+
+    return fit

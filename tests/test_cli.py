@@ -1,0 +1,462 @@
+"""The command line: what a fit leaves behind, where settings come from, and mistakes in at most three lines."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks import Evaluation, Run, Wandb
+from lightning_gans.core.optimizers import DCGANAdam
+from lightning_gans.datamodules import Digits
+from lightning_gans.models import DCGAN
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.trainer import Trainer
+
+SHORT = ["--run.max_images", "128", "--wandb.mode", "disabled", "--evaluation.count", "20", "--samples.count", "4"]
+NARROW = ["--model.generator.width", "4", "--model.discriminator.width", "4"]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # `main` adds the working directory
+    return tmp_path
+
+
+def fit(*arguments: str) -> None:
+    assert main(["fit", *SHORT, *arguments]) == 0
+
+
+def configuration(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", *arguments, "--print_config"])
+    config: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
+    return config
+
+
+def optimizers(run: str) -> list[dict[str, Any]]:
+    """The settings of the generator's and the discriminator's optimizer, from a run's checkpoint."""
+    checkpoint = torch.load(Path("runs", run, "checkpoints", "last.ckpt"), weights_only=True)
+    return [state["param_groups"][0] for state in checkpoint["optimizer_states"]]
+
+
+# What a fit leaves behind
+
+
+def test_a_fit_keeps_everything_in_its_own_folder(folder: Path) -> None:
+    fit(*NARROW)
+    run = folder / "runs" / "dcgan-digits-1"
+    files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert files >= {
+        "config.yaml",
+        "checkpoints/last.ckpt",
+        "samples/000000k.png",
+        "samples/000000128.png",
+        "samples/interpolation_000000k.png",
+        "training.gif",
+        "real.png",
+        "metrics.csv",
+        "evaluation.json",
+    }
+    assert [path.name for path in folder.iterdir()] == ["runs"]
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["images_seen"]) for row in rows][-1] == 128
+    assert json.loads((run / "evaluation.json").read_text())["split"] == "test"
+    fit(*NARROW)
+    assert {path.name for path in run.parent.iterdir()} == {"dcgan-digits-1", "dcgan-digits-2"}
+
+
+def test_a_name_is_never_used_twice(folder: Path) -> None:
+    fit(*NARROW, "--run.name", "x")
+    fit(*NARROW, "--run.name", "x")
+    assert {path.name for path in (folder / "runs").iterdir()} == {"x", "x-2"}
+
+
+def test_a_fit_goes_on_from_a_run(folder: Path) -> None:
+    fit(*NARROW, "--run.name", "first")
+    fit(*NARROW, "--run.name", "second", "--run.max_images", "256", "--ckpt_path", "runs/first")
+    fit(*NARROW, "--run.name", "third", "--run.max_images", "320", "--ckpt_path", "last")
+    seen = {
+        name: torch.load(folder / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["lightning_gans"]
+        for name in ("first", "second", "third")
+    }
+    assert [record["images_seen"] for record in seen.values()] == [128, 256, 320]
+
+
+# Configurations
+
+
+def test_a_printed_configuration_shows_every_value_and_runs(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    config = configuration(capsys, *SHORT, *NARROW)
+    arguments = config["model"]["init_args"]
+    assert arguments["generator_optimizer"]["init_args"] == {
+        "lr": 2e-4,
+        "betas": [0.5, 0.999],
+        "eps": 1e-8,
+        "weight_decay": 0.0,
+    }
+    assert arguments["generator"]["init_args"] == {"width": 4}
+    assert arguments["latent_dim"] == 100
+    assert config["data"]["init_args"] == {"batch_size": 64, "validation_size": 137, "seed": 0}
+    assert config["run"]["max_images"] == 128
+    assert config["seed_everything"] == 0
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    assert main(["fit", "--config", "mine.yaml"]) == 0
+    saved = folder / "runs" / "dcgan-digits-1" / "config.yaml"
+    kept = yaml.safe_load(saved.read_text())
+    assert {name: kept[name] for name in ("model", "data", "run", "samples", "evaluation", "wandb", "save")} == {
+        name: config[name] for name in ("model", "data", "run", "samples", "evaluation", "wandb", "save")
+    }
+    assert main(["fit", "--config", str(saved)]) == 0
+    first, second = (
+        torch.load(path, weights_only=True)["state_dict"] for path in sorted(folder.glob("runs/*/checkpoints/last.ckpt"))
+    )
+    torch.testing.assert_close(first, second, rtol=0, atol=0)  # the same seed, data and settings: the same run
+
+
+def test_a_later_configuration_and_then_the_command_line_win(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "over.yaml").write_text("samples:\n  every: 5\ndata:\n  init_args:\n    batch_size: 32\n")
+    config = configuration(capsys, "--config", "wgan_gp_digits", "--config=over.yaml", "--samples.every", "7")
+    assert config["model"]["class_path"].endswith("WGANGP")
+    assert (config["run"]["max_images"], config["samples"]["every"]) == (400_000, 7)
+    assert config["data"]["init_args"]["batch_size"] == 32
+
+
+@pytest.mark.parametrize("way", ["option", "equals", "yaml", "python"])
+def test_one_setting_of_an_optimizer_keeps_the_others(way: str, folder: Path) -> None:
+    match way:
+        case "option":
+            fit(*NARROW, "--run.name", "x", "--model.generator_optimizer.lr", "1e-4")
+        case "equals":  # as a sweep of W&B writes it
+            fit(*NARROW, "--run.name=x", "--model.generator_optimizer.lr=0.0001")
+        case "yaml":
+            content = {"model": {"class_path": "DCGAN", "init_args": {"generator_optimizer": {"lr": 1e-4}}}}
+            (folder / "lr.yaml").write_text(yaml.safe_dump(content))
+            fit("--config", "lr.yaml", *NARROW, "--run.name", "x")
+        case "python":
+            model = DCGAN(
+                image_shape=(1, 8, 8),
+                generator=partial(DCGANGenerator, width=4),
+                discriminator=partial(DCGANDiscriminator, width=4),
+                generator_optimizer=partial(DCGANAdam, lr=1e-4),
+            )
+            callbacks = [Run(name="x", max_images=128), Wandb(mode="disabled"), Evaluation(count=20)]
+            Trainer(callbacks=callbacks, accelerator="cpu").fit(model, datamodule=Digits())
+    generator, discriminator = optimizers("x")
+    assert (generator["lr"], list(generator["betas"])) == (1e-4, [0.5, 0.999])
+    assert (discriminator["lr"], list(discriminator["betas"])) == (2e-4, [0.5, 0.999])
+
+
+def test_another_optimizer_by_its_class_path() -> None:
+    fit(*NARROW, "--run.name", "x", "--model.generator_optimizer", "torch.optim.RMSprop")
+    generator, discriminator = optimizers("x")
+    assert "alpha" in generator
+    assert list(discriminator["betas"]) == [0.5, 0.999]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["--model", "WGANGP"],
+            {
+                "discriminator": "DCGANCritic",
+                "generator_optimizer": "WGANGPAdam",
+                "latent_dim": 128,
+                "discriminator_steps": 5,
+            },
+        ),
+        (["--config", "wgan_gp_digits"], {"discriminator": "DCGANCritic", "latent_dim": 128}),
+        (["--model", "VanillaGAN"], {"generator": "PerceptronGenerator", "discriminator": "MaxoutDiscriminator"}),
+        (["--model", "DCGAN"], {"generator": "DCGANGenerator", "discriminator": "DCGANDiscriminator"}),
+    ],
+    ids=["wgan_gp", "recipe", "vanilla", "dcgan"],
+)
+def test_another_model_comes_with_its_own_defaults(
+    arguments: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = configuration(capsys, *arguments)["model"]["init_args"]
+    values = {
+        name: found[name]["class_path"].rpartition(".")[2] if isinstance(found[name], dict) else found[name]
+        for name in expected
+    }
+    assert values == expected
+
+
+def test_another_network_comes_with_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    found = configuration(capsys, "--model.generator", "PerceptronGenerator")["model"]["init_args"]["generator"]
+    assert found["init_args"] == {"width": 1200, "depth": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"), [(["--data", "MNIST"], 5000), (["--data", "ImageFolder", "--data.root", "x"], 0.1)]
+)
+def test_other_data_come_with_their_own_defaults(
+    arguments: list[str], size: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert configuration(capsys, *arguments)["data"]["init_args"]["validation_size"] == size
+
+
+def test_what_was_given_stays_when_the_class_is_named_later(capsys: pytest.CaptureFixture[str]) -> None:
+    found = configuration(capsys, "--model.latent_dim", "7", "--model", "WGANGP")["model"]["init_args"]
+    assert (found["latent_dim"], found["discriminator_steps"]) == (7, 5)
+
+
+@pytest.mark.parametrize("model", ["WGANGP", "VanillaGAN"])
+def test_other_models_train(model: str, folder: Path) -> None:
+    fit("--model", model, "--model.generator.width", "8", "--model.latent_dim", "4")
+    assert (folder / "runs" / f"{model.lower()}-digits-1" / "checkpoints" / "last.ckpt").is_file()
+
+
+MY_GAN = """
+import torch
+from torch import nn
+
+from lightning_gans.core.gan import GAN
+from lightning_gans.objectives.losses import minimax_discriminator, non_saturating_generator
+
+
+class MyGenerator(nn.Module):
+    def __init__(self, latent_dim, image_shape, *, width: int = 8):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(latent_dim, width), nn.Linear(width, 64), nn.Unflatten(1, image_shape))
+
+    def forward(self, z):
+        return torch.tanh(self.layers(z))
+
+
+class MyGAN(GAN):
+    def discriminator_loss(self, batch):
+        real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
+        return {"adversarial": minimax_discriminator(real, fake)}
+
+    def generator_loss(self, batch):
+        return {"adversarial": non_saturating_generator(self.discriminator(self.fake(batch)["image"]))}
+"""
+
+
+def test_a_game_and_a_network_of_ones_own(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "my_gan.py").write_text(MY_GAN)
+    fit("--model", "my_gan.MyGAN", "--model.generator", "my_gan.MyGenerator", "--model.generator.width", "6")
+    run = "runs/mygan-digits-1"
+    monkeypatch.delitem(sys.modules, "my_gan")  # as in another process
+    capsys.readouterr()
+    assert main(["sample", run]) == 2
+    assert "--trust my_gan" in capsys.readouterr().err
+    assert main(["sample", run, "--trust", "my_gan", "--count", "4", "--output", "mine.png"]) == 0
+    assert (folder / "mine.png").is_file()
+    sys.modules.pop("my_gan")
+
+
+# Mistakes
+
+
+@pytest.fixture
+def material(folder: Path) -> None:
+    """Files that mistakes are made with."""
+    (folder / "bad.yaml").write_text("model: [unclosed\n")
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    (folder / "empty.yaml").write_text("")
+    (folder / "unknown.yaml").write_text("modle:\n  class_path: DCGAN\n")
+    (folder / "list.yaml").write_text("- 1\n- 2\n")
+    (folder / "nested.yaml").write_text("model:\n  class_path: DCGAN\n  init_args:\n    latent_dmi: 3\n")
+    (folder / "text.ckpt").write_text("no checkpoint")
+    (folder / "plain_gan.py").write_text("class Thing: pass\n")
+    (folder / "empty").mkdir()
+    torch.save({"state_dict": {}}, folder / "foreign.ckpt")
+
+
+# the command, and what the message must say: the option, and what would be right
+MISTAKES = {
+    "fti": "'fit'",
+    "smaple runs/x": "'sample'",
+    "evaluat runs/x": "'evaluate'",
+    "lsit": "'list'",
+    "banana": "verbs: fit, sample, evaluate, list",
+    "validate": "evaluate RUN --split validation",
+    "test": "evaluate RUN",
+    "predict": "sample RUN",
+    "sample": "run",
+    "sample missing": "no run folder or checkpoint 'missing'",
+    "sample empty": "last.ckpt",
+    "sample text.ckpt": "'text.ckpt' cannot be read",
+    "sample foreign.ckpt": "no checkpoint of lightning-gans",
+    "evaluate missing": "no run folder or checkpoint 'missing'",
+    "evaluate missing --split train": "--split.*'validation', 'test'",
+    "fit --modle DCGAN": "`--modle`; did you mean `--model`",
+    "fit --model DCGANN": "`--model`.*did you mean DCGAN",
+    "fit --model missing_gan.MyGAN": "`--model`.*'missing_gan'",
+    "fit --model plain_gan.Thing": "`--model`.*subclass of Model",
+    "fit --model plain_gan.Missing": "`--model`.*'Missing'",
+    "fit --model.latent_dmi 3": "`--model.latent_dmi`.*did you mean `latent_dim`",
+    "fit --model.latent_dim 0": "`latent_dim` must be at least 1, got 0",
+    "fit --model.latent_dim three": "`--model.latent_dim` must be of type int, got 'three'",
+    "fit --model.latent_dim 1.5": "`--model.latent_dim` must be of type int, got '1.5'",
+    "fit --model.discriminator_steps 0": "`discriminator_steps` must be at least 1",
+    "fit --model.gradient_clip_val 0": "`gradient_clip_val` must be above 0",
+    "fit --model.average_half_life -1": "`average_half_life` must be at least 0",
+    "fit --model.generator.widht 3": "`--model.generator.widht`.*did you mean `width`",
+    "fit --model.generator.width 0": "`width` must be at least 1",
+    "fit --model.generator DCGANGeneratr": "`--model.generator`.*DCGANGenerator",
+    "fit --model.generator_optimizer.lr fast": "lr.*float.*'fast'",
+    "fit --model.generator_optimizer.lrr 1": "did you mean `lr`",
+    "fit --model.generator_optimizer DCGANAdm": "`--model.generator_optimizer`.*DCGANAdam",
+    "fit --model WGANGP --model.penalty_wieght 1": "did you mean `penalty_weight`",
+    "fit --model WGANGP --model.penalty_weight -1": "`penalty_weight` must be at least 0",
+    "fit --data MNSIT": "`--data`.*did you mean MNIST",
+    "fit --data.root /nowhere": "Digits has no option `root`",
+    "fit --data MNIST --data.root /nowhere": "`root` '/nowhere' is not a folder",
+    "fit --data ImageFolder": "`--data`.*root",
+    "fit --data ImageFolder --data.root /nowhere": "`root` '/nowhere'",
+    "fit --data ImageFolder --data.root empty": "`root` 'empty'",
+    "fit --data.batch_size 0": "`batch_size` must be at least 1",
+    "fit --data.batch_size 5000": "`batch_size` must be at most the 1300",
+    "fit --data.validation_size 5000": "`validation_size`.*less than the 1437",
+    "fit --config": "--config",
+    "fit --config nope": "`--config` 'nope'.*recipes: dcgan_digits",
+    "fit --config dcgan_digit": "did you mean 'dcgan_digits'",
+    "fit --config empty": "`--config` 'empty'.*recipes",
+    "fit --config bad.yaml": "bad.yaml",
+    "fit --config binary.yaml": "binary.yaml",
+    "fit --config list.yaml": "list.yaml",
+    "fit --config empty.yaml": "empty.yaml",
+    "fit --config unknown.yaml": "modle",
+    "fit --config nested.yaml": "`latent_dmi`.*did you mean `latent_dim`",
+    "fit --ckpt_path nothing": "no run folder or checkpoint 'nothing'",
+    "fit --ckpt_path empty": "last.ckpt",
+    "fit --ckpt_path last": "`ckpt_path` is 'last'",
+    "fit --ckpt_path foreign.ckpt": "no checkpoint of lightning-gans",
+    "fit --ckpt_path text.ckpt": "'text.ckpt' cannot be read",
+    "fit --samples.every 0": "`every` must be at least 1",
+    "fit --samples.every many": "`--samples.every` must be of type int, got 'many'",
+    "fit --samples.evry 5": "did you mean `--samples.every`",
+    "fit --save.every 0": "`every` must be at least 1",
+    "fit --evaluation.metric fid": "`--evaluation.metric`.*'coverage'",
+    "fit --evaluation.k 0": "`k` must be at least 1",
+    "fit --evaluation.count 3": "`count` must be above `k`",
+    "fit --wandb.mode onlin": "`--wandb.mode`.*'online'",
+    "fit --run.max_images 0": "`max_images` must be at least 1",
+    "fit --run.name a/b": "`name` must be a plain name",
+    "fit --trainer.gradient_clip_val 1": "--model.gradient_clip_val",
+    "fit --trainer.accumulate_grad_batches 2": "--model.accumulate_grad_batches",
+    "fit --trainer.max_stesp 3": "did you mean `--trainer.max_steps`",
+    "fit --trainer.accelerator quantum": "cpu",
+    "fit --trainer.precision 12": "Precision 12.*32-true",
+    "fit --dry_run --model.latent_dim 0": "`latent_dim` must be at least 1",
+    "fit --seed_everything x": "`--seed_everything`.*int",
+}
+
+
+@pytest.mark.usefixtures("material")
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_one_line_that_says_what_would_be_right(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    verb, *rest = shlex.split(command)
+    short = ["--run.max_images", "64", "--wandb.mode", "disabled"] if verb == "fit" else []
+    assert main([verb, *short, *rest]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert 1 <= len(err.strip().splitlines()) <= 3
+    assert len(err) < 600
+    assert re.search(MISTAKES[command], err)
+
+
+@pytest.mark.usefixtures("material")
+@pytest.mark.parametrize(
+    "command",
+    ["--model.latent_dim 0", "--ckpt_path foreign.ckpt", "--data MNIST --data.root /nowhere", "--samples.every 0"],
+)
+def test_a_mistake_leaves_no_run_behind(command: str, folder: Path) -> None:
+    assert main(["fit", "--wandb.mode", "disabled", *shlex.split(command)]) == 2
+    assert not list(folder.glob("runs/*"))
+
+
+def test_a_shape_that_the_data_say_is_not_taken_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", *SHORT, "--model.image_shape", "[1,2,3]"]) == 2
+    assert "image_shape" in capsys.readouterr().err
+
+
+# What costs nothing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape"),
+    [([], "(64, 1, 8, 8)"), (["--data", "MNIST", "--data.batch_size", "16", *NARROW], "(16, 1, 28, 28)")],
+    ids=["digits", "mnist"],
+)
+def test_a_dry_run_says_what_a_run_needs_and_keeps_nothing(
+    arguments: list[str], shape: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "--dry_run", "--run.max_images", "64000", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert f"image         {shape}" in out
+    for word in ("generator", "discriminator", "parameters", "GiB", "ms a batch", "images/s", "64,000 images"):
+        assert word in out
+    assert list(folder.iterdir()) == []
+
+
+def test_a_dry_run_counts_the_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--dry_run", *NARROW]) == 0
+    count = sum(p.numel() for p in DCGANGenerator(100, (1, 8, 8), width=4).parameters())
+    assert f"generator     {count:,} parameters" in capsys.readouterr().out
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=environment)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]], ids=lambda arguments: arguments[0])
+def test_words_need_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys; from lightning_gans.__main__ import main\n"
+        f"assert main({arguments!r}) == 0\n"
+        "heavy = {'torch', 'numpy', 'pytorch_lightning', 'jsonargparse', 'wandb'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    assert python("-c", code).stdout
+
+
+def test_help_and_version_take_at_most_a_fifth_of_the_import_of_torch() -> None:
+    seconds: dict[str, list[float]] = {"torch": [], "--help": [], "--version": []}
+    for _ in range(3):
+        for name, times in seconds.items():
+            start = time.perf_counter()
+            python(*(["-c", "import torch"] if name == "torch" else ["-m", "lightning_gans", name]))
+            times.append(time.perf_counter() - start)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    assert max(medians["--help"], medians["--version"]) <= medians["torch"] / 5, medians
+
+
+def test_nothing_and_help_say_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--help"], ["-h"], ["help"]):
+        assert main(arguments) == 0
+        out = capsys.readouterr().out
+        for verb in ("fit", "sample", "evaluate", "list"):
+            assert f"\n  {verb} " in out
+
+
+@pytest.mark.parametrize("verb", ["fit", "sample", "evaluate"])
+def test_a_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    assert "usage: python -m lightning_gans" in capsys.readouterr().out
