@@ -20,7 +20,7 @@ class Periodic(pl.Callback, ABC):
 
     def __init__(self, *, every: int) -> None:
         if every < 1:
-            raise ValueError(f"`every` must be at least 1 image, got {every}")
+            raise ValueError(f"`every` of {type(self).__name__} must be at least 1 image, got {every}")
         self.every = every
         self._images = 0
 

@@ -1,6 +1,5 @@
 """`fit`: LightningCLI with this project's classes, defaults and errors."""
 
-import difflib
 import logging
 import os
 import warnings
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
+import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -20,7 +20,7 @@ from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
 from lightning_gans.listing import recipes
-from lightning_gans.mistakes import Mistake, explain, say
+from lightning_gans.mistakes import Mistake, explain, hint, say
 from lightning_gans.trainer import Trainer
 
 CALLBACKS: dict[str, type[pl.Callback]] = {
@@ -73,6 +73,9 @@ class CLI(LightningCLI):
         parser.add_argument("--dry_run", action="store_true", help="Say what the run would need; keep nothing.")
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
         parser.link_arguments("data.image_shape", "model.init_args.image_shape", apply_on="instantiate")
+
+    def _parse_ckpt_path(self) -> None:
+        """Let the command line stand: Lightning would have the checkpoint's hyper-parameters silently win."""
 
     def instantiate_classes(self) -> None:
         """Make data, model and trainer; what they refuse is a mistake in the command line."""
@@ -127,6 +130,8 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
     replaced = list(arguments)
     for index, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
+        if option in ("--model.image_shape", "--model.init_args.image_shape"):
+            raise Mistake(f"`{option}` comes from the data: leave it out")
         if option not in ("--config", "-c"):
             continue
         if equals:
@@ -137,11 +142,19 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
 
 
 def _recipe(name: str) -> str:
-    if Path(name).is_file():
-        return name
+    """The file of a configuration, which is one as far as can be seen."""
     known = recipes()
-    if name in known:
-        return str(known[name])
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(known)}"
-    raise Mistake(f"`--config` {name!r} is neither a file nor a recipe; {hint}")
+    path = Path(name) if Path(name).is_file() else known.get(name)
+    if path is None:
+        raise Mistake(f"`--config` {name!r} is neither a file nor a recipe{hint(name, known)}")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise Mistake(f"`--config` {name!r} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise Mistake(f"`--config` {name!r} must hold keys such as `model:` and `data:`, got {content!r:.60}")
+    sections = ["seed_everything", "trainer", "model", "data", *CALLBACKS, "dry_run", "ckpt_path"]
+    for section in content:
+        if section not in sections:
+            raise Mistake(f"`--config` {name!r} has the unknown key `{section}`{hint(str(section), sections)}")
+    return str(path)

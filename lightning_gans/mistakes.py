@@ -54,6 +54,8 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
             rest = rest[path.end() :].strip()
         if rest and not _NOISE.search(rest):
             reason = rest
+    if reason.endswith("'>") and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
+        reason += f" Got value: {given['value']}"
     return _explain(reason, ".".join(keys), owner, options)
 
 
@@ -65,26 +67,37 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
     option = f"`--{key}`"
     if found := re.search(r"unrecognized arguments: (?P<name>\S+)", reason, re.IGNORECASE):
         name = found["name"].partition("=")[0]
-        return f"there is no option `{name}`{_hint(name, options, '`{}`')}"
+        return f"there is no option `{name}`{hint(name, options)}"
     if found := re.search(r"Option '(?P<name>[\w.]+)' is not accepted(.*class_path='(?P<path>[\w.]+)')?", reason):
         name = found["name"].rpartition(".")[2]
         owner = found["path"].rpartition(".")[2] if found["path"] else owner
-        return f"{owner} has no option `{name}` (`--{key}.{name}`){_hint(name, _arguments(owner), '`{}`')}"
+        known = _arguments(owner)
+        if name in known:  # it has, but the place asks for something that is called otherwise
+            return f"{owner} does not fit {option}{hint('', _names(key))}"
+        return f"{owner} has no option `{name}` (`--{key}.{name}`){hint(name, known)}"
     if found := re.search(r"Expected a dot import path string: (?P<name>\S+)", reason):
-        return f"{option} {found['name']} is not known{_hint(found['name'], _names(), '{}')}"
+        return f"{option} {found['name']} is not known{hint(found['name'], _names(key))}"
     if found := re.search(r"(?P<what>[^:]*has no attribute '(?P<name>\w+)'|No module named '[^']+')", reason):
         return f"{option} cannot be imported: {found['what'].strip()}"
-    if found := re.search(r"Expected an? <class '(?P<kind>\w+)'>\. Got value: (?P<value>.*)", reason):
+    if found := re.search(
+        r"Expected an? <class '(?P<kind>\w+)'>\.? Got value: (?P<value>.*?)(\. Got value:|$)", reason
+    ):
         return f"{option} must be of type {found['kind']}, got {found['value']!r}"
     reason = " ".join(reason.split())
     return f"{option}: {reason}" if key and key not in reason else reason
 
 
-def _hint(name: str, known: Iterable[str], form: str) -> str:
+def hint(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names, or all of them where they are few.
+
+    Example:
+        >>> hint("DCGANN", ["DCGAN", "WGANGP"]), hint("nope", ["DCGAN", "WGANGP"])
+        ('; did you mean `DCGAN`?', '; known: DCGAN, WGANGP')
+    """
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     if near:
-        return f"; did you mean {form.format(near[0])}?"
+        return f"; did you mean `{near[0]}`?"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 
@@ -94,13 +107,13 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(subclass)
 
 
-def _ours() -> Iterator[type[Any]]:
-    for kind in (Recorded, nn.Module, Optimizer):
-        yield from (cls for cls in _subclasses(kind) if cls.__module__.startswith("lightning_gans."))
-
-
-def _names() -> set[str]:
-    return {cls.__name__ for cls in _ours() if not cls.__name__.startswith("_")}
+def _names(key: str) -> set[str]:
+    """The names of our classes that an option of that name may mean."""
+    word = key.rpartition(".")[2].rpartition("_")[2]
+    packages = {"model": "models", "data": "datamodules", "optimizer": "core.optimizers"}
+    package = f"lightning_gans.{packages.get(word, 'networks')}."
+    classes = (cls for kind in (Recorded, nn.Module, Optimizer) for cls in _subclasses(kind))
+    return {cls.__name__ for cls in classes if f"{cls.__module__}.".startswith(package) and cls.__name__[0] != "_"}
 
 
 def _arguments(name: str | None) -> set[str]:

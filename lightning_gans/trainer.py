@@ -14,7 +14,8 @@ from pytorch_lightning.loggers import Logger
 
 from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
-from lightning_gans.core.checkpoints import LAST, find_checkpoint
+from lightning_gans.core.checkpoints import LAST, find_checkpoint, read_checkpoint
+from lightning_gans.core.model import Model
 
 DEFAULT_IMAGES = 200_000
 """How long a run is that nothing limits."""
@@ -117,10 +118,13 @@ class Trainer(pl.Trainer):
             weights_only: Read the checkpoint as plain data only; None does, since ours are.
 
         Raises:
-            ValueError: There is no such checkpoint.
+            ValueError: There is no such checkpoint, it cannot be read, or it is of another model.
         """
         if ckpt_path is not None:
             ckpt_path = self._latest_run() if ckpt_path == "last" else find_checkpoint(ckpt_path)
+            checkpoint = read_checkpoint(ckpt_path)  # what is refused, is refused before there is a run folder
+            if isinstance(model, Model):
+                model.check_checkpoint(checkpoint)
         with warnings.catch_warnings():
             for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message)

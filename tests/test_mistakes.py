@@ -34,7 +34,7 @@ Parser key "samples":
         ),
         ("Unrecognized arguments: --x=3", ["--model", "--data"], "there is no option `--x`; known: --data, --model"),
         ("unrecognized arguments: --x", [], "there is no option `--x`"),
-        ("unrecognized arguments: --x", [f"--{i}" for i in range(13)], "there is no option `--x`"),
+        ("unrecognized arguments: --x", [f"--option_{i}" for i in range(13)], "there is no option `--x`"),
         (
             CLASS_MESSAGE,
             [],
@@ -44,7 +44,7 @@ Parser key "samples":
         (
             'Parser key "model": Expected a dot import path string: DCGANN',
             [],
-            "`--model` DCGANN is not known; did you mean DCGAN?",
+            "`--model` DCGANN is not known; did you mean `DCGAN`?",
         ),
         (
             "Parser key \"model\": No module named 'my_gan'",

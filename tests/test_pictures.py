@@ -44,7 +44,7 @@ def test_a_grid_shows_each_pixel_where_it_belongs() -> None:
         tile = picture[2 + row * 66 : 66 + row * 66, 2 + column * 130 : 130 + column * 130]
         np.testing.assert_array_equal(tile[::4, ::4], to_uint8(image[index]).permute(1, 2, 0))
         np.testing.assert_array_equal(tile[3::4, 3::4], tile[::4, ::4])
-    assert not picture[68:, 132:].any()  # the sixth place is empty
+    assert not picture[134:, 132:].any()  # the sixth place is empty
 
 
 @pytest.mark.parametrize(("channels", "shown"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])])
@@ -64,8 +64,9 @@ def test_a_file_holds_the_picture_unchanged(tmp_path: Path) -> None:
 def test_an_animation_shows_first_and_last_and_not_too_many(count: int, tmp_path: Path) -> None:
     paths = [tmp_path / f"{i:04}.png" for i in range(count)]
     for i, path in enumerate(paths):
-        pixels = np.full((4, 4, 3), 255 * (i % 2), dtype=np.uint8)  # Pillow merges equal neighbours
-        pixels[0, : i % 4, 0] = i % 251
+        pixels = np.zeros((4, 4, 3), dtype=np.uint8)  # each of its own, since Pillow merges equal neighbours
+        pixels.flat[:9] = 255 * np.array([i >> bit & 1 for bit in range(9)])
+        pixels[3] = 255 * (i % 2)
         save_picture(pixels, path)
     save_animation(paths, tmp_path / "a.gif")
     animation = Image.open(tmp_path / "a.gif")

@@ -133,9 +133,7 @@ def test_terms_are_finite_scalars(case: Case, fit: Fit, monkeypatch: pytest.Monk
 
 
 @every_case
-def test_only_the_player_that_plays_is_differentiated(
-    case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_player_that_plays_is_differentiated(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     model = case.make(discriminator_steps=1, accumulate_grad_batches=1)
 
     def look() -> dict[str, Any]:
@@ -283,8 +281,8 @@ def test_perceptrons_go_into_every_game() -> None:
 
 
 @pytest.mark.parametrize("case", cases(lambda case: case.name.startswith("wgan_gp")))
-@pytest.mark.parametrize("stop", [1, 3, 5, 7])
-def test_resuming_goes_on_where_it_stopped(
+@pytest.mark.parametrize("stop", [1, 3, 7])
+def test_resuming_within_an_epoch_goes_on_where_it_stopped(
     case: Case, stop: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights, averages, optimizers, schedules, the clock and the data's order; noise is made a function of the clock."""

@@ -1,6 +1,7 @@
 """From a checkpoint back to a model, safely: nothing is called before it is known to be a model or a part of one."""
 
 import pickle
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ValueError: There is none, it cannot be read, or it is of another program.
     """
     file = find_checkpoint(path)
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{str(file)!r} is no checkpoint, or only the beginning of one")
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"the checkpoint {str(file)!r} cannot be read: {reason}") from error
     if not private.is_lightning_checkpoint(checkpoint) or CHECKPOINT_KEY not in checkpoint:
@@ -77,8 +80,8 @@ def load(path: str | Path, *, trust: Iterable[str] = (), **arguments: Any) -> Mo
             f" pass it, load(path, {name}=...)"
         )
     model: Model = cls(**rebuild(recorded, trust), **arguments)
-    model.load_state_dict(checkpoint["state_dict"])
     model.on_load_checkpoint(checkpoint)
+    model.load_state_dict(checkpoint["state_dict"])
     return model.eval()
 
 

@@ -240,6 +240,7 @@ class GAN(GenerativeModel):
         apply_schedules(optimizer, self._schedules[player], self.images_seen)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
+            means: dict[str, Tensor] = {}
             for part, share in _parts(batch, self.accumulate_grad_batches):
                 terms = loss(part)
                 if not terms:
@@ -247,7 +248,9 @@ class GAN(GenerativeModel):
                 total = torch.stack(list(terms.values())).sum()
                 self.manual_backward(share * total)
                 for name, value in {**terms, "loss": total}.items():
-                    self.observe(f"{player}/{name}", value)
+                    means[name] = means.get(name, 0.0) + share * value.detach()
+            for name, value in means.items():
+                self.observe(f"{player}/{name}", value)
             average_gradients(_parameters(optimizer))
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True

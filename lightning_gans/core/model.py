@@ -84,8 +84,25 @@ class Model(Recorded, pl.LightningModule, ABC):
             "batches_seen": self.batches_seen,
         }
 
+    def check_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another model.
+
+        Raises:
+            ValueError: Names what differs.
+        """
+        ours, theirs = self.state_dict(), checkpoint["state_dict"]
+        different = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
+        different += theirs.keys() - ours.keys()
+        if different:
+            former = checkpoint[CHECKPOINT_KEY]["class"].rpartition(".")[2]
+            raise ValueError(
+                f"the checkpoint is of a {former} with other networks than this {type(self).__name__}:"
+                f" {len(different)} tensors differ, {different[0]} among them"
+            )
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Set the clock."""
+        self.check_checkpoint(checkpoint)
         record = checkpoint[CHECKPOINT_KEY]
         self.images_seen, self.batches_seen = record["images_seen"], record["batches_seen"]
 

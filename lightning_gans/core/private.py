@@ -49,15 +49,14 @@ def forget_defaults_of_another_class() -> None:
     class's defaults among them: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalised
     discriminator and optimizer. What was given, and differs from the former default, is still kept.
     """
-    keep_what_fits = _typehints.discard_init_args_on_class_path_change
+    keep_what_fits: Any = _typehints.discard_init_args_on_class_path_change
     if keep_what_fits.__module__ == __name__:
         return
 
     def keep_what_was_given(parser_or_action: Any, former: Any, present: Any) -> None:
         if former and "init_args" in former and former["class_path"] != present["class_path"]:
-            defaults = _typehints.ActionTypeHint.get_class_parser(
-                former["class_path"], {"fail_untyped": False}
-            ).get_defaults()
+            parser_of: Any = _typehints.ActionTypeHint.get_class_parser
+            defaults = parser_of(former["class_path"], {"fail_untyped": False}).get_defaults()
             for name, value in list(former["init_args"].items(branches=True)):
                 if "." not in name and defaults.get(name) == value:
                     del former["init_args"][name]

@@ -5,11 +5,12 @@ classes, partials of classes and other recorded objects are written down as dict
 only after it is known to be one of the kinds that a model is made of.
 """
 
+import contextlib
 import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,8 +91,10 @@ def describe(value: Any) -> Any:
             return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))  # no NumPy subclasses
         case Path():
             return str(value)
-        case list() | tuple():
-            return type(value)(describe(item) for item in value)
+        case list():
+            return [describe(item) for item in value]
+        case tuple():
+            return tuple(describe(item) for item in value)
         case dict():
             return {describe(key): describe(item) for key, item in value.items()}
         case type():
@@ -141,17 +144,21 @@ def resolve(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable
     names = path.split(".")
     for cut in range(len(names) - 1, 0, -1):
         module = ".".join(names[:cut])
-        if module in sys.modules or any(f"{module}.".startswith(f"{root}.") for root in ("lightning_gans", *trust)):
+        if module in sys.modules:
             break
+        if any(f"{module}.".startswith(f"{root}.") for root in ("lightning_gans", *trust)):
+            with contextlib.suppress(ModuleNotFoundError):  # a class that holds the class looks like a module
+                importlib.import_module(module)
+                break
     else:
         raise ValueError(
             f"the checkpoint names the class {path!r}, whose module is not imported: import it first, or say that you"
             f" trust it: load(..., trust=[{names[0]!r}]), --trust {names[0]}"
         )
     try:
-        found: Any = functools.reduce(getattr, names[cut:], importlib.import_module(module))
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the checkpoint names the class {path!r}, which cannot be imported: {error}") from error
+        found: Any = functools.reduce(getattr, names[cut:], sys.modules[module])
+    except AttributeError as error:
+        raise ValueError(f"the checkpoint names the class {path!r}, which does not exist: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, kinds)):
         expected = kinds if isinstance(kinds, tuple) else (kinds,)
         raise ValueError(
@@ -173,11 +180,11 @@ def rebuild(record: Any, trust: Iterable[str] = ()) -> Any:
         case list() | tuple():
             return type(record)(rebuild(item, trust) for item in record)
         case {"__partial__": str(path), "args": args, "arguments": arguments}:
-            cls = resolve(path, _PARTS, trust)
-            return functools.partial(cls, *rebuild(args, trust), **rebuild(arguments, trust))
+            made: Callable[..., Any] = resolve(path, _PARTS, trust)
+            return functools.partial(made, *rebuild(args, trust), **rebuild(arguments, trust))
         case {"__class__": str(path), "arguments": arguments}:
-            kind = resolve(path, Recorded, trust)
-            return kind(**rebuild(arguments, trust))
+            made = resolve(path, Recorded, trust)
+            return made(**rebuild(arguments, trust))
         case {"__class__": str(path)}:
             return resolve(path, _PARTS, trust)
         case dict():

@@ -1,0 +1,213 @@
+"""The shape of the code, read from its syntax trees: who imports whom, what is documented, how long files are."""
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LINKED = ("callbacks", "datamodules", "configs")
+PACKAGE = "lightning_gans"
+
+LAYERS = {
+    "_version": 0,
+    "types": 0,
+    "objectives": 0,
+    "networks": 0,
+    "metrics": 0,
+    "core": 1,
+    "models": 2,
+    "datamodules": 2,
+    "callbacks": 2,
+    "trainer": 3,
+    "configs": 3,
+    "listing": 3,
+    "mistakes": 3,
+    "dry_run": 4,
+    "verbs": 4,
+    "cli": 5,
+    "__main__": 6,
+}
+"""A module imports only from lower layers, and from its own package. `mistakes` and `listing` serve the commands above
+them, `dry_run` plays a trainer."""
+
+SIDEWAYS = {("callbacks", "datamodules"), ("objectives", "types"), ("networks", "types"), ("verbs", "mistakes")}
+"""What is allowed beside: callbacks ask a data module for real examples; shapes and batches have names in `types`."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its dotted name."""
+    found = {}
+    for folder in (ROOT / PACKAGE, *(ROOT / name for name in LINKED)):
+        base = folder.parent if folder.name == PACKAGE else ROOT
+        for path in sorted(folder.rglob("*.py")):
+            relative = path.relative_to(base)
+            if folder.name == PACKAGE and len(relative.parts) > 2 and relative.parts[1] in LINKED:
+                continue  # reached through the link; it is listed by its own folder
+            parts = [*(() if folder.name == PACKAGE else (PACKAGE,)), *relative.with_suffix("").parts]
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+INSIDE = {name: tree for name, tree in TREES.items() if name != PACKAGE}
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """What a module imports, in functions too, as `package.module` of each name."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name for name in names)
+            case ast.ImportFrom(module=str(module), level=0, names=names):
+                for name in names:
+                    yield f"{module}.{name.name}" if module == PACKAGE else module
+
+
+def test_the_table_of_layers_is_whole() -> None:
+    assert {layer(name) for name in INSIDE} == set(LAYERS)
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_module_imports_only_lower_layers(name: str) -> None:
+    own = layer(name)
+    for imported in imports(INSIDE[name]):
+        if imported.partition(".")[0] != PACKAGE:
+            continue
+        other = layer(imported)
+        assert other == own or (own, other) in SIDEWAYS or LAYERS[other] < LAYERS[own], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_nothing_inside_imports_from_the_root(name: str) -> None:
+    allowed = {f"{PACKAGE}.{module}" for module in LAYERS}
+    for imported in imports(INSIDE[name]):
+        assert imported != PACKAGE
+        if imported.startswith(f"{PACKAGE}."):
+            assert ".".join(imported.split(".")[:2]) in allowed, f"{imported} is a name of the package root"
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_there_are_no_relative_imports(name: str) -> None:
+    assert not [node.lineno for node in ast.walk(TREES[name]) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def test_losses_know_no_network_and_data_no_game() -> None:
+    for name, tree in INSIDE.items():
+        found = {layer(imported) for imported in imports(tree) if imported.startswith(f"{PACKAGE}.")}
+        if layer(name) in ("objectives", "networks", "metrics"):
+            assert found <= {layer(name), "types"}, name
+        if layer(name) == "datamodules":
+            assert found <= {"datamodules", "types", "core"}, name
+        if layer(name) == "models":
+            assert not found & {"datamodules", "callbacks"}, name
+
+
+def test_no_module_calls_hasattr() -> None:
+    for name, tree in TREES.items():
+        called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        assert "hasattr" not in called, name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_file_has_at_most_350_lines(name: str) -> None:
+    assert len(MODULES[name].read_text().splitlines()) <= 350
+
+
+def undocumented(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+    for node in body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+            continue
+        if not ast.get_docstring(node):
+            yield f"{prefix}.{node.name}"
+        if isinstance(node, ast.ClassDef):
+            yield from undocumented(node.body, f"{prefix}.{node.name}")
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_everything_public_is_documented(name: str) -> None:
+    assert ast.get_docstring(TREES[name])
+    assert list(undocumented(TREES[name].body, name)) == []
+
+
+@pytest.mark.parametrize("name", [name for name, path in MODULES.items() if path.name == "__init__.py"])
+def test_public_names_are_there_once(name: str) -> None:
+    module = importlib.import_module(name)
+    public = getattr(module, "__all__", [])
+    assert len(set(public)) == len(public)
+    for word in public:
+        assert getattr(module, word) is not None
+
+
+def test_the_root_says_what_it_has() -> None:
+    import lightning_gans
+
+    assert dir(lightning_gans) == lightning_gans.__all__
+    with pytest.raises(AttributeError, match="module 'lightning_gans' has no attribute 'DCGANN'"):
+        lightning_gans.DCGANN  # noqa: B018
+    typed = next(node for node in TREES[PACKAGE].body if isinstance(node, ast.If))
+    shown = {name.name for node in typed.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert shown | {"__version__"} == set(lightning_gans.__all__)  # what type checkers see is what there is
+    for name in shown:
+        (home,) = {
+            node.module for node in typed.body if isinstance(node, ast.ImportFrom) if name in {n.name for n in node.names}
+        }
+        assert getattr(importlib.import_module(str(home)), name) is getattr(lightning_gans, name)
+
+
+# In fresh processes
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT, env=environment
+    )
+
+
+# In one process after another, a module would find what those before it have imported: so each starts from what is left
+# when everything of this package, and nothing else, is forgotten. A cycle of imports shows then as it does alone.
+ALONE = f"""
+import importlib, sys
+import pytorch_lightning, torchvision, sklearn.datasets, jsonargparse
+for name in {{names!r}}:
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == {PACKAGE!r}]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        sys.exit(f"{{{{name}}}}: {{{{error!r}}}}")
+"""
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    names = [name for name in MODULES if name != f"{PACKAGE}.__main__"]
+    halves = [names[::2], names[1::2]]
+    with ThreadPoolExecutor(2) as pool:
+        for result in pool.map(python, [ALONE.format(names=half) for half in halves]):
+            assert result.returncode == 0, result.stderr
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    heavy = ["torch", "numpy", "pytorch_lightning", "torchvision", "sklearn", "wandb", "jsonargparse"]
+    result = python(f"import sys, lightning_gans; print([n for n in {heavy} if n in sys.modules])")
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["callbacks", "datamodules"])
+def test_a_linked_folder_has_one_name_only(name: str) -> None:
+    result = python(f"import {name}")
+    assert result.returncode == 1
+    assert re.search(f"ImportError: import `?lightning_gans.{name}", result.stderr)

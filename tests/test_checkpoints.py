@@ -1,0 +1,355 @@
+"""A checkpoint alone gives the model back, whatever it is made of, and runs nothing that it should not."""
+
+import subprocess
+import sys
+import textwrap
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cases import PERCEPTRONS, Case, Noise, images
+from conftest import Fit
+from torch import Tensor, nn
+
+from lightning_gans.core.checkpoints import find_checkpoint, load, load_data, read_checkpoint
+from lightning_gans.core.gan import GAN
+from lightning_gans.core.optimizers import DCGANAdam
+from lightning_gans.core.schedules import Cosine, Exponential, Linear
+from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+from lightning_gans.networks.perceptron import PerceptronGenerator
+
+POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+
+
+class Block(nn.Module):
+    def __init__(self, size: int, *, activation: type[nn.Module] = nn.ReLU) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(size, size), activation())
+
+    def forward(self, x: Tensor) -> Tensor:
+        deeper: Tensor = self.layers(x)
+        return deeper
+
+
+class Blocks(nn.Module):
+    """A network that takes a factory of its own."""
+
+    def __init__(self, latent_dim: int, image_shape: tuple[int, ...], *, block: Any = Block) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(block(latent_dim), nn.Linear(latent_dim, *image_shape))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        points: Tensor = self.layers(latents)
+        return points
+
+
+class ForeignGenerator(nn.Module):
+    """A generator as other libraries have it: its own argument names, its own order, latents of shape (b, z, 1, 1)."""
+
+    def __init__(self, out_size: int, out_channels: int, encoding_dims: int) -> None:
+        super().__init__()
+        self.model = nn.ConvTranspose2d(encoding_dims, out_channels, out_size)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.model(z.view(*z.shape[:2], 1, 1)))
+
+
+class ForeignDiscriminator(nn.Module):
+    def __init__(self, in_size: int, in_channels: int) -> None:
+        super().__init__()
+        self.model = nn.Conv2d(in_channels, 1, in_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).view(-1)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def saved(fit: Fit, tmp_path: Path) -> Path:
+    path = tmp_path / "points.ckpt"
+    fit(POINTS.make(), POINTS.data(), max_steps=2).save_checkpoint(path)
+    return path
+
+
+def save(model: GAN, fit: Fit, path: Path) -> Path:
+    fit(model, [{"image": images(model.image_shape, 8)}], max_steps=2).save_checkpoint(path)
+    return path
+
+
+def edit(path: Path, **record: Any) -> None:
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["lightning_gans"] |= record
+    torch.save(checkpoint, path)
+
+
+def same(loaded: Any, model: GAN) -> bool:
+    return torch.equal(loaded.sample(5, seed=2)["image"], model.sample(5, seed=2)["image"])
+
+
+def test_nested_partials_of_classes_load(fit: Fit, tmp_path: Path) -> None:
+    generator = partial(Blocks, block=partial(Block, activation=nn.Tanh))
+    model = POINTS.make(generator=generator)
+    loaded = load(save(model, fit, tmp_path / "model.ckpt"))
+    assert isinstance(loaded, VanillaGAN)
+    assert isinstance(loaded.generator.layers[0].layers[1], nn.Tanh)  # type: ignore[index, union-attr]
+    assert same(loaded, model)
+
+
+def test_all_arguments_come_back(fit: Fit, tmp_path: Path) -> None:
+    case = Case("wgan_gp", WGANGP, (2,), PERCEPTRONS)
+    model = case.make(
+        penalty_weight=Linear(10.0, 1.0, images=100),
+        generator_optimizer=partial(DCGANAdam, lr=3e-4, betas=(0.1, 0.2)),
+        discriminator_optimizer=torch.optim.AdamW,
+        generator_schedules={"lr": Cosine(1e-3, 0.0, images=50)},
+        average_half_life=Exponential(100.0, half_life=10),
+        discriminator_steps=2,
+        accumulate_grad_batches=2,
+        gradient_clip_val=3.0,
+    )
+    loaded = load(save(model, fit, tmp_path / "model.ckpt"))
+    assert isinstance(loaded, WGANGP)
+    assert isinstance(loaded.penalty_weight, Linear)
+    assert loaded.penalty_weight(50) == 5.5
+    assert isinstance(loaded.average_half_life, Exponential)
+    assert (loaded.latent_dim, loaded.discriminator_steps, loaded.accumulate_grad_batches) == (6, 2, 2)
+    assert loaded.gradient_clip_val == 3.0
+    loaded.images_seen = 25
+    generator, discriminator = loaded.configure_optimizers()
+    assert generator.param_groups[0]["lr"] == pytest.approx(5e-4)
+    assert generator.param_groups[0]["betas"] == (0.1, 0.2)
+    assert type(discriminator) is torch.optim.AdamW
+
+
+def test_arguments_can_be_replaced(saved: Path) -> None:
+    loaded = load(saved, gradient_clip_val=2.0, discriminator_steps=3)
+    assert isinstance(loaded, VanillaGAN)
+    assert (loaded.gradient_clip_val, loaded.discriminator_steps) == (2.0, 3)
+
+
+def test_a_loaded_model_trains_on(saved: Path, fit: Fit, tmp_path: Path) -> None:
+    loaded = load(saved)
+    fit(loaded, POINTS.data(), max_steps=1)
+    assert loaded.batches_seen == 3
+    assert not loaded.average.training  # type: ignore[union-attr]
+
+
+def test_the_same_checkpoint_resumes(saved: Path, fit: Fit) -> None:
+    model = POINTS.make()
+    trainer = fit(model, POINTS.data(), max_steps=4, ckpt_path=saved)
+    assert (trainer.global_step, model.images_seen) == (4, 32)
+
+
+def test_the_data_can_be_made_again(saved: Path) -> None:
+    data = load_data(saved)
+    assert isinstance(data, Noise)
+    assert data.image_shape == (2,)
+    assert data.batch_size == 8
+
+
+def test_a_checkpoint_without_data_says_so(fit: Fit, tmp_path: Path) -> None:
+    path = save(POINTS.make(), fit, tmp_path / "model.ckpt")
+    with pytest.raises(ValueError, match="does not say what data it was trained on"):
+        load_data(path)
+
+
+# -- networks of others --------------------------------------------------------------------------------------------
+
+
+def test_a_foreign_network_goes_in_without_a_wrapper(fit: Fit, tmp_path: Path) -> None:
+    factories: dict[str, Any] = {
+        "generator": lambda latent_dim, shape: ForeignGenerator(shape[1], shape[0], encoding_dims=latent_dim),
+        "discriminator": lambda shape: ForeignDiscriminator(in_size=shape[1], in_channels=shape[0]),
+    }
+    model = DCGAN(image_shape=(1, 8, 8), latent_dim=4, **factories)
+    with pytest.warns(UserWarning, match=r"cannot record `generator` and `discriminator` of DCGAN") as seen:
+        path = save(model, fit, tmp_path / "model.ckpt")
+    assert len([warning for warning in seen if "cannot record" in str(warning.message)]) == 1
+    with pytest.raises(ValueError, match=r"could not record `generator` of DCGAN .*load\(path, generator=\.\.\.\)"):
+        load(path)
+    with pytest.raises(ValueError, match="could not record `discriminator` of DCGAN"):
+        load(path, generator=factories["generator"])
+    assert same(load(path, **factories), model)
+
+
+def test_torchgan_networks_go_in_without_a_wrapper(fit: Fit, tmp_path: Path) -> None:
+    torchgan = pytest.importorskip("torchgan.models", reason="torchgan is not installed")
+    factories: dict[str, Any] = {
+        "generator": lambda latent_dim, shape: torchgan.DCGANGenerator(latent_dim, shape[1], shape[0], step_channels=4),
+        "discriminator": lambda shape: torchgan.DCGANDiscriminator(shape[1], shape[0], step_channels=4),
+    }
+    model = DCGAN(image_shape=(1, 32, 32), latent_dim=4, **factories)
+    with pytest.warns(UserWarning, match="cannot record"):
+        path = save(model, fit, tmp_path / "model.ckpt")
+    assert same(load(path, **factories), model)
+
+
+MY_GAN = """
+import torch
+from torch import nn
+from lightning_gans.core.gan import GAN
+from lightning_gans.objectives.losses import hinge_discriminator, hinge_generator
+
+
+class MyGenerator(nn.Module):
+    def __init__(self, latent_dim, image_shape):
+        super().__init__()
+        self.linear = nn.Linear(latent_dim, image_shape[0])
+
+    def forward(self, z):
+        return self.linear(z)
+
+
+class MyGAN(GAN):
+    def discriminator_loss(self, batch):
+        real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"])
+        return {"hinge": hinge_discriminator(real, fake)}
+
+    def generator_loss(self, batch):
+        return {"hinge": hinge_generator(self.discriminator(self.fake(batch)["image"]))}
+"""
+
+
+def test_a_users_own_game_trains_and_loads_in_another_process(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_gan.py").write_text(MY_GAN)
+    assert len(MY_GAN.strip().splitlines()) <= 25
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_gan  # type: ignore[import-not-found]
+
+    try:
+        model = my_gan.MyGAN(image_shape=(2,), **{**PERCEPTRONS, "generator": my_gan.MyGenerator})
+        save(model, fit, tmp_path / "model.ckpt")
+    finally:
+        del sys.modules["my_gan"]
+    torch.save(model.sample(5, seed=2)["image"], tmp_path / "expected.pt")
+    script = """
+        import sys, torch
+        from lightning_gans.core.checkpoints import load
+        try:
+            load("model.ckpt")
+        except ValueError as error:
+            print(error)
+        assert "my_gan" not in sys.modules
+        model = load("model.ckpt", trust=["my_gan"])
+        assert torch.equal(model.sample(5, seed=2)["image"], torch.load("expected.pt"))
+        print(type(model).__name__)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    refusal, name = done.stdout.strip().splitlines()
+    assert refusal == (
+        "the checkpoint names the class 'my_gan.MyGAN', whose module is not imported: import it first, or say that you"
+        " trust it: load(..., trust=['my_gan']), --trust my_gan"
+    )
+    assert name == "MyGAN"
+
+
+# -- what must not happen ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "builtins.eval", "torch.nn.modules.linear.Linear"])
+def test_a_checkpoint_of_a_class_that_is_no_model_is_refused(saved: Path, path: str, tmp_path: Path) -> None:
+    canary = tmp_path / "executed"
+    edit(saved, **{"class": path, "arguments": {"command": f"touch {canary}", "args": ["touch", str(canary)]}})
+    with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused: it is not a subclass of M"):
+        load(saved, trust=["os", "subprocess", "builtins"])
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "builtins.eval"])
+@pytest.mark.parametrize("argument", ["generator", "discriminator", "generator_optimizer", "generator_schedules"])
+def test_a_checkpoint_of_networks_that_are_none_is_refused(
+    saved: Path, path: str, argument: str, tmp_path: Path
+) -> None:
+    canary = tmp_path / "executed"
+    for description in (
+        {"__class__": path},
+        {"__class__": path, "arguments": {"command": f"touch {canary}"}},
+        {"__partial__": path, "args": [f"touch {canary}"], "arguments": {}},
+    ):
+        edit(saved, arguments={"image_shape": (2,), argument: description})
+        with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused"):
+            load(saved, trust=["os", "subprocess", "builtins"])
+    assert not canary.exists()
+
+
+def test_data_that_is_no_data_module_is_refused(saved: Path) -> None:
+    edit(saved, data={"class": "subprocess.Popen", "arguments": {"args": ["true"]}})
+    with pytest.raises(ValueError, match=r"names 'subprocess\.Popen', which is refused: it is not a subclass of Light"):
+        load_data(saved)
+
+
+class Trap:
+    """Unpickling it would write a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
+    torch.save({"pytorch-lightning_version": "2", "state_dict": Trap(tmp_path / "executed")}, tmp_path / "trap.ckpt")
+    with pytest.raises(ValueError, match=r"trap\.ckpt' cannot be read: .+") as error:
+        load(tmp_path / "trap.ckpt")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "executed").exists()
+
+
+# -- what a user may get wrong -------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no run folder or checkpoint '.*gone\.ckpt'"):
+        load(tmp_path / "gone.ckpt")
+
+
+def test_a_folder_stands_for_its_last_checkpoint(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the folder '.*run' is no run: it has no checkpoints.last\.ckpt"):
+        (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+        find_checkpoint(tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    saved.rename(last)
+    assert find_checkpoint(tmp_path / "run") == find_checkpoint(str(last)) == last
+    assert isinstance(load(tmp_path / "run"), VanillaGAN)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", bytes(range(256)) * 8])
+def test_a_file_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.ckpt' is no checkpoint, or only the beginning of one"):
+        load(path)
+
+
+def test_half_a_file_is_named(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[: saved.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"points\.ckpt' is no checkpoint, or only the beginning of one"):
+        load(saved)
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, [1], {"pytorch-lightning_version": "2", "state_dict": {}}])
+def test_a_file_of_another_program_is_named(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"'.*other\.ckpt' is no checkpoint of lightning-gans"):
+        read_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_an_unknown_argument_is_named(saved: Path) -> None:
+    with pytest.raises((ValueError, TypeError), match="generatr"):
+        load(saved, generatr=PerceptronGenerator)
+
+
+def test_a_checkpoint_says_what_it_is(saved: Path) -> None:
+    record = read_checkpoint(saved)["lightning_gans"]
+    assert record["class"] == "lightning_gans.models.vanilla_gan.VanillaGAN"
+    assert record["image_shape"] == [2]
+    assert record["data"]["class"] == "cases.Noise"
+    assert (record["images_seen"], record["batches_seen"]) == (16, 2)
+    assert record["version"]

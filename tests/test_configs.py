@@ -1,0 +1,122 @@
+"""Every recipe trains, by the command in its first line, for a few batches, on stand-ins for what is not here."""
+
+import pickle
+import shlex
+import struct
+from hashlib import md5
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from torchvision import datasets
+
+from lightning_gans.__main__ import main
+from lightning_gans.core.checkpoints import load, load_data
+from lightning_gans.datamodules import CIFAR10
+
+FOLDER = Path(__file__).resolve().parents[1] / "configs"
+RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+COMMAND = "# python -m lightning_gans "
+FEW = shlex.split("--run.name x --wandb.mode disabled --samples.count 4 --evaluation.count 8 --evaluation.k 2")
+SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
+
+
+def write_idx(folder: Path, stream: np.random.Generator) -> None:
+    """The files of MNIST, or of Fashion-MNIST, with random pictures."""
+    folder.mkdir(parents=True)
+    for part, count in (("train", 60), ("t10k", 10)):
+        for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
+            values = stream.integers(0, 256 if len(shape) == 3 else 10, shape, dtype=np.uint8)
+            header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+            (folder / f"{part}-{kind}-ubyte").write_bytes(header + values.tobytes())
+
+
+def write_cifar(folder: Path, stream: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of CIFAR-10, with random pictures, and torchvision's list of what they must be."""
+    folder.mkdir(parents=True)
+    files = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    contents: dict[str, dict[str, object]] = {
+        name: {"data": stream.integers(0, 256, (12, 3072), dtype=np.uint8), "labels": [0, 1, 9] * 4} for name in files
+    }
+    contents["batches.meta"] = {"label_names": list(CIFAR10.class_names or ())}
+    digests = {}
+    for name, content in contents.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+        digests[name] = md5((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(datasets.CIFAR10, "train_list", [[name, digests[name]] for name in files[:5]])
+    monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test_batch", digests["test_batch"]]])
+    monkeypatch.setattr(datasets.CIFAR10, "meta", datasets.CIFAR10.meta | {"md5": digests["batches.meta"]})
+
+
+def write_folder(folder: Path, stream: np.random.Generator) -> None:
+    """A folder of coloured pictures of many sizes."""
+    folder.mkdir(parents=True)
+    for index in range(60):
+        pixels = stream.integers(0, 256, (40 + index, 70, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with stand-ins for every data set, where the recipes look for them."""
+    stream = np.random.default_rng(0)
+    write_idx(tmp_path / "data" / "MNIST" / "raw", stream)
+    write_idx(tmp_path / "data" / "FashionMNIST" / "raw", stream)
+    write_cifar(tmp_path / "data" / "cifar-10-batches-py", stream, monkeypatch)
+    write_folder(tmp_path / "YOUR_FOLDER", stream)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(path: Path) -> list[str]:
+    """The arguments in the first line of a recipe."""
+    first = path.read_text().partition("\n")[0]
+    assert first.startswith(COMMAND)
+    return shlex.split(first.removeprefix(COMMAND))
+
+
+def test_there_are_recipes() -> None:
+    assert {"dcgan_digits", "dcgan_mnist", "wgan_gp_cifar10", "dcgan_image_folder"} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_first_line_is_the_command(name: str) -> None:
+    assert command(RECIPES[name])[:3] == ["fit", "--config", name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
+    content = yaml.safe_load(RECIPES[name].read_text())
+    classes = content["model"]["class_path"] + content["data"]["class_path"]
+    assert name.replace("_", "") == classes.lower()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains(name: str, data: Path) -> None:
+    content = yaml.safe_load(RECIPES[name].read_text())
+    options = [*FEW, *SMALL]
+    if content["data"]["class_path"] not in ("Digits", "ImageFolder"):
+        options += ["--data.validation_size", "10"]
+    if content["model"]["class_path"] != "VanillaGAN":
+        options += ["--model.generator.width", "2", "--model.discriminator.width", "2"]
+    assert main([*command(RECIPES[name]), *options]) == 0
+    model, trained_on = load("runs/x"), load_data("runs/x")
+    assert type(model).__name__ == content["model"]["class_path"]
+    assert type(trained_on).__name__ == content["data"]["class_path"]
+    assert model.images_seen == 40
+    assert model.image_shape == trained_on.image_shape
+    assert (data / "runs" / "x" / "evaluation.json").is_file()
+    assert (data / "runs" / "x" / "training.gif").is_file()
+
+
+def test_the_first_gan_has_the_schedules_of_its_authors(data: Path) -> None:
+    # goodfeli/adversarial, mnist.yaml: lr .1 / 1.000004 a batch of 100; momentum .5 to .7 in 250 epochs of 50,000
+    assert main([*command(RECIPES["vanilla_gan_mnist"]), *FEW, *SMALL, "--data.validation_size", "10"]) == 0
+    states = torch.load("runs/x/checkpoints/last.ckpt", weights_only=True)["optimizer_states"]
+    for group in (state["param_groups"][0] for state in states):
+        assert group["lr"] == pytest.approx(0.1 / 1.000004 ** (40 / 100), rel=1e-9)
+        assert group["momentum"] == pytest.approx(0.5 + 0.2 * 40 / (250 * 50_000), rel=1e-9)

@@ -1,0 +1,109 @@
+"""The averaged copy of a network."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_gans.core.ema import Average
+
+
+class Net(nn.Module):
+    """Weights, running statistics, a counter, spectral normalisation's vectors and a buffer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = spectral_norm(nn.Linear(3, 4))
+        self.norm = nn.BatchNorm1d(4)
+        self.register_buffer("table", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(self.linear(x))
+        return normalised
+
+
+def moved(net: Net) -> Net:
+    """A network of the same kind, elsewhere."""
+    other = copy.deepcopy(net)
+    for _ in range(3):
+        other(torch.randn(8, 3) * 5 + 1)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+        other.table.fill_(3.0)
+    return other
+
+
+@pytest.mark.parametrize(("images", "half_life", "share"), [(10, 10, 0.5), (20, 10, 0.75), (5, 10, 1 - 0.5**0.5)])
+def test_a_weights_share_halves_every_half_life(images: int, half_life: float, share: float) -> None:
+    net = nn.Linear(2, 2)
+    average, old = Average(net), copy.deepcopy(net)
+    with torch.no_grad():
+        net.weight.normal_()
+    average.update(net, images=images, half_life=half_life)
+    torch.testing.assert_close(average.network.weight, (1 - share) * old.weight + share * net.weight)
+    torch.testing.assert_close(average.network.bias, net.bias)
+
+
+def test_many_small_updates_are_one_large_one() -> None:
+    net = nn.Linear(2, 2).double()
+    often, once = Average(net), Average(net)
+    with torch.no_grad():
+        net.weight.normal_()
+    for _ in range(10):
+        often.update(net, images=3, half_life=20)
+    once.update(net, images=30, half_life=20)
+    torch.testing.assert_close(often.network.weight, once.network.weight)
+
+
+def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
+    net = Net()
+    average, other = Average(net), moved(net)
+    before, live = {name: tensor.clone() for name, tensor in average.network.state_dict().items()}, other.state_dict()
+    average.update(other, images=10, half_life=10)
+    after = average.network.state_dict()
+    averaged = {"norm.running_mean", "norm.running_var", *dict(net.named_parameters())}
+    for name, tensor in after.items():
+        expected = (before[name] + live[name]) / 2 if name in averaged else live[name]
+        torch.testing.assert_close(tensor, expected, msg=name)
+        assert not torch.equal(before[name], live[name]), name
+
+
+def test_a_half_life_of_0_copies() -> None:
+    net = Net()
+    average, other = Average(net), moved(net)
+    average.update(other, images=0, half_life=0)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in average.network.state_dict().items())
+
+
+def test_the_copy_is_its_own() -> None:
+    net = Net()
+    average = Average(net)
+    assert not {t.data_ptr() for t in net.state_dict().values()} & {t.data_ptr() for t in average.state_dict().values()}
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert net.training
+
+
+def test_it_is_never_trained() -> None:
+    average = Average(Net())
+    holder = nn.Sequential(average).train()
+    assert holder.training
+    assert not any(module.training for module in average.modules())
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+    before = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+    average(torch.randn(4, 3))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in average.state_dict().items())
+
+
+def test_shared_weights_stay_shared_and_are_averaged_once() -> None:
+    linear = nn.Linear(2, 2, bias=False)
+    net = nn.Sequential(linear, linear)
+    average = Average(net)
+    old = linear.weight.detach().clone()
+    with torch.no_grad():
+        linear.weight.add_(1.0)
+    average.update(net, images=10, half_life=10)
+    torch.testing.assert_close(average.network[0].weight, old + 0.5)  # type: ignore[index]
+    assert average.network[0].weight is average.network[1].weight  # type: ignore[index]

@@ -1,0 +1,146 @@
+"""The contract of sampling, with a model that is no GAN."""
+
+from typing import Any
+
+import pytest
+import torch
+from cases import PERCEPTRONS, Case
+from torch import Tensor, nn
+
+from lightning_gans.core.generative import CHUNK, GenerativeModel
+from lightning_gans.models import VanillaGAN
+from lightning_gans.types import Batch
+
+POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+
+
+class Echo(GenerativeModel):
+    """Give the condition back, with noise beside it."""
+
+    generates = ("image", "text")
+    conditions = ("label",)
+    requires = ("image", "label")  # type: ignore[assignment]
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.dropout = nn.Dropout(0.5)
+        self.drawn: list[int] = []
+
+    def draw(self, n: int, condition: Batch) -> Batch:
+        self.drawn.append(n)
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        label = condition["label"]
+        return {"image": self.dropout(torch.randn(n, 2)), "text": label[:, None], "label": label}
+
+
+@pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_every_example_gets_its_own_condition(n: int) -> None:
+    model = Echo(image_shape=(2,))
+    batch = model.sample(n, condition={"label": torch.arange(n)}, seed=0)
+    assert set(batch) == {"image", "text"}
+    assert batch["text"].flatten().tolist() == list(range(n))
+    assert batch["image"].shape == (n, 2)
+
+
+def test_a_condition_does_not_change_the_latents() -> None:
+    model = Echo(image_shape=(2,))
+    zeros, ones = (model.sample(70, condition={"label": label}, seed=5) for label in (torch.zeros(70), torch.ones(70)))
+    assert torch.equal(zeros["image"], ones["image"])
+
+
+def test_a_missing_condition_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^Echo samples only on condition: pass `condition` with \['label'\]$"):
+        Echo(image_shape=(2,)).sample(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [({"n": 0}, "`n` must be at least 1, got 0"), ({"n": 1, "seed": -1}, "`seed` must be at least 0, got -1")],
+)
+def test_numbers_out_of_range_are_named(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        POINTS.make().sample(**arguments)
+
+
+def test_conditions_for_too_few_examples_are_refused() -> None:
+    with pytest.raises(ValueError, match="`condition`"):
+        Echo(image_shape=(2,)).sample(70, condition={"label": torch.arange(3)}, seed=0)
+
+
+def test_neighbouring_seeds_and_chunks_start_unrelated_streams() -> None:
+    model = POINTS.make(generator=lambda latent_dim, shape: nn.Identity(), latent_dim=2)
+    seeds = [model.sample(2 * CHUNK, seed=seed)["image"] for seed in range(20)]
+    latents = torch.cat(seeds)
+    assert len(latents.unique(dim=0)) == len(latents)
+    assert latents.mean().abs() < 0.06  # four standard errors of 5,120 numbers
+    assert (latents.std() - 1).abs() < 0.04
+
+
+def test_flags_and_streams_come_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = POINTS.make()
+    model.discriminator.eval()
+    modes = [module.training for module in model.modules()]
+
+    def fail(*_: Any) -> Batch:
+        torch.rand(3)
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(model, "draw", fail)
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="in the middle"):
+        model.sample(3, seed=0)
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class Noisy(nn.Module):
+    """Someone's generator that draws noise of its own."""
+
+    def __init__(self, latent_dim: int, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(latent_dim, *image_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        mixed: Tensor = self.linear(z) + torch.randn(len(z), 1)
+        return mixed
+
+
+def test_a_network_that_draws_noise_samples_the_same_again() -> None:
+    model = POINTS.make(generator=Noisy)
+    before = torch.get_rng_state()
+    ten = model.sample(10, seed=3)["image"]
+    assert torch.equal(ten, model.sample(200, seed=3)["image"][:10])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_samples_come_from_the_average() -> None:
+    model = POINTS.make()
+    before = model.sample(4, seed=0)["image"]
+    with torch.no_grad():
+        for parameter in model.generator.parameters():
+            parameter.zero_()
+    assert torch.equal(before, model.sample(4, seed=0)["image"])
+    model.average.update(model.generator, images=1, half_life=0)
+    assert not model.sample(4, seed=0)["image"].any()
+
+
+# -- walks between latents -----------------------------------------------------------------------------------------
+
+
+def test_a_walk_keeps_latents_normal_and_hits_both_ends() -> None:
+    model = POINTS.make(generator=lambda latent_dim, shape: nn.Identity(), latent_dim=2000)
+    way = model.interpolate(3, 5, seed=1)["image"].view(3, 5, -1)
+    again = model.interpolate(3, 2, seed=1)["image"].view(3, 2, -1)
+    torch.testing.assert_close(way[:, [0, -1]], again)
+    torch.testing.assert_close(way[:, 2], (way[:, 0] + way[:, -1]) / 2**0.5)
+    assert (way.std(dim=-1) - 1).abs().max() < 0.08
+
+
+def test_a_walk_leaves_the_global_stream_alone() -> None:
+    model = POINTS.make()
+    before = torch.get_rng_state()
+    walk = model.interpolate(2, 3)["image"]
+    assert walk.shape == (6, 2)
+    assert not walk.requires_grad
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,158 @@
+"""Each game has its paper's losses, networks and settings."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from cases import CASES, PERCEPTRONS, images
+from torch import nn
+from torch.nn import functional as F
+
+from lightning_gans import configs
+from lightning_gans.core.gan import GAN
+from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, WGANGPAdam
+from lightning_gans.core.schedules import Linear
+from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
+from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
+
+ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
+ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
+
+SETTINGS: list[tuple[type[GAN], int, int, type[nn.Module], type[nn.Module], type, dict[str, Any]]] = [
+    (VanillaGAN, 100, 1, PerceptronGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
+    (DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
+    (WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "latent_dim", "discriminator_steps", "generator", "discriminator", "optimizer", "settings"),
+    SETTINGS,
+    ids=lambda value: value.__name__ if isinstance(value, type) and issubclass(value, GAN) else "",
+)
+def test_the_defaults_are_the_published_ones(
+    model: type[GAN],
+    latent_dim: int,
+    discriminator_steps: int,
+    generator: type[nn.Module],
+    discriminator: type[nn.Module],
+    optimizer: type[torch.optim.Optimizer],
+    settings: dict[str, Any],
+) -> None:
+    game = model(image_shape=(1, 16, 16))
+    assert game.latent_dim == latent_dim
+    assert game.discriminator_steps == discriminator_steps
+    assert type(game.generator) is generator
+    assert type(game.discriminator) is discriminator
+    for made in game.configure_optimizers():
+        assert type(made) is optimizer
+        assert settings.items() <= made.param_groups[0].items()
+
+
+def test_every_model_has_its_settings_here() -> None:
+    assert {row[0] for row in SETTINGS} == {case.model for case in CASES}
+
+
+# -- losses, by independent formulas -------------------------------------------------------------------------------
+
+
+def played(model: type[GAN], fakes: torch.Tensor, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> GAN:
+    torch.manual_seed(0)
+    game = model(image_shape=(2,), latent_dim=3, **{**PERCEPTRONS, **arguments}).double()
+    monkeypatch.setattr(game, "fake", lambda batch: {"image": fakes})
+    return game
+
+
+def test_the_vanilla_losses_are_cross_entropies(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fake = images((2,), 6).double(), images((2,), 6, seed=1).double()
+    game = played(VanillaGAN, fake, monkeypatch)
+    on_real, on_fake = game.discriminator(real), game.discriminator(fake)
+    ones, zeros = torch.ones_like(on_real), torch.zeros_like(on_real)
+    entropy = F.binary_cross_entropy_with_logits
+    discriminator, generator = game.discriminator_loss({"image": real}), game.generator_loss({"image": real})
+    assert list(discriminator) == list(generator) == ["adversarial"]
+    torch.testing.assert_close(discriminator["adversarial"], entropy(on_real, ones) + entropy(on_fake, zeros))
+    torch.testing.assert_close(generator["adversarial"], entropy(on_fake, ones))
+
+
+def test_dcgan_plays_the_first_game() -> None:
+    assert DCGAN.discriminator_loss is VanillaGAN.discriminator_loss
+    assert DCGAN.generator_loss is VanillaGAN.generator_loss
+
+
+class Line(nn.Module):
+    """A critic with the gradient (3, 4), of norm 5, everywhere."""
+
+    def __init__(self, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor([3.0, 4.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.slope
+
+
+@pytest.mark.parametrize(("weight", "factor"), [(10.0, 10.0), (0.0, 0.0), (Linear(10.0, 0.0, images=100), 7.5)])
+def test_the_losses_of_wgan_gp_with_a_linear_critic(
+    weight: Any, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = images((2,), 6).double(), images((2,), 6, seed=1).double()
+    game = played(WGANGP, fake, monkeypatch, discriminator=Line, penalty_weight=weight)
+    game.images_seen = 25
+    slope = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    critic, generator = game.discriminator_loss({"image": real}), game.generator_loss({"image": real})
+    torch.testing.assert_close(critic["wasserstein"], (fake @ slope).mean() - (real @ slope).mean())
+    torch.testing.assert_close(critic["penalty"], torch.tensor(factor * (5.0 - 1) ** 2, dtype=torch.float64))
+    torch.testing.assert_close(generator["wasserstein"], -(fake @ slope).mean())
+
+
+def test_the_weight_of_the_penalty_is_10() -> None:
+    assert WGANGP(image_shape=(2,), **PERCEPTRONS).penalty_weight == 10.0
+
+
+def test_the_critic_of_wgan_gp_ties_no_examples_together() -> None:
+    """No normalisation over the batch: an example's score does not depend on its neighbours."""
+    critic = WGANGP(image_shape=(1, 16, 16)).discriminator.train()
+    assert not any(isinstance(module, nn.modules.batchnorm._NormBase) for module in critic.modules())
+    x = images((1, 16, 16), 6)
+    torch.testing.assert_close(critic(x)[:2], critic(x[:2]))
+
+
+def test_the_penalty_is_taken_on_lines_between_real_and_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fake = torch.zeros(4, 2), torch.ones(4, 2)
+    game = played(WGANGP, fake.double(), monkeypatch)
+    seen: list[torch.Tensor] = []
+    game.discriminator.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].detach()))
+    game.discriminator_loss({"image": real.double()})
+    *_, points = seen
+    assert (points[:, 0] == points[:, 1]).all()
+    assert ((points > 0) & (points < 1)).all()
+    assert len(points[:, 0].unique()) == 4
+
+
+# -- the first paper's optimizer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_the_recipe_of_the_first_paper_has_its_settings(player: str) -> None:
+    """Reference: goodfeli/adversarial, mnist.yaml."""
+    (folder,) = configs.__path__
+    with open(f"{folder}/vanilla_gan_mnist.yaml") as file:
+        recipe = yaml.safe_load(file)
+    model = recipe["model"]["init_args"]
+    assert model[f"{player}_optimizer"]["class_path"] == "GoodfellowSGD"
+    schedules = {name: value["init_args"] for name, value in model[f"{player}_schedules"].items()}
+    assert schedules["lr"] == {"start": 0.1, "half_life": 17_328_715, "floor": 1e-6}
+    assert schedules["momentum"] == {"start": 0.5, "end": 0.7, "images": 250 * 50_000}
+    assert recipe["data"]["init_args"]["batch_size"] == 100
+
+
+def test_the_first_papers_sgd_goes_into_its_game() -> None:
+    game = VanillaGAN(
+        image_shape=(2,), generator_optimizer=GoodfellowSGD, discriminator_optimizer=partial(GoodfellowSGD, lr=0.2)
+    )
+    generator, discriminator = game.configure_optimizers()
+    assert (generator.param_groups[0]["lr"], generator.param_groups[0]["momentum"]) == (0.1, 0.5)
+    assert (discriminator.param_groups[0]["lr"], discriminator.param_groups[0]["momentum"]) == (0.2, 0.5)

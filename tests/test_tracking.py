@@ -1,0 +1,254 @@
+"""What W&B gets, read back from the file that it would send."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from wandb.proto.wandb_internal_pb2 import Record
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
+from lightning_gans.callbacks.tracking import _resolved
+from lightning_gans.datamodules import Digits
+from lightning_gans.models import DCGAN
+from lightning_gans.trainer import Trainer
+
+BLOCK = 32 * 1024
+
+SHORT = (
+    "--run.name x --run.max_images 384 --evaluation.count 20 --evaluation.every 128 --samples.count 4"
+    " --samples.every 128 --trainer.log_every_n_steps 2 --model.generator.width 4 --model.discriminator.width 4"
+).split()
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Read W&B's own file: the log format of LevelDB after a header of seven bytes (`:W&B`, 0xBEE1, version)."""
+    content = path.read_bytes()
+    assert content[:4] == b":W&B"
+    assert struct.unpack("<H", content[4:6]) == (0xBEE1,)
+    position, whole = 7, b""
+    while position + 7 <= len(content):
+        if (left := BLOCK - position % BLOCK) < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[position : position + 7])
+        whole += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or its last part
+            yield Record.FromString(whole)
+            whole = b""
+
+
+class Tracked:
+    """One run as W&B has it.
+
+    Attributes:
+        history: What was logged, in order.
+        axes: The x axis of each declared metric.
+        config: The configuration.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        (self.path,) = folder.glob("wandb/offline-run-*/*.wandb")
+        self.history: list[dict[str, Any]] = []
+        self.axes: dict[str, str] = {}
+        self.config: dict[str, Any] = {}
+        self.name = ""
+        for record in records(self.path):
+            kind = record.WhichOneof("record_type")
+            if kind == "history":
+                self.history.append(
+                    {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+                )
+            elif kind == "metric":
+                self.axes[record.metric.name] = record.metric.step_metric
+            elif kind in ("run", "config"):
+                config = record.run.config if kind == "run" else record.config
+                self.name = record.run.display_name if kind == "run" else self.name
+                for item in config.update:
+                    self.config[item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
+
+    def pictures(self, key: str) -> list[Path]:
+        """The files of a panel."""
+        return [self.path.parent / "files" / row[key]["path"] for row in self.history if key in row]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was tracked offline."""
+    folder = tmp_path_factory.mktemp("tracking")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WANDB_MODE", raising=False)
+        patch.delenv("WANDB_API_KEY", raising=False)
+        patch.setenv("NETRC", str(folder / "none"))
+        patch.setenv("HOME", str(folder))
+        assert main(["fit", "--run.root", str(folder), *SHORT, "--wandb.tags", "[a,b]"]) == 0
+    return folder / "x"
+
+
+@pytest.fixture(scope="module")
+def tracked(run: Path) -> Tracked:
+    return Tracked(run)
+
+
+@pytest.mark.parametrize(("key", "prefix"), [("samples", ""), ("interpolation", "interpolation_")])
+def test_the_panels_are_the_pictures_on_disk(key: str, prefix: str, tracked: Tracked, run: Path) -> None:
+    names = [f"{prefix}{stamp}.png" for stamp in ("000000k", "000000128", "000000256", "000000384")]
+    sent = tracked.pictures(key)
+    assert len(sent) == len(names)
+    for path, name in zip(sent, names, strict=True):
+        pixels = np.asarray(Image.open(path))
+        np.testing.assert_array_equal(pixels, np.asarray(Image.open(run / "samples" / name)))
+        assert pixels.min() < 50  # neither black nor white: W&B shows floats as black
+        assert pixels.max() > 100
+
+
+def test_every_game_logs_the_same_basic_keys(tracked: Tracked) -> None:
+    keys = {key for row in tracked.history for key in row}
+    assert keys >= {
+        *(f"{player}/{name}" for player in ("discriminator", "generator") for name in ("loss", "gradient_norm")),
+        *(f"{player}/learning_rate" for player in ("discriminator", "generator")),
+        "discriminator/real",
+        "discriminator/fake",
+        "images_per_second",
+        "images_seen",
+        "evaluation/validation/coverage",
+        "evaluation/validation/coverage_best",
+        "evaluation/test/density",
+    }
+
+
+def test_images_seen_only_grows(tracked: Tracked) -> None:
+    images = [row["images_seen"] for row in tracked.history if "images_seen" in row]
+    assert images == sorted(images)
+    assert (images[0], images[-1]) == (0, 384)
+    assert all("images_seen" in row for row in tracked.history if set(row) - {"_step", "_runtime", "_timestamp"})
+    steps = [row["_step"] for row in tracked.history]
+    assert steps == sorted(set(steps))
+
+
+def test_every_chart_has_images_seen_as_its_axis(tracked: Tracked) -> None:
+    keys = {key for row in tracked.history for key in row} - {"images_seen"}
+    charts = {key for key in keys if not key.startswith("_")} - {"samples", "interpolation"}
+    assert {key: tracked.axes.get(key) for key in charts} == dict.fromkeys(charts, "images_seen")
+
+
+def test_the_numbers_are_those_of_the_run_folder(tracked: Tracked, run: Path) -> None:
+    final = json.loads((run / "evaluation.json").read_text())
+    sent: dict[str, float] = {}
+    for row in tracked.history:
+        sent |= {key: value for key, value in row.items() if key.startswith("evaluation/test/")}
+    assert sent == {f"evaluation/test/{name}": final[name] for name in ("precision", "recall", "density", "coverage")}
+
+
+def test_the_whole_configuration_is_there(tracked: Tracked, run: Path) -> None:
+    written = yaml.safe_load((run / "config.yaml").read_text())
+    for section in ("model", "data", "run", "samples", "evaluation", "wandb", "save"):
+        assert tracked.config[section] == written[section], section
+    assert tracked.config["model"]["init_args"]["generator"]["init_args"] == {"width": 4}
+
+
+def test_the_run_has_the_name_of_its_folder(tracked: Tracked) -> None:
+    assert tracked.name == "x"
+    (header,) = [record.run for record in records(tracked.path) if record.WhichOneof("record_type") == "run"][:1]
+    assert (header.project, list(header.tags)) == ("lightning-gans", ["a", "b"])
+
+
+def test_real_pictures_stay_here(tracked: Tracked, run: Path) -> None:
+    assert not tracked.pictures("real")
+    real = np.asarray(Image.open(run / "real.png"))
+    sent = [np.asarray(Image.open(path)) for path in tracked.path.parent.rglob("*.png")]
+    assert sent
+    assert not any(np.array_equal(real, picture) for picture in sent)
+    assert not list(tracked.path.parent.rglob("*real*"))
+
+
+def test_real_pictures_are_sent_on_request_and_two_runs_of_a_process_are_two(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        callbacks = [
+            Run(name=name, root=str(tmp_path), max_images=64),
+            Wandb(mode="offline", log_real=True),
+            Samples(count=4),
+            Evaluation(count=10),
+        ]
+        trainer = Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False)
+        trainer.fit(DCGAN(image_shape=(1, 8, 8)), datamodule=Digits())
+        run = Tracked(tmp_path / name)
+        assert run.name == name
+        (sent,) = run.pictures("real")
+        np.testing.assert_array_equal(Image.open(sent), Image.open(tmp_path / name / "real.png"))
+
+
+# Where it goes
+
+
+@pytest.fixture
+def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return monkeypatch
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
+def test_a_mode_that_is_given_is_taken(mode: Any, keyless: pytest.MonkeyPatch) -> None:
+    keyless.setenv("WANDB_MODE", "disabled" if mode != "disabled" else "online")
+    assert _resolved(mode) == mode
+
+
+def test_auto_without_a_key_is_offline(keyless: pytest.MonkeyPatch) -> None:
+    assert _resolved("auto") == "offline"
+
+
+def test_auto_with_a_key_is_online(keyless: pytest.MonkeyPatch) -> None:
+    keyless.setenv("WANDB_API_KEY", "0" * 40)
+    assert _resolved("auto") == "online"
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "mode"),
+    [
+        ("api.wandb.ai", None, "online"),
+        ("example.org", None, "offline"),
+        ("example.org", "https://example.org:8080/", "online"),
+    ],
+)
+def test_auto_with_a_netrc(host: str, url: str | None, mode: str, tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text(f"machine {host}\n  login user\n  password {'0' * 40}\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    if url:
+        keyless.setenv("WANDB_BASE_URL", url)
+    assert _resolved("auto") == mode
+
+
+def test_a_damaged_netrc_is_no_key(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("nonsense\n")
+    assert _resolved("auto") == "offline"
+
+
+@pytest.mark.parametrize(
+    ("variable", "mode"),
+    [("online", "online"), ("run", "online"), ("offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled")],
+)
+def test_the_environment_says_what_auto_means(variable: str, mode: str, keyless: pytest.MonkeyPatch) -> None:
+    keyless.setenv("WANDB_API_KEY", "0" * 40)
+    keyless.setenv("WANDB_MODE", variable)
+    assert _resolved("auto") == mode
+
+
+def test_a_server_that_cannot_be_reached_costs_one_line(
+    tmp_path: Path, keyless: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    keyless.setenv("WANDB_API_KEY", "0123456789abcdef" * 2 + "01234567")
+    keyless.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    assert main(["fit", "--run.root", str(tmp_path), *SHORT]) == 0
+    (warning,) = [str(w.message) for w in recwarn if "W&B" in str(w.message)]
+    assert "the run is written offline" in warning
+    assert "\n" not in warning
+    assert Tracked(tmp_path / "x").pictures("samples")

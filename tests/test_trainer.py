@@ -1,0 +1,200 @@
+"""What the trainer adds to Lightning's, and what it leaves alone."""
+
+import warnings
+from functools import partial
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger
+
+from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.core.checkpoints import read_checkpoint
+from lightning_gans.datamodules import Digits
+from lightning_gans.models import VanillaGAN
+from lightning_gans.networks import MaxoutDiscriminator, PerceptronGenerator
+from lightning_gans.trainer import DEFAULT_IMAGES, Trainer, _best_precision
+
+KINDS = {"Run", "Wandb", "Samples", "Evaluation", "Progress", "Saving"}
+
+
+def names(trainer: pl.Trainer) -> list[str]:
+    return [type(callback).__name__ for callback in trainer.callbacks]  # type: ignore[attr-defined]
+
+
+def small() -> VanillaGAN:
+    return VanillaGAN(
+        image_shape=(1, 8, 8),
+        generator=partial(PerceptronGenerator, width=8, depth=1),
+        discriminator=partial(MaxoutDiscriminator, width=4, depth=1),
+        latent_dim=4,
+    )
+
+
+def trainer(tmp_path: Path, **options: object) -> Trainer:
+    callbacks = [
+        Run(root=str(tmp_path), name="run", max_images=options.pop("max_images", None)),  # type: ignore[arg-type]
+        Wandb(mode="disabled"),
+        Evaluation(count=10),
+        Samples(count=4),
+    ]
+    return Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False, **options)  # type: ignore[arg-type]
+
+
+def test_every_kind_of_callback_is_there_once() -> None:
+    assert set(names(Trainer(accelerator="cpu"))) == KINDS
+    assert names(Trainer(accelerator="cpu")).index("Run") == 0
+
+
+def test_a_given_callback_takes_the_place_of_the_default() -> None:
+    mine = Samples(every=5)
+    other = pl.callbacks.Timer()
+    trainer = Trainer(callbacks=[other, mine], accelerator="cpu")
+    assert sorted(names(trainer)) == sorted([*KINDS, "Timer"])
+    assert mine in trainer.callbacks  # type: ignore[attr-defined]
+    assert other in trainer.callbacks  # type: ignore[attr-defined]
+    assert sorted(names(Trainer(callbacks=mine, accelerator="cpu"))) == sorted(KINDS)
+
+
+def test_a_subclass_counts_as_its_kind() -> None:
+    class Mine(Saving):
+        pass
+
+    assert sorted(names(Trainer(callbacks=[Mine()], accelerator="cpu"))) == sorted(KINDS - {"Saving"} | {"Mine"})
+
+
+@pytest.mark.parametrize(
+    ("option", "missing"),
+    [
+        ({"enable_checkpointing": False}, {"Saving"}),
+        ({"enable_progress_bar": False}, {"Progress"}),
+        ({"fast_dev_run": True}, KINDS - {"Progress"}),
+    ],
+)
+def test_what_is_not_wanted_is_not_there(option: dict[str, bool], missing: set[str]) -> None:
+    found = set(names(Trainer(accelerator="cpu", **option)))  # type: ignore[arg-type]
+    assert found & KINDS == KINDS - missing
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [({}, DEFAULT_IMAGES), ({"max_steps": 3}, None), ({"max_epochs": 1}, None), ({"max_time": "00:00:01:00"}, None)],
+)
+def test_a_run_that_nothing_limits_has_an_end(options: dict[str, object], limit: int | None) -> None:
+    trainer = Trainer(accelerator="cpu", **options)  # type: ignore[arg-type]
+    (run,) = [callback for callback in trainer.callbacks if isinstance(callback, Run)]  # type: ignore[attr-defined]
+    assert run.max_images == limit
+
+
+def test_a_given_number_of_images_is_kept() -> None:
+    run = Run(max_images=17)
+    Trainer(callbacks=run, accelerator="cpu")
+    assert run.max_images == 17
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("gradient_clip_val", 1.0), ("gradient_clip_val", 0.0), ("accumulate_grad_batches", 2)]
+)
+def test_what_belongs_to_the_model_is_refused(option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"`{option}` belongs to the model.*--model.{option}"):
+        Trainer(accelerator="cpu", **{option: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "bf16", "accelerator", "precision"),
+    [
+        (True, True, "auto", "bf16-mixed"),
+        (True, True, "gpu", "bf16-mixed"),
+        (True, True, "cpu", "32-true"),
+        (True, False, "auto", "32-true"),
+        (False, False, "auto", "32-true"),
+    ],
+)
+def test_the_best_precision(
+    cuda: bool, bf16: bool, accelerator: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: bf16)
+    assert _best_precision(accelerator) == precision
+
+
+def test_precision_that_is_given_is_taken() -> None:
+    assert Trainer(accelerator="cpu", precision="64-true").precision == "64-true"
+
+
+@pytest.mark.parametrize(
+    ("options", "batches", "images"),
+    [
+        ({"max_images": 100}, 2, 128),
+        ({"max_images": 128}, 2, 128),
+        ({"max_steps": 3}, 3, 192),
+        ({"max_epochs": 1}, 20, 1280),
+        ({"max_images": 10_000, "max_steps": 1}, 1, 64),
+    ],
+)
+def test_a_fit_ends_where_its_first_limit_lies(
+    options: dict[str, int], batches: int, images: int, tmp_path: Path
+) -> None:
+    model = small()
+    fitted = trainer(tmp_path, **options)
+    fitted.fit(model, datamodule=Digits())
+    assert (fitted.global_step, model.batches_seen, model.images_seen) == (batches, batches, images)
+
+
+def test_a_fit_goes_on_from_the_latest_run(tmp_path: Path) -> None:
+    for limit in (64, 128):
+        trainer(tmp_path, max_images=limit).fit(small(), datamodule=Digits())
+    third = trainer(tmp_path, max_images=192)
+    model = small()
+    third.fit(model, datamodule=Digits(), ckpt_path="last")
+    assert (model.images_seen, third.global_step) == (192, 3)
+    assert read_checkpoint(tmp_path / "run-3")["global_step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("last", "`ckpt_path` is 'last', but no run in"),
+        ("nothing", "there is no run folder or checkpoint"),
+        (".", "has no checkpoints/last.ckpt"),
+    ],
+)
+def test_a_checkpoint_that_is_not_there(
+    path: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        trainer(tmp_path / "runs").fit(small(), datamodule=Digits(), ckpt_path=path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_fit_leaves_nothing_but_its_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trainer(tmp_path / "runs", max_steps=1).fit(small(), datamodule=Digits())
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    trial = Trainer(accelerator="cpu", fast_dev_run=1, enable_progress_bar=False)
+    trial.fit(small(), datamodule=Digits())
+    assert [path.name for path in tmp_path.rglob("runs/*")] == ["run"]
+
+
+def test_a_plain_fit_warns_of_nothing(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer(tmp_path, max_steps=2).fit(small(), datamodule=Digits())
+
+
+def test_a_logger_of_ones_own_is_kept(tmp_path: Path) -> None:
+    mine = CSVLogger(tmp_path / "mine", name="", version="")
+    trainer(tmp_path, max_images=128, logger=mine, log_every_n_steps=1).fit(small(), datamodule=Digits())
+    assert "discriminator/loss" in (tmp_path / "mine" / "metrics.csv").read_text()
+    assert "discriminator/loss" in (tmp_path / "run" / "metrics.csv").read_text()
+
+
+def test_plain_lightning_trains_a_model_too(tmp_path: Path) -> None:
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    model = small()
+    plain = pl.Trainer(max_steps=2, accelerator="cpu", default_root_dir=tmp_path, **quiet)  # type: ignore[arg-type]
+    plain.fit(model, datamodule=Digits())
+    assert (plain.global_step, model.images_seen) == (2, 128)
+    assert not any(isinstance(callback, Progress) for callback in plain.callbacks)  # type: ignore[attr-defined]
