@@ -31,7 +31,7 @@ class Run(pl.Callback):
     def __init__(self, *, name: str | None = None, max_images: int | None = None, root: str = "runs") -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f"`max_images` must be at least 1, got {max_images}")
-        if name is not None and (not name or Path(name).name != name):
+        if name is not None and (name in ("", "..") or Path(name).name != name):
             raise ValueError(f"`name` must be a plain name, without slashes, got {name!r}")
         self.name = name
         self.max_images = max_images

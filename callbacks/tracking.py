@@ -3,8 +3,9 @@
 import netrc
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
+from urllib.parse import urlsplit
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
@@ -134,13 +135,21 @@ def _resolved(mode: Mode) -> Literal["online", "offline", "disabled"]:
 
 
 def _has_key() -> bool:
+    """Whether there is a key for the server, found without asking the server (as `wandb.login` does, for minutes)."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-    try:
-        return netrc.netrc().authenticators(host or "") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+    import wandb  # noqa: PLC0415 (its import takes a second)
+
+    given = os.environ.get("WANDB_BASE_URL")
+    hosts = [urlsplit(given).netloc] if given else [urlsplit(wandb.Settings().base_url).netloc, "api.wandb.ai"]
+    for path in (os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"):
+        try:
+            keys = netrc.netrc(path) if path else None
+        except (OSError, netrc.NetrcParseError):
+            continue
+        if keys is not None:
+            return any(keys.authenticators(host) for host in hosts)
+    return False
 
 
 def log_scalars(trainer: pl.Trainer, scalars: dict[str, float], *, images: int, batches: int) -> None:

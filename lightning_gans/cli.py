@@ -40,11 +40,7 @@ class Parser(LightningArgumentParser):
         """Say what is wrong with the command line."""
         if not self.exit_on_error:  # a parser inside a parser, whose caller has more to say
             super().error(message, ex)
-        subparsers = [action.choices for action in self._actions if isinstance(action.choices, dict)]
-        parsers = [self, *(parser for choices in subparsers for parser in choices.values())]
-        raise Mistake(
-            explain(message, [option for parser in parsers for option in parser._option_string_actions])
-        ) from ex
+        raise Mistake(explain(message, private.option_names(self))) from ex
 
 
 class SaveConfig(SaveConfigCallback):
@@ -54,8 +50,9 @@ class SaveConfig(SaveConfigCallback):
         """Write it."""
         for run in callbacks_of(trainer, Run):
             run.write_config(self.parser.dump(self.config, skip_none=False))
+        configuration = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
-            logger.log_hyperparams(self.config.as_dict())
+            logger.log_hyperparams(configuration)
 
 
 class CLI(LightningCLI):

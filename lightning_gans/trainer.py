@@ -84,7 +84,10 @@ class Trainer(pl.Trainer):
         if max_epochs is None and max_steps == -1 and max_time is None and run.max_images is None:
             run.max_images = DEFAULT_IMAGES
         super().__init__(
-            callbacks=_complete([*given, run], _wanted(enable_checkpointing, enable_progress_bar, bool(fast_dev_run))),
+            callbacks=_complete(
+                given if run in given else [*given, run],
+                _wanted(enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
+            ),
             precision=precision or _best_precision(kwargs.get("accelerator", "auto")),
             logger=logger if isinstance(logger, Logger | Iterable) else False,
             enable_checkpointing=enable_checkpointing,
@@ -152,6 +155,9 @@ def _wanted(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) 
 
 def _complete(given: list[Callback], kinds: list[type[Callback]]) -> list[Callback]:
     """The callbacks of this framework, each as given or with its defaults, and then those of the user."""
+    for kind in kinds:
+        if sum(isinstance(callback, kind) for callback in given) > 1:
+            raise ValueError(f"`callbacks` has more than one {kind.__name__}")
     ours = [next((callback for callback in given if isinstance(callback, kind)), None) or kind() for kind in kinds]
     return [*ours, *(callback for callback in given if not isinstance(callback, _KINDS))]
 

@@ -78,18 +78,19 @@ def fit(tmp_path: Path) -> Fit:
         trainer = pl.Trainer(
             **{"accelerator": "cpu", "logger": False, "default_root_dir": tmp_path, **quiet, **options},
             max_steps=max_steps,
-            max_epochs=-1,
+            max_epochs=max_steps,  # an epoch has a batch: a clock that stands still ends, too
         )
-        loader = data if isinstance(data, pl.LightningDataModule) else DataLoader(data, batch_size=None)  # type: ignore[arg-type]
+        given: dict[str, Any] = (
+            {"datamodule": data}
+            if isinstance(data, pl.LightningDataModule)
+            else {"train_dataloaders": DataLoader(data, batch_size=None)}  # type: ignore[arg-type]
+        )
         with warnings.catch_warnings():
             for message in ("Found .* module.* in eval mode", "The .*dataloader.* does not have many workers"):
                 warnings.filterwarnings("ignore", message)
             warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval")
             warnings.filterwarnings("ignore", "You passed in a `val_dataloader`")
-            if isinstance(loader, pl.LightningDataModule):
-                trainer.fit(model, datamodule=loader, ckpt_path=ckpt_path)
-            else:
-                trainer.fit(model, loader, ckpt_path=ckpt_path)
+            trainer.fit(model, **given, ckpt_path=ckpt_path)
         return trainer
 
     return fit

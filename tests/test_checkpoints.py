@@ -38,7 +38,7 @@ class Blocks(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, ...], *, block: Any = Block) -> None:
         super().__init__()
-        self.layers = nn.Sequential(block(latent_dim), nn.Linear(latent_dim, *image_shape))
+        self.layers = nn.Sequential(block(latent_dim), nn.Linear(latent_dim, image_shape[0]))
 
     def forward(self, latents: Tensor) -> Tensor:
         points: Tensor = self.layers(latents)
@@ -311,8 +311,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_stands_for_its_last_checkpoint(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"the folder '.*run' is no run: it has no checkpoints.last\.ckpt"):
-        (tmp_path / "run" / "checkpoints").mkdir(parents=True)
         find_checkpoint(tmp_path / "run")
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     saved.rename(last)
@@ -339,6 +339,13 @@ def test_a_file_of_another_program_is_named(content: Any, tmp_path: Path) -> Non
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"'.*other\.ckpt' is no checkpoint of lightning-gans"):
         read_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_other_networks_than_the_recorded_ones_are_refused(saved: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"is of a VanillaGAN with other networks .* generator\.layers\.0\.weight among"
+    ):
+        load(saved, generator=partial(PerceptronGenerator, width=9))
 
 
 def test_an_unknown_argument_is_named(saved: Path) -> None:

@@ -13,6 +13,8 @@ from lightning_gans.core.ema import Average
 class Net(nn.Module):
     """Weights, running statistics, a counter, spectral normalisation's vectors and a buffer of its own."""
 
+    table: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.linear = spectral_norm(nn.Linear(3, 4))
@@ -27,12 +29,11 @@ class Net(nn.Module):
 def moved(net: Net) -> Net:
     """A network of the same kind, elsewhere."""
     other = copy.deepcopy(net)
-    for _ in range(3):
-        other(torch.randn(8, 3) * 5 + 1)
     with torch.no_grad():
         for parameter in other.parameters():
-            parameter.add_(1.0)
+            parameter.copy_(torch.randn_like(parameter))
         other.table.fill_(3.0)
+    other(torch.randn(8, 3) * 5 + 1)
     return other
 
 

@@ -80,11 +80,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     folder = tmp_path_factory.mktemp("build")
     ignore = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "runs", "wandb", "data")
     shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=ignore)
-    code = (
-        "from setuptools import build_meta as b\n"
-        f"b.build_sdist({str(folder)!r})\n"
-        f"b.build_wheel({str(folder)!r})"
-    )
+    code = f"from setuptools import build_meta as b\nb.build_sdist({str(folder)!r})\nb.build_wheel({str(folder)!r})"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=folder / "source", capture_output=True, text=True, check=False
     )
@@ -103,9 +99,8 @@ def test_a_wheel_holds_the_code_and_the_recipes_and_nothing_else(built: dict[str
         if path.relative_to(ROOT / "lightning_gans").parts[0] not in LINKED:
             expected.add(str(path.relative_to(ROOT)))
     for name in LINKED:
-        expected |= {
-            f"lightning_gans/{path.relative_to(ROOT)}" for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".yaml")
-        }
+        files = [path for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".yaml")]
+        expected |= {f"lightning_gans/{path.relative_to(ROOT)}" for path in files}
     assert built["wheel"] == expected
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from unittest import mock
 
 import jsonargparse
-import lightning_gans
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -19,6 +18,7 @@ from jsonargparse import _typehints
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+import lightning_gans
 from lightning_gans.core import private
 from lightning_gans.core.gan import GAN
 from lightning_gans.models import DCGAN, WGANGP, VanillaGAN

@@ -178,12 +178,12 @@ def test_sampling_leaves_random_streams_and_training_flags_alone(case: Case) -> 
     modes = [module.training for module in model.modules()]
     state = model.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}
-    streams = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[union-attr, index]
+    streams = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
     model.sample(70, seed=1)
     model.sample(3)
     model.interpolate(2, 3)
     assert torch.equal(streams[0], torch.get_rng_state())
-    assert streams[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # type: ignore[union-attr, index]
+    assert streams[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # type: ignore[index]
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -263,7 +263,7 @@ def test_a_checkpoint_alone_gives_the_model_back(case: Case, fit: Fit, tmp_path:
 @every_case
 def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, tmp_path: Path) -> None:
     factory = case.arguments["generator"]
-    model = case.make(generator=lambda latent_dim, image_shape: factory(latent_dim, image_shape))
+    model = case.make(generator=lambda latent_dim, shape: factory(latent_dim, image_shape=shape))
     with pytest.warns(UserWarning, match=r"cannot record `generator` of \w+ .*load\(path, generator=\.\.\.\)") as seen:
         trainer = fit(model, [case.batch()], max_steps=1)
     assert len([warning for warning in seen if "cannot record" in str(warning.message)]) == 1
@@ -285,7 +285,7 @@ def test_perceptrons_go_into_every_game() -> None:
 def test_resuming_within_an_epoch_goes_on_where_it_stopped(
     case: Case, stop: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights, averages, optimizers, schedules, the clock and the data's order; noise is made a function of the clock."""
+    """Weights, averages, optimizers, schedules, clock and the data's order; noise is made a function of the clock."""
 
     def made() -> GAN:
         model = case.make(discriminator_steps=2)

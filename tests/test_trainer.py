@@ -57,6 +57,11 @@ def test_a_given_callback_takes_the_place_of_the_default() -> None:
     assert sorted(names(Trainer(callbacks=mine, accelerator="cpu"))) == sorted(KINDS)
 
 
+def test_two_of_a_kind_are_not_dropped_silently() -> None:
+    with pytest.raises(ValueError, match=r"`callbacks`.*Samples"):
+        Trainer(callbacks=[Samples(seed=0), Samples(seed=1)], accelerator="cpu")
+
+
 def test_a_subclass_counts_as_its_kind() -> None:
     class Mine(Saving):
         pass

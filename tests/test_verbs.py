@@ -62,7 +62,7 @@ def test_the_samples_are_those_of_the_loaded_model(run: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [".", "checkpoints/last.ckpt"])
-def test_a_run_is_a_folder_or_a_checkpoint(where: str, run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_a_folder_or_a_checkpoint(where: str, run: Path) -> None:
     sample(run, "--count", "2", "--output", "a.npz")
     sample(run / where, "--count", "2", "--output", "b.npz")
     np.testing.assert_array_equal(array("a.npz"), array("b.npz"))

@@ -14,6 +14,7 @@ from lightning_gans.core import private
 from lightning_gans.core.distributed import average_gradients, refuse_sharding
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import CHECKPOINT_KEY
 from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory, apply_schedules
 from lightning_gans.core.schedules import Schedule, value_at
 from lightning_gans.networks.checks import check_positive
@@ -98,6 +99,7 @@ class GAN(GenerativeModel):
         self._player: Player = "discriminator"
         self._observes = False
         self._observed: dict[str, list[Tensor]] = {}
+        self._averaged_at = 0
         self._lap = (0, 0.0)
 
     # -- what a game implements ------------------------------------------------------------------------------------
@@ -227,9 +229,12 @@ class GAN(GenerativeModel):
             "generator", generator_optimizer, self.generator_loss, batch
         ):
             self.after_generator_step()
-            images = len(batch["image"]) * self.trainer.world_size * self.discriminator_steps
-            half_life = value_at(self.average_half_life, self.images_seen)
-            self.average.update(self.generator, images=images, half_life=half_life)
+            self.average.update(
+                self.generator,
+                images=self.images_seen - self._averaged_at,
+                half_life=value_at(self.average_half_life, self.images_seen),
+            )
+            self._averaged_at = self.images_seen
         private.count_batch(self.trainer)
         if self._observes:
             self._log()
@@ -264,6 +269,16 @@ class GAN(GenerativeModel):
         self.observe(f"{self._player}/gradient_norm", norm)
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the clock of the average."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[CHECKPOINT_KEY]["averaged_at"] = self._averaged_at
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Set the clocks."""
+        super().on_load_checkpoint(checkpoint)
+        self._averaged_at = checkpoint[CHECKPOINT_KEY]["averaged_at"]
 
     # -- logging ---------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,9 @@ class GenerativeModel(Model):
         given = condition or Batch()
         if missing := [key for key in self.conditions if key not in given]:
             raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
+        lengths = {key: len(tensor) for key, tensor in dict(given).items()}  # type: ignore[arg-type]
+        if any(length != n for length in lengths.values()):
+            raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
         training = {module: module.training for module in self.modules()}
         self.eval()
         chunks = []

@@ -73,7 +73,7 @@ class Model(Recorded, pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what `lightning_gans.load` rebuilds the model from."""
-        data = self._trainer and self._trainer.datamodule  # type: ignore[attr-defined]
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
             "class": class_path(type(self)),

@@ -1,5 +1,6 @@
 """Every private name of Lightning and jsonargparse that this project touches; `tests/test_private.py` guards each."""
 
+import argparse
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -40,6 +41,13 @@ def unsynchronised(trainer: pl.Trainer, model: pl.LightningModule) -> None:
 def is_lightning_checkpoint(checkpoint: object) -> bool:
     """Whether this is what `Trainer.save_checkpoint` wrote."""
     return isinstance(checkpoint, Mapping) and "pytorch-lightning_version" in checkpoint and "state_dict" in checkpoint
+
+
+def option_names(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of a parser and of its verbs."""
+    verbs = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    parsers = [parser, *(verb for choices in verbs for verb in choices.values())]
+    return [option for parser in parsers for option in parser._option_string_actions]
 
 
 def forget_defaults_of_another_class() -> None:

@@ -5,7 +5,6 @@ classes, partials of classes and other recorded objects are written down as dict
 only after it is known to be one of the kinds that a model is made of.
 """
 
-import contextlib
 import functools
 import importlib
 import inspect
@@ -142,15 +141,22 @@ def resolve(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable
         ValueError: The module may not be imported, has no such class, or it is of another kind.
     """
     names = path.split(".")
+    failure: ImportError | None = None
     for cut in range(len(names) - 1, 0, -1):
         module = ".".join(names[:cut])
         if module in sys.modules:
             break
         if any(f"{module}.".startswith(f"{root}.") for root in ("lightning_gans", *trust)):
-            with contextlib.suppress(ModuleNotFoundError):  # a class that holds the class looks like a module
+            try:
                 importlib.import_module(module)
                 break
+            except ImportError as error:  # it may be a class that holds the class, and looks like a module
+                failure = error
     else:
+        if failure is not None:
+            raise ValueError(
+                f"the checkpoint names the class {path!r}, which cannot be imported: {failure}"
+            ) from failure
         raise ValueError(
             f"the checkpoint names the class {path!r}, whose module is not imported: import it first, or say that you"
             f" trust it: load(..., trust=[{names[0]!r}]), --trust {names[0]}"

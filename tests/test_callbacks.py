@@ -1,0 +1,391 @@
+"""What callbacks do, when they do it, and what they leave on disk."""
+
+import io
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+import yaml
+from PIL import Image
+from pytorch_lightning.demos.boring_classes import BoringModel
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, EventAccumulator
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks.periodic import Periodic
+from lightning_gans.callbacks.pictures import grid
+from lightning_gans.core.checkpoints import load, read_checkpoint
+from lightning_gans.core.gan import GAN
+from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import Model
+from lightning_gans.core.optimizers import DCGANAdam
+from lightning_gans.datamodules import DataModule, Digits
+from lightning_gans.metrics.prdc import prdc
+from lightning_gans.models import DCGAN
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.trainer import Trainer
+
+
+def small() -> DCGAN:
+    torch.manual_seed(0)
+    return DCGAN(
+        image_shape=(1, 8, 8),
+        generator=partial(DCGANGenerator, width=2),
+        discriminator=partial(DCGANDiscriminator, width=2),
+        latent_dim=4,
+    )
+
+
+def fit(root: Path, *callbacks: pl.Callback, images: int = 256, model: Model | None = None, **options: Any) -> Path:
+    """Train for a few batches of 64; the run's folder."""
+    run = Run(root=str(root), name="x", max_images=images)
+    defaults = (Wandb(mode="disabled"), Samples(count=4), Evaluation(count=10))
+    ours = [ours for ours in defaults if not any(isinstance(given, type(ours)) for given in callbacks)]
+    options = {"accelerator": "cpu", "enable_progress_bar": False, **options}
+    torch.manual_seed(1)
+    Trainer(callbacks=[run, *ours, *callbacks], **options).fit(model or small(), datamodule=Digits())
+    return run.folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# The clock
+
+
+class Ticks(Periodic):
+    """Note what is said."""
+
+    def __init__(self, *, every: int) -> None:
+        super().__init__(every=every)
+        self.seen: list[tuple[int, int]] = []
+
+    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+        self.seen.append((images, model.images_seen))
+
+
+@pytest.mark.parametrize(
+    ("every", "seen"),
+    [
+        (64, [(64, 64), (128, 128), (192, 192), (256, 256)]),
+        (128, [(128, 128), (256, 256)]),
+        (100, [(100, 128), (200, 256)]),  # no multiple of the batch: as soon as it is passed
+        (10, [(60, 64), (120, 128), (190, 192), (250, 256)]),  # smaller than a batch: once a batch
+        (1, [(64, 64), (128, 128), (192, 192), (256, 256)]),
+        (65, [(65, 128), (130, 192), (195, 256)]),
+        (257, []),
+    ],
+)
+def test_a_periodic_callback_acts_when_a_multiple_is_passed(
+    every: int, seen: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    ticks = Ticks(every=every)
+    fit(tmp_path, ticks)
+    assert ticks.seen == seen
+
+
+def test_the_clock_goes_on_after_a_resumption(tmp_path: Path) -> None:
+    first = fit(tmp_path, images=128)
+    ticks = Ticks(every=100)
+    trainer = Trainer(
+        callbacks=[Run(root=str(tmp_path), max_images=256), Wandb(mode="disabled"), Evaluation(count=10), ticks],
+        accelerator="cpu",
+        enable_progress_bar=False,
+    )
+    trainer.fit(small(), datamodule=Digits(), ckpt_path=first)
+    assert ticks.seen == [(200, 256)]
+
+
+@pytest.mark.parametrize("kind", [Samples, Evaluation, Saving, Ticks])
+def test_a_period_below_one_image_is_refused(kind: type[Periodic]) -> None:
+    with pytest.raises(ValueError, match=r"`every`.* must be at least 1 image, got 0"):
+        kind(every=0)
+
+
+def test_a_model_of_another_project_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(callbacks=[Run(root=str(tmp_path)), Wandb(mode="disabled")], accelerator="cpu", max_steps=1)
+    with pytest.raises(ValueError, match=r"follows models of lightning-gans, got a BoringModel"):
+        trainer.fit(BoringModel())
+
+
+def test_callbacks_only_read(tmp_path: Path) -> None:
+    busy, idle = small(), small()
+    fit(tmp_path, Samples(every=64, count=9), Evaluation(every=64, count=20), Saving(every=64), model=busy)
+    fit(tmp_path, Samples(every=10**6), Evaluation(every=10**6, count=10), Saving(every=10**6), model=idle)
+    torch.testing.assert_close(busy.state_dict(), idle.state_dict(), rtol=0, atol=0)
+
+
+# Samples
+
+
+def test_samples_are_named_by_the_images_that_were_seen(tmp_path: Path) -> None:
+    run = fit(tmp_path, Samples(every=100, count=4), images=320)
+    stamps = ["000000k", "000000100", "000000200", "000000300"]
+    assert names(run / "samples") == sorted(f"{kind}{stamp}.png" for stamp in stamps for kind in ("", "interpolation_"))
+    distinct = len({path.read_bytes() for path in (run / "samples").glob("0*.png")})  # Pillow merges equal neighbours
+    assert Image.open(run / "training.gif").n_frames == distinct > 1  # type: ignore[attr-defined]
+
+
+def test_the_final_state_is_drawn_though_no_multiple_is_passed(tmp_path: Path) -> None:
+    run = fit(tmp_path, Samples(every=1000, count=4), images=128)
+    assert names(run / "samples")[:2] == ["000000128.png", "000000k.png"]
+
+
+def test_tiles_are_large_enough_to_see_and_the_latents_stay(tmp_path: Path) -> None:
+    model = small()
+    before = grid(model.sample(6, seed=5)["image"], columns=3)
+    run = fit(tmp_path, Samples(every=100, count=6, seed=5), model=model)
+    first = np.asarray(Image.open(run / "samples" / "000000k.png"))
+    assert first.shape == (2 * 66 + 2, 3 * 66 + 2, 3)
+    np.testing.assert_array_equal(first, before)
+    last = load(run)
+    assert isinstance(last, GAN)
+    np.testing.assert_array_equal(
+        Image.open(run / "samples" / "000000200.png"), grid(last.sample(6, seed=5)["image"], columns=3)
+    )
+    np.testing.assert_array_equal(
+        Image.open(run / "samples" / "interpolation_000000200.png"), grid(last.interpolate(8, 8, seed=5)["image"], 8)
+    )
+    real = grid(Digits().examples("train", 6)["image"], columns=3)
+    np.testing.assert_array_equal(Image.open(run / "real.png"), real)
+
+
+def test_an_interrupted_run_has_its_animation_and_its_state(tmp_path: Path) -> None:
+    class Interrupt(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        fit(tmp_path, Interrupt(), Samples(every=64, count=4))
+    run = tmp_path / "x"
+    frames = sorted((run / "samples").glob("0*.png"))
+    assert [path.stem for path in frames] == ["000000064", "000000128", "000000192", "000000k"]
+    distinct = len({path.read_bytes() for path in frames})  # Pillow merges equal neighbours
+    assert Image.open(run / "training.gif").n_frames == distinct > 1  # type: ignore[attr-defined]
+    assert read_checkpoint(run)["lightning_gans"]["images_seen"] == 192
+    assert names(run / "checkpoints") == ["last.ckpt"]
+
+
+def test_too_few_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="`count` must be at least 1, got 0"):
+        Samples(count=0)
+
+
+def test_tensorboard_gets_the_pictures_and_the_numbers(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path / "board", name="", version="")
+    run = fit(tmp_path, Samples(every=128, count=4), logger=logger, log_every_n_steps=1)
+    events = EventAccumulator(str(tmp_path / "board"), size_guidance={IMAGES: 0, SCALARS: 0}).Reload()
+    assert set(events.Tags()["images"]) == {"samples", "interpolation"}  # and nothing real
+    drawn = events.Images("samples")
+    assert [event.step for event in drawn] == [0, 128, 256]
+    for event, name in zip(drawn, ("000000k", "000000128", "000000256"), strict=True):
+        picture = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+        np.testing.assert_array_equal(picture, Image.open(run / "samples" / f"{name}.png"))
+    assert {"discriminator/loss", "generator/loss", "evaluation/test/coverage"} <= set(events.Tags()["scalars"])
+
+
+# Saving
+
+
+def test_there_is_never_half_a_checkpoint(tmp_path: Path) -> None:
+    def torn(trainer: pl.Trainer, path: Path, weights_only: bool = False) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    class Tear(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 2:
+                trainer.save_checkpoint = partial(torn, trainer)  # type: ignore[method-assign]
+
+    with pytest.raises(OSError, match="no space left"):
+        fit(tmp_path, Tear(), Saving(every=64))
+    assert read_checkpoint(tmp_path / "x")["lightning_gans"]["images_seen"] in (64, 128)
+
+
+def test_the_last_state_is_kept_alone(tmp_path: Path) -> None:
+    run = fit(tmp_path, Saving(every=64), images=320)
+    assert names(run / "checkpoints") == ["last.ckpt"]
+    checkpoint = read_checkpoint(run)
+    assert (checkpoint["global_step"], checkpoint["lightning_gans"]["images_seen"]) == (5, 320)
+    assert len(checkpoint["optimizer_states"]) == 2
+
+
+def test_an_error_saves_nothing(tmp_path: Path) -> None:
+    class Fail(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        fit(tmp_path, Fail())
+    assert not (tmp_path / "x" / "checkpoints").exists()
+
+
+# Evaluation
+
+
+class Scripted(Evaluation):
+    """Give scores from a list, one after the other."""
+
+    def __init__(self, coverages: list[float]) -> None:
+        super().__init__(every=64, count=10)
+        self.coverages = iter(coverages)
+
+    def evaluate(
+        self, model: GenerativeModel, data: DataModule, split: Literal["validation", "test"]
+    ) -> dict[str, float]:
+        coverage = next(self.coverages)
+        return {"precision": 0.0, "recall": 0.0, "density": 9.0, "coverage": coverage}
+
+
+@pytest.mark.parametrize(
+    ("coverages", "best"),
+    [([0.1, 0.5, 0.3, 0.4, 0], 128), ([0.0, 0.0, 0.0, 0.0, 0], 64), ([0.1, 0.2, 0.3, 0.4, 0], 256)],
+)
+def test_the_best_checkpoint_is_that_of_the_best_score(coverages: list[float], best: int, tmp_path: Path) -> None:
+    run = fit(tmp_path, Scripted(coverages))
+    assert names(run / "checkpoints") == ["best.ckpt", "last.ckpt"]
+    kept = read_checkpoint(run / "checkpoints" / "best.ckpt")
+    assert kept["lightning_gans"]["images_seen"] == best
+
+
+def test_a_resumed_run_has_to_beat_what_was_best(tmp_path: Path) -> None:
+    first = fit(tmp_path, Scripted([0.5, 0.4, 0.0]), images=128)
+    run = Run(root=str(tmp_path), name="y", max_images=256)
+    callbacks = [run, Wandb(mode="disabled"), Samples(count=4), Scripted([0.45, 0.49, 0.0])]
+    Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False).fit(
+        small(), datamodule=Digits(), ckpt_path=first
+    )
+    assert names(run.folder / "checkpoints") == ["last.ckpt"]
+
+
+def test_scores_come_with_their_protocol(tmp_path: Path) -> None:
+    run = fit(tmp_path, Evaluation(every=10**6, count=50, k=3, seed=7))
+    kept = json.loads((run / "evaluation.json").read_text())
+    model = load(run)
+    assert isinstance(model, GenerativeModel)
+    real = Digits().examples("test", 50)["image"].flatten(1)
+    expected = prdc(real, model.sample(50, seed=7)["image"].flatten(1), k=3)._asdict()
+    protocol = {
+        "split": "test",
+        "features": "pixels",
+        "k": 3,
+        "real": 50,
+        "generated": 50,
+        "weights": "averaged",
+        "seed": 7,
+    }
+    assert kept == {**{name: pytest.approx(score) for name, score in expected.items()}, **protocol}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "`k` must be at least 1, got 0"),
+        ({"count": 5}, r"`count` must be above `k` \(5\), got 5"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Evaluation(**options)  # type: ignore[arg-type]
+
+
+# The run folder
+
+
+def test_runs_that_start_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
+    trainer = SimpleNamespace(
+        is_global_zero=True, strategy=SimpleNamespace(broadcast=lambda value: value), datamodule=Digits(), loggers=[]
+    )
+    runs = [Run(root=str(tmp_path), name=name) for name in [None] * 20 + ["mine"] * 20]
+    model = small()
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda run: run.setup(trainer, model, "fit"), runs))
+    expected = [f"dcgan-digits-{i}" for i in range(1, 21)] + ["mine"] + [f"mine-{i}" for i in range(2, 21)]
+    assert names(tmp_path) == sorted(expected)
+    assert len({run.folder for run in runs}) == 40
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".", "/"])
+def test_a_name_that_is_no_folder_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="`name` must be a plain name, without slashes, got"):
+        Run(name=name)
+
+
+def test_a_run_of_no_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="`max_images` must be at least 1, got 0"):
+        Run(max_images=0)
+
+
+def test_the_command_line_runs_the_configuration_of_a_script(tmp_path: Path) -> None:
+    model = DCGAN(
+        image_shape=(1, 8, 8),
+        generator=partial(DCGANGenerator, width=3),
+        discriminator=partial(DCGANDiscriminator, width=5),
+        generator_optimizer=partial(DCGANAdam, lr=1e-3),
+        latent_dim=7,
+    )
+    run = fit(tmp_path, model=model)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["init_args"]["latent_dim"] == 7
+    few = "--run.max_images 64 --wandb.mode disabled --evaluation.count 10 --samples.count 4 --run.name again"
+    assert main(["fit", "--config", str(run / "config.yaml"), "--run.root", str(tmp_path), *few.split()]) == 0
+    again = read_checkpoint(tmp_path / "again")
+    assert {name: tensor.shape for name, tensor in again["state_dict"].items()} == {
+        name: tensor.shape for name, tensor in model.state_dict().items()
+    }
+    assert again["optimizer_states"][0]["param_groups"][0]["lr"] == 1e-3
+    assert again["optimizer_states"][1]["param_groups"][0]["lr"] == 2e-4
+
+
+# Words
+
+
+def test_without_a_terminal_there_are_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit(tmp_path, Samples(every=128, count=4), Progress(), enable_progress_bar=True, images=256)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("DCGAN on Digits . 8x8x1 . 1,300 train, 137 validation, 360 test . cpu fp32 . seed ")
+    assert any(line.startswith("G ") and f" . {run} . W&B: disabled" in line and "parameters" in line for line in lines)
+    assert any(line.strip().startswith("128 images 0:0") and "samples/000000128.png" in line for line in lines)
+    assert any(line.strip().startswith("256 images 0:0") and "samples/000000256.png" in line for line in lines)
+    assert any(line.startswith("held out (pixels, k=5, 10 against 10): density") for line in lines)
+    assert f"Look: {run / 'training.gif'}" in lines
+    assert lines[-1].startswith(f"Next: sample {run} . evaluate {run} . ")
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+    assert len(lines) == 7
+
+
+def test_on_a_terminal_a_bar_moves_at_most_five_times_a_second(tmp_path: Path) -> None:
+    class Slow(pl.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            time.sleep(0.01)
+
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=100, force_interactive=True)
+    start = time.monotonic()
+    fit(tmp_path, Progress(console=console), Slow(), enable_progress_bar=True, images=6400)
+    seconds = time.monotonic() - start
+    frames = written.getvalue().count("of 6,400 images")
+    lines = written.getvalue().count("\n")
+    assert 2 <= frames <= 5 * seconds + lines + 3  # each line printed above the bar draws it again
+    assert frames < 60  # of 100 batches
+    assert "DCGAN on Digits" in written.getvalue()
+
+
+def test_a_silent_rank_says_nothing(tmp_path: Path) -> None:
+    written = io.StringIO()
+    progress = Progress(console=Console(file=written, force_terminal=True))
+    progress.disable()
+    fit(tmp_path, progress, enable_progress_bar=True, images=128)
+    assert written.getvalue() == ""
