@@ -16,7 +16,7 @@ _NOISE = re.compile(
     r"Does not validate against|Subtypes:|Errors:$|Given value|Expected a <class 'NoneType'>|Expected a path but|"
     r"Unable to parse"
 )
-_KEY = re.compile(r'^Parser key "(?P<key>[^"]+)":?')
+_KEY = re.compile(r'Parser key "(?P<key>[^"]+)":?')
 _CLASS = re.compile(r"^Problem with given class_path '(?P<path>[^']+)':?")
 
 
@@ -46,9 +46,9 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
     reason = message
     for line in _lines(message):
         rest = line
-        if key := _KEY.match(rest):
+        for key in _KEY.finditer(line):
             keys.append(key["key"])
-            rest = rest[key.end() :].strip()
+            rest = line[key.end() :].strip()
         if path := _CLASS.match(rest):
             owner = path["path"].rpartition(".")[2]
             rest = rest[path.end() :].strip()

@@ -98,7 +98,7 @@ class Tracked:
                 self.axes[record.metric.name] = record.metric.step_metric
             elif kind in ("run", "config"):
                 config = record.run.config if kind == "run" else record.config
-                self.name = record.run.display_name if kind == "run" else self.name
+                self.name = record.run.display_name or self.name  # a run record may only carry what is new
                 self.config |= collect(config.update)
 
     def pictures(self, key: str) -> list[Path]:
