@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,16 @@ def records(path: Path) -> Iterator[Record]:
             whole = b""
 
 
+def finished(path: Path) -> list[Record]:
+    """Read the file once it is whole: W&B's service goes on writing for a moment after `finish()`."""
+    for _ in range(100):
+        whole = list(records(path))
+        if any(record.WhichOneof("record_type") == "exit" for record in whole):
+            return whole
+        time.sleep(0.1)
+    raise AssertionError(f"{path} has no end")
+
+
 def collect(items: Iterable[Any]) -> dict[str, Any]:
     """Put keys, and keys of keys, together again."""
     collected: dict[str, Any] = {}
@@ -89,7 +100,7 @@ class Tracked:
         self.axes: dict[str, str] = {}
         self.config: dict[str, Any] = {}
         self.name = ""
-        for record in records(self.path):
+        for record in finished(self.path):
             kind = record.WhichOneof("record_type")
             if kind == "history":
                 self.history.append(collect(record.history.item))
