@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.callbacks.pictures import Picture
-from lightning_gans.callbacks.run import run_folder
+from lightning_gans.callbacks.run import configuration, run_folder
 from lightning_gans.core.checkpoints import LAST
 
 CLOCK = "images_seen"
@@ -88,10 +88,12 @@ class Wandb(pl.Callback):
         mode = _resolved(self.mode)
         if stage != "fit" or mode == "disabled" or any(isinstance(own, WandbLogger) for own in trainer.loggers):
             return
-        self._logger = self._start(trainer, mode)
+        self._logger = self._start(trainer, pl_module, mode)
         trainer.loggers = [*trainer.loggers, self._logger]
 
-    def _start(self, trainer: pl.Trainer, mode: Literal["online", "offline"]) -> ImageClockLogger:
+    def _start(
+        self, trainer: pl.Trainer, model: pl.LightningModule, mode: Literal["online", "offline"]
+    ) -> ImageClockLogger:
         if not trainer.is_global_zero:
             return ImageClockLogger()
         import wandb  # noqa: PLC0415 (its import takes a second)
@@ -105,13 +107,14 @@ class Wandb(pl.Callback):
                 entity=self.entity,
                 tags=self.tags,
                 mode=mode,
+                config=configuration(trainer, model),
                 settings=wandb.Settings(silent=True, init_timeout=20),
             )
         except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
             if mode == "offline":
                 raise
             rank_zero_warn(f"W&B cannot be reached ({' '.join(str(error).split())}): the run is written offline")
-            return self._start(trainer, "offline")
+            return self._start(trainer, model, "offline")
         self.status = (run.url if mode == "online" else None) or mode
         return ImageClockLogger(experiment=run)
 

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import CSVLogger
 
 from lightning_gans import models  # noqa: F401 (jsonargparse finds classes by their short names once they are imported)
 from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
@@ -52,7 +53,8 @@ class SaveConfig(SaveConfigCallback):
             run.write_config(self.parser.dump(self.config, skip_none=False))
         configuration = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
-            logger.log_hyperparams(configuration)
+            if not isinstance(logger, CSVLogger):  # that would write the same file under another name
+                logger.log_hyperparams(configuration)
 
 
 class CLI(LightningCLI):
