@@ -5,6 +5,7 @@ player's gradients and averaging them before its step is right for any number of
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
@@ -29,6 +30,15 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     parts = torch.split(flat, [gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
+
+
+def gather(value: Any) -> list[Any]:
+    """What every process has for a value, in the order of ranks; all call it."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
 
 
 def refuse_sharding(strategy: Strategy) -> None:

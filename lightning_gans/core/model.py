@@ -8,6 +8,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans._version import __version__
+from lightning_gans.core import private
+from lightning_gans.core.distributed import gather
+from lightning_gans.core.randomness import random_state, set_random_state
 from lightning_gans.core.recording import Recorded, class_path, describe_arguments, unrecorded
 from lightning_gans.networks.checks import check_image_shape
 from lightning_gans.types import Batch, ImageShape
@@ -36,6 +39,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         self.image_shape = tuple(image_shape)
         self.images_seen = 0
         self.batches_seen = 0
+        self._random_states: list[dict[str, Any]] = []
 
     @property
     @abstractmethod
@@ -82,6 +86,7 @@ class Model(Recorded, pl.LightningModule, ABC):
             "data": _describe_data(data) if isinstance(data, Recorded) else None,
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
+            "random": gather(random_state()),
         }
 
     def check_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -105,6 +110,19 @@ class Model(Recorded, pl.LightningModule, ABC):
         self.check_checkpoint(checkpoint)
         record = checkpoint[CHECKPOINT_KEY]
         self.images_seen, self.batches_seen = record["images_seen"], record["batches_seen"]
+        self._random_states = record["random"]
+        private.straighten_progress(checkpoint)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Put the random streams back where the checkpoint left them; what made the loaders has moved them since."""
+        states, self._random_states = self._random_states, []
+        if len(states) == self.trainer.world_size:
+            set_random_state(states[self.trainer.global_rank])
+        elif states:
+            rank_zero_warn(
+                f"the checkpoint was made by {len(states)} processes, this run has {self.trainer.world_size}: it goes on"
+                f" at {self.images_seen:,} images, but not bit for bit"
+            )
 
 
 def _describe_data(data: Recorded) -> dict[str, Any]:

@@ -21,6 +21,31 @@ def count_batch(trainer: pl.Trainer) -> None:
     progress.increment_completed()
 
 
+def straighten_progress(checkpoint: dict[str, Any]) -> None:
+    """Let Lightning's counts of a checkpoint say what the loader and the clock of batches say.
+
+    What Lightning saves depends on the hook that saved, and it misreads some of it: after a run that ended with an
+    epoch, the next epoch would end after one batch. Where our loader's state is in the checkpoint, the counts follow
+    from it: `position` batches of epoch `epoch` are done, or, at its end, none of the next.
+    """
+    loader = next((state for state in checkpoint.values() if isinstance(state, dict) and "position" in state), None)
+    if loader is None:
+        return
+    epoch, position = loader["epoch"], loader["position"]
+    over = position >= loader["examples"] // loader["batch_size"]
+    done, batches = checkpoint["lightning_gans"]["batches_seen"], 0 if over else position
+    loops = checkpoint["loops"]["fit_loop"]
+    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = done
+    progress = loops["epoch_loop.batch_progress"]
+    progress["total"] = dict.fromkeys(progress["total"], done)
+    progress["current"] = dict.fromkeys(progress["current"], batches)
+    progress["is_last_batch"] = False
+    for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
+        counts.update(dict.fromkeys(counts, epoch + over))
+        if not over:
+            counts["ready"] = counts["started"] = epoch + 1
+
+
 def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[Any]":
     """Undo the wrapping of a factory that the command line made: what is left is a partial of the class itself.
 

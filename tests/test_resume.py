@@ -1,0 +1,90 @@
+"""A run that was stopped and continued ends with the bits of one that was not."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from cases import CASES, Case, cases
+from conftest import Fit
+
+from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
+from lightning_gans.trainer import Trainer
+
+STEPS, PER_EPOCH = 13, 5  # the data modules of the table have 5 batches
+
+
+class SaveAt(pl.Callback):
+    """Save after so many batches, from inside the hook where `Saving` does."""
+
+    def __init__(self, path: Path, batches: int) -> None:
+        self.path = path
+        self.batches = batches
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.batches:
+            trainer.save_checkpoint(self.path)
+
+
+class SaveAtEpochEnd(SaveAt):
+    """Save in the hook at an epoch's end."""
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Do not save here."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.batches:
+            trainer.save_checkpoint(self.path)
+
+
+def whole(trainer: pl.Trainer) -> dict[str, Any]:
+    """All that training goes on from: weights, averages, optimizers, clocks."""
+    model = trainer.lightning_module
+    return copy.deepcopy(
+        {
+            "weights": model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+            "clock": (model.images_seen, model.batches_seen, trainer.global_step),
+        }
+    )
+
+
+def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Where two nests of tensors and plain values differ in a single bit."""
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        return [found for key in ours for found in differences(ours[key], theirs[key], f"{path}/{key}")]
+    if isinstance(ours, list | tuple):
+        return [
+            found
+            for i, pair in enumerate(zip(ours, theirs, strict=True))
+            for found in differences(*pair, f"{path}/{i}")
+        ]
+    same = torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
+    return [] if same else [path]
+
+
+def train(fit: Fit, case: Case, steps: int, *, disturb: int = 0, **options: Any) -> pl.Trainer:
+    """Train from the same start, whatever the random streams did before."""
+    model, data = case.make(**options.pop("changes", {})), case.data()
+    torch.manual_seed(1 if "ckpt_path" not in options else 77 + disturb)  # a resumed run starts from any stream
+    return fit(model, data, max_steps=steps, **options)
+
+
+@pytest.mark.parametrize("discriminator_steps", [1, 3])
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_a_run_that_was_resumed_is_the_run(case: Case, discriminator_steps: int, fit: Fit, tmp_path: Path) -> None:
+    changes = {"discriminator_steps": discriminator_steps}
+    expected = whole(train(fit, case, STEPS, changes=changes))
+    path = tmp_path / "saved.ckpt"
+    for batches in (2, PER_EPOCH - 1, PER_EPOCH, PER_EPOCH + 1, 2 * PER_EPOCH):
+        train(fit, case, STEPS, changes=changes, callbacks=[SaveAt(path, batches)])
+        assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
+        train(fit, case, batches, changes=changes).save_checkpoint(path)  # a run that had ended
+        assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
+    for batches in (PER_EPOCH, 2 * PER_EPOCH):
+        train(fit, case, STEPS, changes=changes, callbacks=[SaveAtEpochEnd(path, batches)])
+        assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
