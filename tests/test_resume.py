@@ -1,18 +1,14 @@
 """A run that was stopped and continued ends with the bits of one that was not."""
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import CASES, Case, cases
+from cases import Case, cases
 from conftest import Fit
-
-from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
-from lightning_gans.trainer import Trainer
 
 STEPS, PER_EPOCH = 13, 5  # the data modules of the table have 5 batches
 

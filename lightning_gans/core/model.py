@@ -120,8 +120,8 @@ class Model(Recorded, pl.LightningModule, ABC):
             set_random_state(states[self.trainer.global_rank])
         elif states:
             rank_zero_warn(
-                f"the checkpoint was made by {len(states)} processes, this run has {self.trainer.world_size}: it goes on"
-                f" at {self.images_seen:,} images, but not bit for bit"
+                f"the checkpoint was made by {len(states)} processes, this run has {self.trainer.world_size}:"
+                f" it goes on at {self.images_seen:,} images, but not bit for bit"
             )
 
 
