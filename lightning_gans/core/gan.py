@@ -16,7 +16,7 @@ from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import CHECKPOINT_KEY
 from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory, apply_schedules
-from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.core.schedules import Linear, Schedule, value_at
 from lightning_gans.networks.checks import check_positive
 from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.types import Batch, ImageShape, Losses
@@ -24,6 +24,9 @@ from lightning_gans.types import Batch, ImageShape, Losses
 GeneratorFactory = Callable[[int, ImageShape], nn.Module]
 DiscriminatorFactory = Callable[[ImageShape], nn.Module]
 Player = Literal["discriminator", "generator"]
+
+RISING_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
+"""A twentieth of the images seen so far: a longer memory would still show the beginning."""
 
 
 class GAN(GenerativeModel):
@@ -50,7 +53,8 @@ class GAN(GenerativeModel):
         discriminator_steps: The generator moves every so many batches; the discriminator at each, on fresh data.
         accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
         gradient_clip_val: Largest norm of each player's gradient; None does not clip.
-        average_half_life: Images after which a weight's share in the averaged generator has halved; 0 does not average.
+        average_half_life: Images after which a weight's share in the averaged generator has halved; 0 does not average,
+            None lets it rise to 10,000 over the first 200,000 images, as StyleGAN2 does (arXiv:1912.04958, its code).
 
     Raises:
         ValueError: A number is out of its range; it is named.
@@ -70,7 +74,7 @@ class GAN(GenerativeModel):
         discriminator_steps: int = 1,
         accumulate_grad_batches: int = 1,
         gradient_clip_val: float | None = None,
-        average_half_life: float | Schedule = 10_000.0,
+        average_half_life: float | Schedule | None = None,
     ) -> None:
         super().__init__(image_shape=image_shape)
         check_positive(
@@ -87,7 +91,7 @@ class GAN(GenerativeModel):
         self.discriminator_steps = discriminator_steps
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
-        self.average_half_life = average_half_life
+        self.average_half_life = RISING_HALF_LIFE if average_half_life is None else average_half_life
         self.generator = generator(latent_dim, self.image_shape)
         self.discriminator = discriminator(self.image_shape)
         self.average = Average(self.generator)

@@ -110,7 +110,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         self.check_checkpoint(checkpoint)
         record = checkpoint[CHECKPOINT_KEY]
         self.images_seen, self.batches_seen = record["images_seen"], record["batches_seen"]
-        self._random_states = record["random"]
+        self._random_states = record.get("random", [])
         private.straighten_progress(checkpoint)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
