@@ -4,10 +4,11 @@ if __name__ != "lightning_gans.callbacks":
     raise ImportError("import lightning_gans.callbacks: under any other name every class in it would exist twice")
 
 from lightning_gans.callbacks.evaluation import Evaluation
+from lightning_gans.callbacks.interruption import Interruption
 from lightning_gans.callbacks.progress import Progress
 from lightning_gans.callbacks.run import Run
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.saving import Saving
 from lightning_gans.callbacks.tracking import Wandb
 
-__all__ = ["Evaluation", "Progress", "Run", "Samples", "Saving", "Wandb"]
+__all__ = ["Evaluation", "Interruption", "Progress", "Run", "Samples", "Saving", "Wandb"]

@@ -21,8 +21,9 @@ Score = Literal["precision", "recall", "density", "coverage"]
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
 
-    During training the validation split is asked, and `checkpoints/best.ckpt` is the best by `metric`; at the end the
-    test split, into `evaluation.json`. Scores are `evaluation/<split>/<score>`.
+    During training the validation split is asked, with as many samples as it has examples (many more would cover them
+    all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
+    are `evaluation/<split>/<score>`.
 
     Source: Naeem et al. 2020, arXiv:2002.09797.
 
@@ -84,17 +85,18 @@ class Evaluation(Periodic):
         if isinstance(pl_module, Model) and data is not None and scores is not None and trainer.is_global_zero:
             named = {f"evaluation/test/{name}": score for name, score in scores.items()}
             log_scalars(trainer, named, images=pl_module.images_seen, batches=pl_module.batches_seen)
-            self.result = {**scores, **self.protocol(data, "test")}
+            self.result = {**scores, **self.protocol(data, "test"), "images_seen": pl_module.images_seen}
             (run_folder(trainer) / "evaluation.json").write_text(json.dumps(self.result, indent=2) + "\n")
 
     def protocol(self, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
         """What the numbers depend on."""
+        real = min(self.count, data.sizes[split])
         return {
             "split": split,
             "features": "pixels",
             "k": self.k,
-            "real": min(self.count, data.sizes[split]),
-            "generated": self.count,
+            "real": real,
+            "generated": real if split == "validation" else self.count,
             "weights": "averaged",
             "seed": self.seed,
         }
@@ -118,5 +120,6 @@ class Evaluation(Periodic):
             split: "validation" or "test".
         """
         real = data.examples(split, self.count)["image"]
-        fake = model.sample(self.count, seed=self.seed)["image"].to(real)
+        generated = self.protocol(data, split)["generated"]
+        fake = model.sample(generated, seed=self.seed)["image"].to(real)
         return prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict()

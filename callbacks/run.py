@@ -1,5 +1,7 @@
 """The folder of a run: where everything that it leaves behind goes."""
 
+import csv
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +39,31 @@ class Run(pl.Callback):
         self.max_images = max_images
         self.root = Path(root)
         self.folder = Path()
+        self._former: tuple[Path, int] | None = None
+        self._max_steps: int | None = None
+
+    def go_on(self, folder: Path | None, images: int) -> None:
+        """Let the next run be the continuation of an earlier one, in its folder, unless it was given another name.
+
+        Args:
+            folder: The earlier run's folder.
+            images: Images it had seen: what it wrote down afterwards is written again.
+        """
+        if folder is not None and self.name in (None, folder.name):
+            self._former = folder, images
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the folder, once and for all ranks, and keep metrics in it."""
         if stage != "fit":
             return
-        folder = self._make_folder(trainer, pl_module) if trainer.is_global_zero else None
+        former, self._former = self._former, None
+        folder = None
+        if trainer.is_global_zero:
+            folder = str(former[0]) if former else self._make_folder(trainer, pl_module)
         self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
         logger = CSVLogger(self.folder, name="", version="")
-        _ = logger.experiment  # while the folder is empty: it would warn
+        if trainer.is_global_zero:
+            _open(logger, self.folder / "metrics.csv", former[1] if former else 0)
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
@@ -67,9 +85,33 @@ class Run(pl.Callback):
         (self.folder / "config.yaml").write_text(text)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """End the training when it has seen its images."""
+        """End the training when it has seen its images.
+
+        By the number of steps: `trainer.should_stop` would have Lightning log the last numbers once more.
+        """
         if self.max_images is not None and pl_module.images_seen >= self.max_images:  # type: ignore[operator]
-            trainer.should_stop = True
+            self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, trainer.global_step
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the trainer's own limit to its next run."""
+        if self._max_steps is not None:
+            trainer.fit_loop.epoch_loop.max_steps, self._max_steps = self._max_steps, None
+
+
+def _open(logger: CSVLogger, path: Path, images: int) -> None:
+    """Open the file of metrics, keeping what was written in it up to those images."""
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if float(row["images_seen"] or 0) <= images]
+        path.unlink()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
+        writer = logger.experiment
+    for row in rows:
+        values = {name: float(value) for name, value in row.items() if value}
+        writer.log_metrics(values, step=int(values.pop("step")))
+    logger.save()
 
 
 def run_folder(trainer: pl.Trainer) -> Path:

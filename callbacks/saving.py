@@ -1,7 +1,9 @@
 """Checkpoints on the clock of images seen."""
 
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
@@ -11,23 +13,48 @@ from lightning_gans.callbacks.run import run_folder
 from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.model import Model
 
+AGREED = 50
+"""Several processes agree on the time every so many batches, not at each."""
+
 
 class Saving(Periodic, Checkpoint):
-    """Keep `checkpoints/last.ckpt`, the state that training goes on from: every so many images, and at the end.
+    """Keep `checkpoints/last.ckpt`, the state that training goes on from: every so often, and at the end.
 
     Args:
         every: Images from one time to the next.
+        minutes: Minutes after which it is saved all the same.
 
     Raises:
-        ValueError: `every` is below 1.
+        ValueError: `every` is below 1, or `minutes` is not above 0.
     """
 
-    def __init__(self, *, every: int = 50_000) -> None:
+    def __init__(self, *, every: int = 50_000, minutes: float = 10.0) -> None:
         super().__init__(every=every)
+        if minutes <= 0:
+            raise ValueError(f"`minutes` of Saving must be above 0, got {minutes}")
+        self.minutes = minutes
+        self._saved = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clocks."""
+        super().on_train_start(trainer, pl_module)
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        """Save when one of the clocks says so."""
+        super().on_train_batch_end(trainer, pl_module, *arguments)
+        if trainer.world_size > 1 and trainer.global_step % AGREED:
+            return
+        if trainer.strategy.broadcast(time.monotonic() - self._saved > 60 * self.minutes):
+            self._save(trainer)
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Save."""
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
         save_whole(trainer, run_folder(trainer) / LAST)
+        self._saved = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the final state."""

@@ -99,9 +99,13 @@ class Wandb(pl.Callback):
         import wandb  # noqa: PLC0415 (its import takes a second)
 
         folder = run_folder(trainer)
+        known = folder / "wandb" / "run-id"  # an online run goes on under its id, offline ones share a group
         try:
             run = wandb.init(
                 name=folder.name,
+                group=folder.name,
+                id=known.read_text() if mode == "online" and known.is_file() else None,
+                resume="allow",
                 dir=folder,
                 project=self.project,
                 entity=self.entity,
@@ -115,6 +119,8 @@ class Wandb(pl.Callback):
                 raise
             rank_zero_warn(f"W&B cannot be reached ({' '.join(str(error).split())}): the run is written offline")
             return self._start(trainer, model, "offline")
+        if mode == "online":
+            known.write_text(run.id)
         self.status = (run.url if mode == "online" else None) or mode
         return ImageClockLogger(experiment=run)
 

@@ -1,9 +1,10 @@
 """`fit`: LightningCLI with this project's classes, defaults and errors."""
 
+import argparse
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from lightning_gans import models  # noqa: F401 (jsonargparse finds classes by t
 from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core import private
+from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, run_of
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
@@ -84,7 +86,13 @@ class CLI(LightningCLI):
             raise Mistake(explain(str(error))) from error
 
     def fit(self, model: Model, **kwargs: Any) -> None:
-        """Train, or say what training would need."""
+        """Train, or say what training would need; of a run that goes on, say what is no longer as it was."""
+        if (checkpoint := self.config["fit"]["ckpt_path"]) and (run := run_of(Path(checkpoint))):
+            former = _flat(yaml.safe_load((run / "config.yaml").read_text()))
+            present = _flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"])
+            for option in sorted(present.keys() - {"ckpt_path", "dry_run"}):
+                if option in former and former[option] != present[option]:
+                    print(f"`{option}` is now {present[option]!r}, it was {former[option]!r}")
         if self.config["fit"]["dry_run"]:
             print(dry_run(self.trainer, model, kwargs["datamodule"]))
             return
@@ -115,7 +123,7 @@ def fit(arguments: Sequence[str]) -> int:
             parser_kwargs={"prog": "python -m lightning_gans", "allow_abbrev": False},
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=["fit", *_with_recipes(arguments)],
+            args=["fit", *_with_files(arguments)],
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -124,8 +132,57 @@ def fit(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _flat(configuration: Any, name: str = "") -> dict[str, Any]:
+    """The options of a configuration by their names on the command line."""
+    if not isinstance(configuration, dict):
+        return {name: configuration}
+    flat: dict[str, Any] = {}
+    for key, value in configuration.items():
+        flat |= _flat(value, name if key == "init_args" else f"{name}.{key}".lstrip("."))
+    return flat
+
+
+def _with_files(arguments: Sequence[str]) -> list[str]:
+    """Replace names by files: a recipe after `--config`, a run after `--ckpt_path`, whose configuration comes first."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    options.add_argument("--ckpt_path")
+    options.add_argument("--run.root", default="runs")
+    given, _ = options.parse_known_args(list(arguments))
+    replaced = _with_recipes(arguments)
+    if given.ckpt_path in (None, "null"):
+        return replaced
+    try:
+        last = given.ckpt_path == "last"
+        checkpoint = latest_checkpoint(vars(given)["run.root"]) if last else find_checkpoint(given.ckpt_path)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+    run = run_of(checkpoint)
+    if run is None or any(argument.partition("=")[0] in ("--config", "-c") for argument in arguments):
+        return [*replaced, "--ckpt_path", str(checkpoint)]
+    configuration = ["--config", str(run / "config.yaml")]
+    for name in _class_paths(yaml.safe_load((run / "config.yaml").read_text())):
+        if "." in name and name.partition(".")[0] not in ("lightning_gans", "torch"):
+            raise Mistake(
+                f"the configuration of {str(run)!r} names `{name}`, which is not of this package:"
+                f" say that you trust it, --config {run / 'config.yaml'} --ckpt_path {given.ckpt_path}"
+            )
+    return [*configuration, *replaced, "--ckpt_path", str(checkpoint)]
+
+
+def _class_paths(configuration: Any) -> Iterator[str]:
+    match configuration:
+        case {"class_path": str(path), **others}:
+            yield path
+            yield from _class_paths(others)
+        case dict():
+            for value in configuration.values():
+                yield from _class_paths(value)
+        case list():
+            for value in configuration:
+                yield from _class_paths(value)
+
+
 def _with_recipes(arguments: Sequence[str]) -> list[str]:
-    """Replace the name of a recipe after `--config` by its file."""
     replaced = list(arguments)
     for index, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")

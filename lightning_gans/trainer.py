@@ -1,6 +1,5 @@
 """The trainer that the command line, scripts and notebooks share."""
 
-import os
 import warnings
 from collections.abc import Iterable
 from datetime import timedelta
@@ -12,10 +11,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Evaluation, Interruption, Progress, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
-from lightning_gans.core.checkpoints import LAST, find_checkpoint, read_checkpoint
-from lightning_gans.core.model import Model
+from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, read_checkpoint, run_of
+from lightning_gans.core.model import CHECKPOINT_KEY, Model
 
 DEFAULT_IMAGES = 200_000
 """How long a run is that nothing limits."""
@@ -28,7 +27,7 @@ _EXPECTED = (
 )
 """What Lightning warns of, rightly in general."""
 
-_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Saving, Progress)
+_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Saving, Progress, Interruption)
 """In the order in which they act: the folder first, a word about it all last."""
 
 
@@ -58,7 +57,7 @@ class Trainer(pl.Trainer):
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
         >>> [type(callback).__name__ for callback in trainer.callbacks]
-        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Progress', 'Saving']
+        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Progress', 'Interruption', 'Saving']
     """
 
     def __init__(
@@ -124,10 +123,13 @@ class Trainer(pl.Trainer):
             ValueError: There is no such checkpoint, it cannot be read, or it is of another model.
         """
         if ckpt_path is not None:
-            ckpt_path = self._latest_run() if ckpt_path == "last" else find_checkpoint(ckpt_path)
+            roots = [run.root for run in callbacks_of(self, Run)]
+            ckpt_path = latest_checkpoint(roots[0]) if ckpt_path == "last" and roots else find_checkpoint(ckpt_path)
             checkpoint = read_checkpoint(ckpt_path)  # what is refused, is refused before there is a run folder
             if isinstance(model, Model):
                 model.check_checkpoint(checkpoint)
+            for run in callbacks_of(self, Run):
+                run.go_on(run_of(ckpt_path), checkpoint[CHECKPOINT_KEY]["images_seen"])
         with warnings.catch_warnings():
             for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message)
@@ -135,19 +137,12 @@ class Trainer(pl.Trainer):
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only is None or weights_only
             )
 
-    def _latest_run(self) -> Path:
-        root = next((run.root for run in callbacks_of(self, Run)), Path("runs"))
-        checkpoints = list(root.glob(os.path.join("*", LAST)))
-        if not checkpoints:
-            raise ValueError(f"`ckpt_path` is 'last', but no run in {str(root)!r} has a {LAST}")
-        return max(checkpoints, key=lambda path: path.stat().st_mtime)
-
 
 def _wanted(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
     """The kinds of callback that a trainer is to have."""
     unwanted: set[type[Callback]] = set(_KINDS) - {Progress} if trial else set()
     if not enable_checkpointing:
-        unwanted.add(Saving)
+        unwanted |= {Saving, Interruption}
     if not enable_progress_bar:
         unwanted.add(Progress)
     return [kind for kind in _KINDS if kind not in unwanted]

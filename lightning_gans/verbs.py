@@ -98,7 +98,9 @@ def evaluate(model: GenerativeModel, options: argparse.Namespace) -> None:
     data.prepare_data()
     evaluation = Evaluation(count=options.count, k=options.k, seed=options.seed)
     scores = evaluation.evaluate(model, data, options.split)
-    print(json.dumps({**scores, **evaluation.protocol(data, options.split)}, indent=2))
+    print(
+        json.dumps({**scores, **evaluation.protocol(data, options.split), "images_seen": model.images_seen}, indent=2)
+    )
 
 
 VERBS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}

@@ -342,7 +342,7 @@ def test_settings_follow_the_images(fit: Fit, record: Record) -> None:
         discriminator_schedules={"lr": Linear(0.0, 1e-2, images=64), "beta1": Linear(0.5, 0.9, images=64)},
     )
     trainer = fit(model, batches(4), max_steps=10, logger=record, log_every_n_steps=1)
-    at = [min(8 * step / 64, 1) for step in range(1, 11)]
+    at = [min(8 * step / 64, 1) for step in range(10)]  # of the images seen before the batch
     assert record.column("generator/learning_rate") == pytest.approx([1e-2 * (1 - share) for share in at])
     assert record.column("discriminator/learning_rate") == pytest.approx([1e-2 * share for share in at])
     assert trainer.optimizers[1].param_groups[0]["betas"] == (0.9, 0.999)
@@ -361,8 +361,8 @@ def test_a_penalty_weight_may_be_a_schedule(fit: Fit, record: Record) -> None:
     model = game(WGANGP, penalty_weight=Linear(10.0, 0.0, images=16))
     fit(model, batches(3), max_steps=3, logger=record, log_every_n_steps=1)
     penalty = record.column("discriminator/penalty")
-    assert penalty[0] > 0
-    assert penalty[1:] == [0.0, 0.0]
+    assert min(penalty[:2]) > 0
+    assert penalty[2] == 0.0
 
 
 # -- the average ---------------------------------------------------------------------------------------------------

@@ -145,7 +145,8 @@ def test_the_recipe_of_the_first_paper_has_its_settings(player: str) -> None:
     model = recipe["model"]["init_args"]
     assert model[f"{player}_optimizer"]["class_path"] == "GoodfellowSGD"
     schedules = {name: value["init_args"] for name, value in model[f"{player}_schedules"].items()}
-    assert schedules["lr"] == {"start": 0.1, "half_life": 17_328_715, "floor": 1e-6}
+    share = 0.5 if player == "discriminator" else 1.0  # their discriminator's loss is half of ours (`AdversaryCost2`)
+    assert schedules["lr"] == {"start": share * 0.1, "half_life": 17_328_715, "floor": share * 1e-6}
     assert schedules["momentum"] == {"start": 0.5, "end": 0.7, "images": 250 * 50_000}
     assert recipe["data"]["init_args"]["batch_size"] == 100
 

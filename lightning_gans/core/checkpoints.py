@@ -32,6 +32,27 @@ def find_checkpoint(path: str | Path) -> Path:
     return path
 
 
+def latest_checkpoint(root: str | Path) -> Path:
+    """The last checkpoint of the latest run.
+
+    Args:
+        root: The folder of all runs.
+
+    Raises:
+        ValueError: No run there has one.
+    """
+    checkpoints = list(Path(root).glob(str(Path("*", LAST))))
+    if not checkpoints:
+        raise ValueError(f"`ckpt_path` is 'last', but no run in {str(root)!r} has a {LAST}")
+    return max(checkpoints, key=lambda path: path.stat().st_mtime)
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The run folder that a checkpoint lies in; None if it lies elsewhere."""
+    folder = checkpoint.parent.parent
+    return folder if checkpoint.parent.name == LAST.parent.name and (folder / "config.yaml").is_file() else None
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of this framework under `weights_only=True`.
 
@@ -72,14 +93,21 @@ def load(path: str | Path, *, trust: Iterable[str] = (), **arguments: Any) -> Mo
     """
     checkpoint = read_checkpoint(path)
     record = checkpoint[CHECKPOINT_KEY]
-    cls = resolve(record["class"], Model, trust)
-    recorded = {name: value for name, value in record["arguments"].items() if name not in arguments}
+    try:
+        cls, recorded = resolve(record["class"], Model, trust), dict(record["arguments"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the checkpoint {str(path)!r} has a record that cannot be read: {error!r}") from error
+    recorded = {name: value for name, value in recorded.items() if name not in arguments}
     for name in unrecorded(recorded):
         raise ValueError(
             f"the checkpoint could not record `{name}` of {cls.__name__} ({recorded[name][UNRECORDED]}):"
             f" pass it, load(path, {name}=...)"
         )
-    model: Model = cls(**rebuild(recorded, trust), **arguments)
+    rebuilt = {name: rebuild(value, trust) for name, value in recorded.items()}
+    try:
+        model: Model = cls(**rebuilt, **arguments)
+    except TypeError as error:
+        raise ValueError(f"{cls.__name__} cannot be made from what the checkpoint records: {error}") from error
     model.on_load_checkpoint(checkpoint)
     model.load_state_dict(checkpoint["state_dict"])
     return model.eval()

@@ -25,6 +25,9 @@ GeneratorFactory = Callable[[int, ImageShape], nn.Module]
 DiscriminatorFactory = Callable[[ImageShape], nn.Module]
 Player = Literal["discriminator", "generator"]
 
+WALKS = 8
+"""Walks between latents that are drawn at a time."""
+
 RISING_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
 """A twentieth of the images seen so far: a longer memory would still show the beginning."""
 
@@ -94,7 +97,13 @@ class GAN(GenerativeModel):
         self.average_half_life = RISING_HALF_LIFE if average_half_life is None else average_half_life
         self.generator = generator(latent_dim, self.image_shape)
         self.discriminator = discriminator(self.image_shape)
-        self.average = Average(self.generator)
+        try:
+            self.average = Average(self.generator)
+        except RuntimeError as error:  # torch copies no tensor that was computed, as `torch.nn.utils.weight_norm` makes
+            raise ValueError(
+                f"`generator` {type(self.generator).__name__} cannot be copied for the average:"
+                " use torch.nn.utils.parametrizations in it"
+            ) from error
         self._factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self._schedules: dict[Player, Mapping[str, Schedule]] = {
             "generator": generator_schedules or {},
@@ -102,7 +111,9 @@ class GAN(GenerativeModel):
         }
         self._player: Player = "discriminator"
         self._observes = False
-        self._observed: dict[str, list[Tensor]] = {}
+        self._observed: dict[str, Tensor] = {}
+        self._share = 1.0
+        self._settings: list[list[dict[str, Any]]] = []
         self._averaged_at = 0
         self._lap = (0, 0.0)
 
@@ -151,12 +162,16 @@ class GAN(GenerativeModel):
     # -- what a game uses ------------------------------------------------------------------------------------------
 
     def noise(self, *shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
-        """Draw training noise on the model's device: latents, points of a penalty, everything a loss draws.
+        """Draw noise: latents, points of a penalty, everything a game draws (`nn.Dropout` draws its own).
+
+        In training on the model's device; for samples on the CPU, so that a seed gives the same ones everywhere.
 
         Args:
             *shape: Its shape.
             draw: The distribution, `torch.randn` or `torch.rand`.
         """
+        if self.sampling:
+            return draw(*shape).to(device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
         return draw(*shape, device=self.device, dtype=self.dtype)
 
     def fake(self, batch: Batch) -> Batch:
@@ -164,9 +179,10 @@ class GAN(GenerativeModel):
         return self.generate(self.generator, self.sample_latents(len(batch["image"])), batch)
 
     def observe(self, name: str, value: Tensor) -> None:
-        """Log the mean of what is not a loss; costs nothing but on logging steps."""
+        """Log the mean over the batch of what is not a loss; costs nothing but on logging steps."""
         if self._observes:
-            self._observed.setdefault(name, []).append(value.detach().float().mean())
+            mean = self._share * value.detach().float().mean()
+            self._observed[name] = self._observed.get(name, 0.0) + mean
 
     # -- sampling --------------------------------------------------------------------------------------------------
 
@@ -174,28 +190,34 @@ class GAN(GenerativeModel):
         """Draw n examples from the averaged generator."""
         return self.generate(self.average, self.sample_latents(n), condition)
 
-    @torch.no_grad()
-    def interpolate(self, rows: int, steps: int, *, condition: Batch | None = None, seed: int = 0) -> Batch:
+    def interpolate(self, rows: int, steps: int, *, seed: int | None = None) -> Batch:
         """Walk from one latent to another, `rows` times in `steps` steps, and generate along the way.
 
-        The way is cos(t) a + sin(t) b for t from 0 to pi/2: between normal latents each point is normal, too.
+        The way is cos(t) a + sin(t) b for t from 0 to pi/2: between normal latents each point is normal, too. Walk i
+        depends on the seed, on i and on `steps` alone.
 
         Args:
             rows: How many walks.
             steps: Examples in each, both ends among them.
-            condition: What `conditions` names, rows * steps rows each.
-            seed: Seed of the ends.
+            seed: Any integer from 0; None takes a fresh one.
 
         Returns:
             rows * steps examples, one walk after the other.
+
+        Raises:
+            ValueError: A number is out of its range, or the game generates only on condition.
         """
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            start, end = self.sample_latents(rows), self.sample_latents(rows)
-            angles = torch.linspace(0, torch.pi / 2, steps, device=start.device, dtype=start.dtype)
-            angles = angles.view(1, -1, *[1] * (start.dim() - 1))
-            way = torch.cos(angles) * start.unsqueeze(1) + torch.sin(angles) * end.unsqueeze(1)
-            return self.generate(self.average, way.flatten(0, 1), condition or Batch())
+        check_positive(rows=rows, steps=steps)
+        if self.conditions:
+            raise ValueError(f"{type(self).__name__} generates only on condition, which a walk has none of")
+        return self.in_chunks(rows * steps, WALKS * steps, seed, lambda _: self._walks(steps))
+
+    def _walks(self, steps: int) -> Batch:
+        start, end = self.sample_latents(WALKS), self.sample_latents(WALKS)
+        angles = torch.linspace(0, torch.pi / 2, steps, device=start.device, dtype=start.dtype)
+        angles = angles.view(1, -1, *[1] * (start.dim() - 1))
+        way = torch.cos(angles) * start.unsqueeze(1) + torch.sin(angles) * end.unsqueeze(1)
+        return self.generate(self.average, way.flatten(0, 1), Batch())
 
     # -- the training step: nobody overrides what follows ----------------------------------------------------------
 
@@ -204,6 +226,10 @@ class GAN(GenerativeModel):
         optimizers = [
             self._factories["generator"](self.generator_parameters()),
             self._factories["discriminator"](self.discriminator_parameters()),
+        ]
+        self._settings = [
+            [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+            for optimizer in optimizers
         ]
         for optimizer, player in zip(optimizers, self._schedules, strict=True):
             apply_schedules(optimizer, self._schedules[player], self.images_seen)
@@ -223,15 +249,15 @@ class GAN(GenerativeModel):
                 self.initialise(batch)
             self.average.update(self.generator, images=0, half_life=0)
         generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
-        self.images_seen += len(batch["image"]) * self.trainer.world_size
         self.batches_seen += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._observes = every > 0 and self.batches_seen % every == 0
         if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
             self.after_discriminator_step()
-        if self.batches_seen % self.discriminator_steps == 0 and self._play(
-            "generator", generator_optimizer, self.generator_loss, batch
-        ):
+        plays = self.batches_seen % self.discriminator_steps == 0
+        moved = plays and self._play("generator", generator_optimizer, self.generator_loss, batch)
+        self.images_seen += len(batch["image"]) * self.trainer.world_size  # schedules go by what was seen before
+        if moved:
             self.after_generator_step()
             self.average.update(
                 self.generator,
@@ -249,17 +275,16 @@ class GAN(GenerativeModel):
         apply_schedules(optimizer, self._schedules[player], self.images_seen)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            means: dict[str, Tensor] = {}
             for part, share in _parts(batch, self.accumulate_grad_batches):
+                self._share = share
                 terms = loss(part)
                 if not terms:
                     return False
                 total = torch.stack(list(terms.values())).sum()
                 self.manual_backward(share * total)
                 for name, value in {**terms, "loss": total}.items():
-                    means[name] = means.get(name, 0.0) + share * value.detach()
-            for name, value in means.items():
-                self.observe(f"{player}/{name}", value)
+                    self.observe(f"{player}/{name}", value)
+            self._share = 1.0
             average_gradients(_parameters(optimizer))
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True
@@ -287,7 +312,10 @@ class GAN(GenerativeModel):
     # -- logging ---------------------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
-        """Start the clock of images per second."""
+        """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
+        for optimizer, settings in zip(self.trainer.optimizers, self._settings, strict=True):
+            for group, given in zip(optimizer.param_groups, settings, strict=True):
+                group.update(given)
         self._lap = (self.images_seen, time.perf_counter())
 
     def _log(self) -> None:
@@ -295,10 +323,9 @@ class GAN(GenerativeModel):
         images, start = self._lap
         self._lap = (self.images_seen, time.perf_counter())
         for player, optimizer in zip(self._schedules, self.optimizers(use_pl_optimizer=False), strict=True):  # type: ignore[arg-type]
-            self._observed[f"{player}/learning_rate"] = [
-                torch.tensor(float(optimizer.param_groups[0]["lr"]), dtype=torch.float64)
-            ]
-        metrics: dict[str, Any] = {name: torch.stack(values).mean() for name, values in self._observed.items()}
+            rate = float(optimizer.param_groups[0]["lr"])
+            self._observed[f"{player}/learning_rate"] = torch.tensor(rate, dtype=torch.float64)
+        metrics: dict[str, Any] = dict(self._observed)
         metrics["images_per_second"] = (self.images_seen - images) / (self._lap[1] - start)
         for name, count in {"images_seen": self.images_seen, "step": self.batches_seen}.items():
             metrics[name] = torch.tensor(count, dtype=torch.float64)  # float32 stops counting at 2^24

@@ -1,6 +1,8 @@
 """What can make examples: the one contract that callbacks, metrics and commands rely on."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,10 +21,12 @@ class GenerativeModel(Model):
     Attributes:
         generates: The batch keys that a sample has.
         conditions: The batch keys that sampling needs to be given.
+        sampling: Whether examples are being drawn.
     """
 
     generates: tuple[str, ...] = ("image",)
     conditions: tuple[str, ...] = ()
+    sampling: bool = False
 
     @abstractmethod
     def draw(self, n: int, condition: Batch) -> Batch:
@@ -33,9 +37,8 @@ class GenerativeModel(Model):
             condition: The batch keys named in `conditions`, n rows each.
         """
 
-    @torch.no_grad()
     def sample(self, n: int, *, condition: Batch | None = None, seed: int | None = None) -> Batch:
-        """Sample n examples: averaged weights, evaluation mode, no gradients, the global random stream untouched.
+        """Sample n examples: averaged weights, evaluation mode, no gradients, the global random streams untouched.
 
         Example i depends on the seed and on i alone: the first 10 of 1,000 are the 10 that `sample(10)` gives.
 
@@ -48,7 +51,7 @@ class GenerativeModel(Model):
             A batch with the keys in `generates`, on the model's device.
 
         Raises:
-            ValueError: `n` is below 1, `seed` is negative, or a condition is missing.
+            ValueError: `n` is below 1, `seed` is negative, or a condition is missing or not n rows long.
         """
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
@@ -58,18 +61,51 @@ class GenerativeModel(Model):
         lengths = {key: len(tensor) for key, tensor in dict(given).items()}  # type: ignore[arg-type]
         if any(length != n for length in lengths.values()):
             raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
+        return self.in_chunks(n, CHUNK, seed, lambda index: self.draw(CHUNK, _chunk(given, index)))
+
+    @torch.no_grad()
+    def in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:
+        """Put n examples together from chunks, each made whole, in evaluation mode, from a random stream of its own.
+
+        Args:
+            n: How many examples.
+            size: Examples in a chunk.
+            seed: Any integer from 0; None takes a fresh one.
+            make: Makes the chunk of that index.
+
+        Raises:
+            ValueError: `seed` is negative.
+        """
+        chunks = []
         training = {module: module.training for module in self.modules()}
         self.eval()
-        chunks = []
+        self.sampling = True
         try:
-            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-                for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // CHUNK))):
-                    torch.manual_seed(seed_of_chunk)
-                    chunks.append(self.draw(CHUNK, _chunk(given, index)))
+            for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
+                with _seeded(self.device, seed_of_chunk):
+                    chunks.append(make(index))
         finally:
+            self.sampling = False
             for module, mode in training.items():
                 module.training = mode
         return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
+
+
+@contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Draw from streams of that seed, on the CPU and on this device, and put both back; no other is touched."""
+    accelerator = None if device.type == "cpu" else torch.get_device_module(device)
+    cpu = torch.get_rng_state()
+    state = accelerator and accelerator.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    if accelerator is not None:
+        accelerator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(cpu)
+        if accelerator is not None:
+            accelerator.set_rng_state(state)
 
 
 def _seeds(seed: int | None, chunks: int) -> list[int]:

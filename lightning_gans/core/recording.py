@@ -66,7 +66,14 @@ def class_path(cls: type) -> str:
     """
     if "<locals>" in cls.__qualname__:
         raise Unrecordable(f"{cls.__qualname__} is defined inside a function")
-    return f"{cls.__module__}.{cls.__qualname__}"
+    module = _main_module() if cls.__module__ == "__main__" else cls.__module__
+    return f"{module}.{cls.__qualname__}"
+
+
+def _main_module() -> str:
+    """The name by which another program imports the script that runs; in a notebook it has none."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return Path(file).stem if file else "__main__"
 
 
 def describe(value: Any) -> Any:
@@ -140,10 +147,14 @@ def resolve(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable
     Raises:
         ValueError: The module may not be imported, has no such class, or it is of another kind.
     """
+    if isinstance(trust, str):
+        raise ValueError(f"`trust` must be a list of module names, got {trust!r}: trust=[{trust!r}]")
     names = path.split(".")
     failure: ImportError | None = None
     for cut in range(len(names) - 1, 0, -1):
         module = ".".join(names[:cut])
+        if module == _main_module():
+            module = "__main__"
         if module in sys.modules:
             break
         if any(f"{module}.".startswith(f"{root}.") for root in ("lightning_gans", *trust)):

@@ -7,7 +7,7 @@ spare in 16 bits), and with compiled modules run eagerly (a compiled graph canno
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def gradient_penalty(
@@ -38,7 +38,7 @@ def gradient_penalty(
     """
     if real.shape != fake.shape:
         raise ValueError(f"`fake` must pair with `real`, {tuple(real.shape)}, but has the shape {tuple(fake.shape)}")
-    real, fake = _at_least_float32(real), _at_least_float32(fake)
+    real, fake = _precise(discriminator, real), _precise(discriminator, fake)
     if weight is None:
         weight = torch.rand(len(real), dtype=real.dtype, device=real.device)
     if weight.shape != (len(real),):
@@ -69,7 +69,7 @@ def zero_centred_penalty(discriminator: Callable[[Tensor], Tensor], points: Tens
         >>> zero_centred_penalty(lambda points: 3 * points.sum(1), torch.randn(8, 4))
         tensor(36.)
     """
-    return _gradient(discriminator, _at_least_float32(points)).flatten(1).square().sum(1).mean()
+    return _gradient(discriminator, _precise(discriminator, points)).flatten(1).square().sum(1).mean()
 
 
 def _gradient(discriminator: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
@@ -85,8 +85,11 @@ def _gradient(discriminator: Callable[[Tensor], Tensor], points: Tensor) -> Tens
         outputs = discriminator(points)
         # The samples do not touch each other, so the sum's gradient is every sample's own.
         (gradient,) = torch.autograd.grad(outputs.sum(), points, create_graph=differentiable)
-    return gradient
+    return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
 
 
-def _at_least_float32(samples: Tensor) -> Tensor:
-    return samples.to(torch.promote_types(samples.dtype, torch.float32))
+def _precise(discriminator: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
+    """What the weights meet without autocast: float32, unless they are kept in 16 bits themselves (`bf16-true`)."""
+    parameters = discriminator.parameters() if isinstance(discriminator, nn.Module) else iter(())
+    kept = next((parameter.dtype for parameter in parameters), torch.float32)
+    return samples.to(torch.promote_types(samples.dtype, kept))

@@ -1,0 +1,63 @@
+"""Leaving when asked to, with nothing lost."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_gans.callbacks.run import run_folder
+from lightning_gans.callbacks.saving import save_whole
+from lightning_gans.core.checkpoints import LAST
+from lightning_gans.core.distributed import gather
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGREED = 10
+"""Several processes agree on leaving every so many batches, not at each."""
+
+
+class Interruption(pl.Callback):
+    """On SIGTERM and Ctrl-C finish the batch, save, and exit with 143 or 130, which schedulers know from success.
+
+    A second signal does at once what it would have done without this. `fit --ckpt_path last` goes on from there.
+    """
+
+    def __init__(self) -> None:
+        self._former: dict[int, Any] = {}
+        self._asked = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen, where Python allows it: in the main thread."""
+        self._asked = 0
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._asked = number
+        signal.signal(number, self._former.pop(number))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and leave, if asked to."""
+        asked = self._asked
+        if trainer.world_size > 1:
+            if trainer.global_step % AGREED:
+                return
+            asked = max(gather(asked))
+        if asked:
+            save_whole(trainer, run_folder(trainer) / LAST)
+            raise SystemExit(128 + asked)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen no more."""
+        self._restore()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Listen no more."""
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._former:
+            signal.signal(*self._former.popitem())
