@@ -5,8 +5,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from pytorch_lightning.loggers import CSVLogger
 
+from lightning_gans.callbacks.disk import Metrics
 from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.core.recording import Recorded, class_path, describe_arguments
 
@@ -44,7 +44,7 @@ class Run(pl.Callback):
             return
         folder = self._make_folder(trainer, pl_module) if trainer.is_global_zero else None
         self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
-        logger = CSVLogger(self.folder, name="", version="")
+        logger = Metrics(self.folder, name="", version="")
         _ = logger.experiment  # while the folder is empty: it would warn
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Doctor, Evaluation, Progress, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core.checkpoints import LAST, find_checkpoint, read_checkpoint
 from lightning_gans.core.model import Model
@@ -28,12 +28,12 @@ _EXPECTED = (
 )
 """What Lightning warns of, rightly in general."""
 
-_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Saving, Progress)
+_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Doctor, Saving, Progress)
 """In the order in which they act: the folder first, a word about it all last."""
 
 
 class Trainer(pl.Trainer):
-    """A `pytorch_lightning.Trainer` that keeps a run: its folder, samples, scores, checkpoints, W&B, words.
+    """A `pytorch_lightning.Trainer` that keeps a run: its folder, samples, scores, checkpoints, W&B, warnings, words.
 
     Each of them is a callback; give one to change its settings, and the others are added: `Trainer(callbacks=[
     Run(max_images=50_000), Samples(every=5000), Wandb(mode="disabled")])`. Whatever else a `pl.Trainer` takes goes
@@ -58,7 +58,7 @@ class Trainer(pl.Trainer):
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
         >>> [type(callback).__name__ for callback in trainer.callbacks]
-        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Progress', 'Saving']
+        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Doctor', 'Progress', 'Saving']
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Trainer(pl.Trainer):
         checkpoints = list(root.glob(os.path.join("*", LAST)))
         if not checkpoints:
             raise ValueError(f"`ckpt_path` is 'last', but no run in {str(root)!r} has a {LAST}")
-        return max(checkpoints, key=lambda path: path.stat().st_mtime)
+        return find_checkpoint(max(checkpoints, key=lambda path: path.stat().st_mtime).parents[1])
 
 
 def _wanted(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
