@@ -56,12 +56,9 @@ def save_animation(paths: Sequence[Path], path: Path) -> None:
     """Show pictures one after the other in a GIF, the last one longer; of many, evenly chosen ones.
 
     Args:
-        paths: Pictures of one size; those that are not there are left out.
+        paths: Pictures of one size.
         path: The GIF.
     """
-    paths = [path for path in paths if path.exists()]
-    if not paths:
-        return
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), FRAMES)).round().astype(int))
     frames = [Image.open(paths[i]).convert("RGB") for i in chosen]
     durations = [200] * (len(frames) - 1) + [2000]

@@ -50,7 +50,7 @@ def loss_error(
     what = f"the term `{name}` of the {player}'s loss is {float(value.detach()):.0f}"
     if place := find_example(batch):
         return NonFiniteError(f"{what}: {place}", images=images, cure=DATA)
-    if weight := first_bad(named_weights(model)):
+    if weight := first_bad(model.named_parameters()):  # not running statistics, which this very batch has spoilt
         return NonFiniteError(f"{what}: the weight `{weight}` is not finite", images=images)
     layer = find_layer(model, loss)
     return NonFiniteError(f"{what}, first in the layer `{layer}`" if layer else what, images=images)
