@@ -262,7 +262,8 @@ class GAN(GenerativeModel):
                     raise health.loss_error(
                         self, player, {**terms, "loss": total}, part, partial(loss, part), images=self.images_seen
                     )
-                self.manual_backward(share * total)
+                with torch.autocast(total.device.type, enabled=False):  # or a penalty's gradient would have 16 bits
+                    self.manual_backward(share * total)
                 for name, value in {**terms, "loss": total}.items():
                     means[name] = means.get(name, 0.0) + share * value.detach()
             for name, value in means.items():
