@@ -53,16 +53,19 @@ def test_every_model_trains(case: Case, precision: str, fit: Fit, record: Record
 
 @every_case
 def test_a_growing_scale_changes_no_gradient(case: Case, fit: Fit) -> None:
-    """Scale 1, scale 1024, and one that doubles after every step of a player: the same weights."""
+    """Scale 1, scale 1024, and one that doubles after every step of a player: the same weights, to float16's digits.
+
+    A step that another scale had unscaled would be wrong by a factor of 2. At scale 1 the smallest gradients underflow.
+    """
     start = {name: weight.detach() for name, weight in case.make().named_parameters()}
     expected = trained(fit, case, **scaled(init_scale=1024.0, growth_interval=10**6))
-    for scaler in ({"init_scale": 1.0, "growth_interval": 10**6}, {"init_scale": 16.0, "growth_interval": 1}):
+    for scaler in ({"init_scale": 1.0, "growth_interval": 10**6}, {"init_scale": 64.0, "growth_interval": 1}):
         weights = trained(fit, case, **scaled(**scaler))
         for player in ("generator", "discriminator"):
             names = [name for name in start if name.startswith(f"{player}.")]
             way = torch.cat([(expected[name] - start[name]).flatten() for name in names])
             error = torch.cat([(weights[name] - expected[name]).flatten() for name in names])
-            assert error.norm() < 0.1 * way.norm(), (player, scaler, float(error.norm() / way.norm()))
+            assert error.norm() < 0.1 * way.norm() + 1e-6, (player, scaler, float(error.norm() / way.norm()))
 
 
 @every_case
