@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
+from lightning_gans.callbacks.disk import replacing
 from lightning_gans.callbacks.parts import data_of
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
@@ -86,7 +87,8 @@ class Evaluation(Periodic):
             named = {f"evaluation/test/{name}": score for name, score in scores.items()}
             log_scalars(trainer, named, images=pl_module.images_seen, batches=pl_module.batches_seen)
             self.result = {**scores, **self.protocol(data, "test"), "images_seen": pl_module.images_seen}
-            (run_folder(trainer) / "evaluation.json").write_text(json.dumps(self.result, indent=2) + "\n")
+            with replacing(run_folder(trainer) / "evaluation.json") as part:
+                part.write_text(json.dumps(self.result, indent=2) + "\n")
 
     def protocol(self, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
         """What the numbers depend on."""

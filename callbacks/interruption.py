@@ -7,9 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_gans.callbacks.run import run_folder
-from lightning_gans.callbacks.saving import save_whole
-from lightning_gans.core.checkpoints import LAST
+from lightning_gans.callbacks.saving import save_last
 from lightning_gans.core.distributed import gather
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -47,7 +45,7 @@ class Interruption(pl.Callback):
                 return
             asked = max(gather(asked))
         if asked:
-            save_whole(trainer, run_folder(trainer) / LAST)
+            save_last(trainer)
             raise SystemExit(128 + asked)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

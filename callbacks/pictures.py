@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from lightning_gans.callbacks.disk import replacing
+
 Picture = npt.NDArray[np.uint8]
 """(height, width, 3), the form that W&B, TensorBoard and Pillow show as it is."""
 
@@ -45,9 +47,9 @@ def grid(image: Tensor, columns: int) -> Picture:
 
 
 def save_picture(picture: Picture, path: Path) -> None:
-    """Write a picture as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    """Write a picture as PNG, unless the disk is full."""
+    with replacing(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
 
 
 def save_animation(paths: Sequence[Path], path: Path) -> None:
@@ -60,4 +62,5 @@ def save_animation(paths: Sequence[Path], path: Path) -> None:
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), FRAMES)).round().astype(int))
     frames = [Image.open(paths[i]).convert("RGB") for i in chosen]
     durations = [200] * (len(frames) - 1) + [2000]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    with replacing(path) as part:
+        frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from pytorch_lightning.loggers import CSVLogger
 
+from lightning_gans.callbacks.disk import Metrics
 from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.core.recording import Recorded, class_path, describe_arguments
 
@@ -61,7 +61,7 @@ class Run(pl.Callback):
         if trainer.is_global_zero:
             folder = str(former[0]) if former else self._make_folder(trainer, pl_module)
         self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
-        logger = CSVLogger(self.folder, name="", version="")
+        logger = Metrics(self.folder, name="", version="")
         if trainer.is_global_zero:
             _open(logger, self.folder / "metrics.csv", former[1] if former else 0)
         trainer.loggers = [*trainer.loggers, logger]
@@ -98,7 +98,7 @@ class Run(pl.Callback):
             trainer.fit_loop.epoch_loop.max_steps, self._max_steps = self._max_steps, None
 
 
-def _open(logger: CSVLogger, path: Path, images: int) -> None:
+def _open(logger: Metrics, path: Path, images: int) -> None:
     """Open the file of metrics, keeping what was written in it up to those images."""
     rows: list[dict[str, Any]] = []
     if path.is_file():

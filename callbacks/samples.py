@@ -75,9 +75,11 @@ class Samples(Periodic):
             return
         folder = run_folder(trainer) / "samples"
         picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
-        self.latest = folder / f"{stamp(images)}.png"
-        save_picture(picture, self.latest)
-        self._frames.append(self.latest)
+        path = folder / f"{stamp(images)}.png"
+        save_picture(picture, path)
+        if path.exists():  # the disk may be full
+            self.latest = path
+            self._frames.append(path)
         self._drawn_at = model.images_seen
         log_picture(trainer, "samples", picture, images=model.images_seen)
         if isinstance(model, GAN) and not model.conditions:

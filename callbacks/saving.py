@@ -1,6 +1,5 @@
 """Checkpoints on the clock of images seen."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from lightning_gans.callbacks.disk import replacing
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
-from lightning_gans.core.checkpoints import LAST
+from lightning_gans.core.checkpoints import LAST, PREVIOUS
 from lightning_gans.core.model import Model
 
 AGREED = 50
@@ -53,22 +53,43 @@ class Saving(Periodic, Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
-        save_whole(trainer, run_folder(trainer) / LAST)
+        save_last(trainer)
         self._saved = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the final state."""
-        save_whole(trainer, run_folder(trainer) / LAST)
+        save_last(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save what Ctrl-C would lose; after an error the state may be the reason for it."""
         if isinstance(exception, KeyboardInterrupt):
-            save_whole(trainer, run_folder(trainer) / LAST)
+            save_last(trainer)
 
 
-def save_whole(trainer: pl.Trainer, path: Path) -> None:
-    """Save a checkpoint under a name that only ever holds a whole one; every rank calls it."""
-    part = path.with_suffix(".part")
-    trainer.save_checkpoint(part, weights_only=False)  # all of the state, not the weights alone
-    if trainer.is_global_zero:
-        os.replace(part, path)
+def save_last(trainer: pl.Trainer) -> None:
+    """Save the state that training goes on from; the one before is `previous.ckpt` then."""
+    save_whole(trainer, run_folder(trainer) / LAST, former=run_folder(trainer) / PREVIOUS)
+
+
+def save_whole(trainer: pl.Trainer, path: Path, *, former: Path | None = None) -> None:
+    """Save a checkpoint under a name that only ever holds a whole one; every rank calls it.
+
+    Where the disk is full, training goes on, and the checkpoint of that name stays.
+
+    Args:
+        trainer: Whose state.
+        path: The checkpoint.
+        former: Where to keep the checkpoint that had this name.
+
+    Raises:
+        NonFiniteError: A weight is not finite.
+    """
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(path, weights_only=False)  # writes nothing, and waits for the first rank
+        return
+    with replacing(path, former=former) as part:
+        try:
+            trainer.save_checkpoint(part, weights_only=False)  # all of the state, not the weights alone
+        except OSError:
+            trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
+            raise

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core import private
 from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, run_of
+from lightning_gans.core.health import NonFiniteError
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
@@ -105,7 +107,7 @@ class CLI(LightningCLI):
 
 
 def fit(arguments: Sequence[str]) -> int:
-    """Run `fit` with these arguments; the exit code is 2 for a mistake in them."""
+    """Run `fit` with these arguments; the exit code is 2 for a mistake in them, 1 for numbers gone bad."""
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
     private.forget_defaults_of_another_class()
     for library in ("pytorch_lightning", "lightning_fabric"):
@@ -129,6 +131,9 @@ def fit(arguments: Sequence[str]) -> int:
         )
     except Mistake as mistake:
         return say(mistake)
+    except NonFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from lightning_gans.callbacks import Evaluation, Interruption, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Doctor, Evaluation, Interruption, Progress, Run, Samples, Saving, Wandb
 from lightning_gans.callbacks.parts import callbacks_of
 from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, read_checkpoint, run_of
 from lightning_gans.core.model import CHECKPOINT_KEY, Model
@@ -27,12 +27,12 @@ _EXPECTED = (
 )
 """What Lightning warns of, rightly in general."""
 
-_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Saving, Progress, Interruption)
+_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Doctor, Saving, Progress, Interruption)
 """In the order in which they act: the folder first, a word about it all last."""
 
 
 class Trainer(pl.Trainer):
-    """A `pytorch_lightning.Trainer` that keeps a run: its folder, samples, scores, checkpoints, W&B, words.
+    """A `pytorch_lightning.Trainer` that keeps a run: its folder, samples, scores, checkpoints, W&B, warnings, words.
 
     Each of them is a callback; give one to change its settings, and the others are added: `Trainer(callbacks=[
     Run(max_images=50_000), Samples(every=5000), Wandb(mode="disabled")])`. Whatever else a `pl.Trainer` takes goes
@@ -57,7 +57,7 @@ class Trainer(pl.Trainer):
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
         >>> [type(callback).__name__ for callback in trainer.callbacks]
-        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Progress', 'Interruption', 'Saving']
+        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Doctor', 'Progress', 'Interruption', 'Saving']
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from conftest import Fit, Record
 from torch import Tensor, nn
 
 from lightning_gans import models
-from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Doctor, Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.core.checkpoints import load
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
@@ -212,6 +212,7 @@ def test_watching_changes_no_bit_of_the_weights(case: Case, fit: Fit, record: Re
             Wandb(mode="disabled"),
             Samples(every=16, count=4),
             Evaluation(every=16, count=12, k=2),
+            Doctor(every=16),
             Saving(every=24),
         ],
         logger=record,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core import private
 from lightning_gans.core.model import CHECKPOINT_KEY, Model
@@ -16,24 +17,32 @@ LAST = Path("checkpoints", "last.ckpt")
 """Where a run folder keeps the checkpoint that the folder stands for."""
 
 
+PREVIOUS = Path("checkpoints", "previous.ckpt")
+"""Where it keeps the one before, for the day when the last one cannot be read."""
+
+
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint file that a path stands for: itself, or the last one of a run folder.
+    """The checkpoint file that a path stands for: itself, or the last one of a run folder that can be read.
 
     Raises:
         ValueError: There is none.
     """
     path = Path(path)
     if path.is_dir():
-        if not (path / LAST).is_file():
+        last, previous = path / LAST, path / PREVIOUS
+        if previous.is_file() and (reason := _reason_against(last)):
+            rank_zero_warn(f"{reason}: {str(previous)!r} takes its place")
+            return previous
+        if not last.is_file():
             raise ValueError(f"the folder {str(path)!r} is no run: it has no {LAST}")
-        return path / LAST
+        return last
     if not path.is_file():
         raise ValueError(f"there is no run folder or checkpoint {str(path)!r}")
     return path
 
 
 def latest_checkpoint(root: str | Path) -> Path:
-    """The last checkpoint of the latest run.
+    """The last checkpoint of the latest run, or the one before where the last cannot be read.
 
     Args:
         root: The folder of all runs.
@@ -44,13 +53,22 @@ def latest_checkpoint(root: str | Path) -> Path:
     checkpoints = list(Path(root).glob(str(Path("*", LAST))))
     if not checkpoints:
         raise ValueError(f"`ckpt_path` is 'last', but no run in {str(root)!r} has a {LAST}")
-    return max(checkpoints, key=lambda path: path.stat().st_mtime)
+    return find_checkpoint(max(checkpoints, key=lambda path: path.stat().st_mtime).parents[1])
 
 
 def run_of(checkpoint: Path) -> Path | None:
     """The run folder that a checkpoint lies in; None if it lies elsewhere."""
     folder = checkpoint.parent.parent
     return folder if checkpoint.parent.name == LAST.parent.name and (folder / "config.yaml").is_file() else None
+
+
+def _reason_against(file: Path) -> str | None:
+    """Why a file is no checkpoint that could be used, if it is none."""
+    try:
+        _read(file)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -62,7 +80,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: There is none, it cannot be read, or it is of another program.
     """
-    file = find_checkpoint(path)
+    return _read(find_checkpoint(path))
+
+
+def _read(file: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(file):
         raise ValueError(f"{str(file)!r} is no checkpoint, or only the beginning of one")
     try:

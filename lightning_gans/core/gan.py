@@ -3,6 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from lightning_gans.core import private
+from lightning_gans.core import health, private
 from lightning_gans.core.distributed import average_gradients, refuse_sharding
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
@@ -111,6 +112,7 @@ class GAN(GenerativeModel):
         }
         self._player: Player = "discriminator"
         self._observes = False
+        self._checks = False
         self._observed: dict[str, Tensor] = {}
         self._share = 1.0
         self._settings: list[list[dict[str, Any]]] = []
@@ -252,6 +254,7 @@ class GAN(GenerativeModel):
         self.batches_seen += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._observes = every > 0 and self.batches_seen % every == 0
+        self._checks = self._observes or self.device.type == "cpu"  # elsewhere a look would wait for the device
         if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
             self.after_discriminator_step()
         plays = self.batches_seen % self.discriminator_steps == 0
@@ -281,7 +284,12 @@ class GAN(GenerativeModel):
                 if not terms:
                     return False
                 total = torch.stack(list(terms.values())).sum()
-                self.manual_backward(share * total)
+                if self._checks and not total.isfinite():
+                    raise health.loss_error(
+                        self, player, {**terms, "loss": total}, part, partial(loss, part), images=self.images_seen
+                    )
+                with torch.autocast(total.device.type, enabled=False):  # or a penalty's gradient would have 16 bits
+                    self.manual_backward(share * total)
                 for name, value in {**terms, "loss": total}.items():
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
@@ -290,12 +298,15 @@ class GAN(GenerativeModel):
         return True
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure and clip the gradient, which precision plugins have unscaled by now."""
-        if self.gradient_clip_val is None and not self._observes:
+        """Measure, check and clip the gradient, which precision plugins have unscaled by now."""
+        checks = self._checks and not private.scales_losses(self.trainer)
+        if self.gradient_clip_val is None and not self._observes and not checks:
             return
         parameters = [parameter for parameter in _parameters(optimizer) if parameter.grad is not None]
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.observe(f"{self._player}/gradient_norm", norm)
+        if checks and not norm.isfinite():
+            health.check_gradient(self, self._player, images=self.images_seen)
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 

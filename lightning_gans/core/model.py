@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_gans._version import __version__
 from lightning_gans.core import private
 from lightning_gans.core.distributed import gather
+from lightning_gans.core.health import check_weights
 from lightning_gans.core.randomness import random_state, set_random_state
 from lightning_gans.core.recording import Recorded, class_path, describe_arguments, unrecorded
 from lightning_gans.networks.checks import check_image_shape
@@ -76,7 +77,12 @@ class Model(Recorded, pl.LightningModule, ABC):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what `lightning_gans.load` rebuilds the model from."""
+        """Add what `lightning_gans.load` rebuilds the model from.
+
+        Raises:
+            NonFiniteError: A weight is not finite: the checkpoint before stays the last.
+        """
+        check_weights(self, images=self.images_seen)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,

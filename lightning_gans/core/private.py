@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from jsonargparse import _typehints
+from pytorch_lightning.plugins import MixedPrecision
 
 
 def count_batch(trainer: pl.Trainer) -> None:
@@ -44,6 +45,12 @@ def straighten_progress(checkpoint: dict[str, Any]) -> None:
         counts.update(dict.fromkeys(counts, epoch + over))
         if not over:
             counts["ready"] = counts["started"] = epoch + 1
+
+
+def scales_losses(trainer: pl.Trainer) -> bool:
+    """Whether a GradScaler is at work, which tries scales until gradients overflow, and skips those steps."""
+    plugin = trainer.precision_plugin
+    return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
 
 
 def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[Any]":

@@ -1,0 +1,173 @@
+"""On a full disk training goes on and the files before stay whole; half a checkpoint is not used."""
+
+import os
+import shlex
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES
+from conftest import Fit
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks.disk import Metrics, replacing, surviving
+from lightning_gans.callbacks.pictures import save_picture
+from lightning_gans.callbacks.saving import save_whole
+from lightning_gans.core.checkpoints import LAST, PREVIOUS, find_checkpoint, load, read_checkpoint
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_warned_of_once_per_kind(error: Exception, tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for name in ("a.png", "b.png", "c.gif", "d.png"):
+            with surviving(tmp_path / name):
+                raise error
+    said = [str(warning.message) for warning in seen]
+    assert [line.partition(" cannot")[0] for line in said] == [str(tmp_path / "a.png"), str(tmp_path / "c.gif")]
+    assert all("\n" not in line and line.endswith("): training goes on without it") for line in said)
+
+
+def test_other_errors_are_not_survived(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="CUDA"), surviving(tmp_path / "a.ckpt"):
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+
+def test_what_is_replaced_stays_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("former")
+    with pytest.warns(UserWarning, match=r"a\.json cannot be written"), replacing(path) as part:  # noqa: PT031
+        part.write_text("hal")
+        full()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "former"
+    with replacing(path, former=tmp_path / "b.json") as part:
+        part.write_text("new")
+    assert (path.read_text(), (tmp_path / "b.json").read_text()) == ("new", "former")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_where_there_are_no_links_the_former_is_kept_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", full)
+    for text in ("1", "2", "3"):
+        with replacing(tmp_path / "a.ckpt", former=tmp_path / "b.ckpt") as part:
+            part.write_text(text)
+    assert ((tmp_path / "a.ckpt").read_text(), (tmp_path / "b.ckpt").read_text()) == ("3", "2")
+
+
+def test_pictures_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    with pytest.warns(UserWarning, match="cannot be written"):
+        save_picture(np.zeros((2, 2, 3), np.uint8), tmp_path / "samples" / "a.png")
+    assert list(tmp_path.rglob("*.p*")) == []
+
+
+def test_metrics_are_whole_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that the disk cut off is taken back, and comes again with the next ones."""
+    logger = Metrics(tmp_path / "run", name="", version="")
+    logger.log_metrics({"loss": 1.0}, step=1)
+    logger.save()
+    path = tmp_path / "run" / "metrics.csv"
+    logger.log_metrics({"loss": 2.0}, step=2)
+
+    def torn(*_: Any) -> None:
+        with path.open("a") as file:
+            file.write("2.")
+        full()
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match=r"metrics\.csv cannot be written"):  # noqa: PT031
+        patch.setattr(logger.experiment, "save", torn)
+        logger.save()
+    logger.log_metrics({"loss": 3.0}, step=3)
+    logger.finalize("success")
+    assert path.read_text().split() == ["loss,step", "1.0,1", "2.0,2", "3.0,3"]
+
+
+def test_the_other_ranks_are_not_left_waiting(tmp_path: Path) -> None:
+    waited = []
+    strategy = SimpleNamespace(barrier=waited.append)
+    trainer: Any = SimpleNamespace(is_global_zero=True, save_checkpoint=full, strategy=strategy)
+    with pytest.warns(UserWarning, match="cannot be written"):
+        save_whole(trainer, tmp_path / "last.ckpt")
+    assert waited == ["Trainer.save_checkpoint"]
+
+
+FIT = (
+    "fit --model VanillaGAN --data Digits --run.name x --save.every 64 --evaluation.count 20 --samples.count 4"
+    " --wandb.mode disabled --model.discriminator_steps 4 --model.discriminator PerceptronDiscriminator"
+)
+
+
+def test_a_run_under_a_file_size_limit_ends_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator first moves in the fourth batch: with its optimizer's state they are too large from there."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*FIT.split(), "--run.max_images", "64"]) == 0
+    blocks = int(1.2 * Path("runs", "x", LAST).stat().st_size / 1024)
+    line = f"ulimit -f {blocks}; exec {shlex.quote(sys.executable)} -m lightning_gans {FIT} --run.max_images 320"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    result = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    said = [line for line in result.stderr.splitlines() if "cannot be written" in line]
+    assert len(said) == 1, result.stderr
+    assert "last.ckpt cannot be written (File too large): training goes on without it" in said[0]
+    run = Path("runs", "x-2")
+    assert load(run).images_seen == 192
+    assert read_checkpoint(run / PREVIOUS)["lightning_gans"]["images_seen"] == 128
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["last.ckpt", "previous.ckpt"]
+    assert {"samples", "metrics.csv", "evaluation.json", "training.gif"} <= {path.name for path in run.iterdir()}
+
+
+# Half a checkpoint
+
+
+@pytest.fixture
+def run(tmp_path: Path, fit: Fit) -> Path:
+    """A run folder with two checkpoints, of 16 images and, before, 8."""
+    case = CASES[1]
+    trainer = fit(case.make(), [case.batch()] * 2, max_steps=1)
+    save_whole(trainer, tmp_path / PREVIOUS)
+    trainer = fit(case.make(), [case.batch()] * 2, max_steps=2)
+    save_whole(trainer, tmp_path / LAST)
+    return tmp_path
+
+
+def test_the_last_checkpoint_is_used_where_it_can_be(run: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert find_checkpoint(run) == run / LAST
+        assert load(run).images_seen == 16
+
+
+@pytest.mark.parametrize("damage", ["half", "foreign", "empty", "missing"])
+def test_a_last_checkpoint_that_cannot_be_read_is_named_and_the_one_before_used(damage: str, run: Path) -> None:
+    whole = (run / LAST).read_bytes()
+    if damage == "foreign":
+        torch.save({"weights": torch.zeros(2)}, run / LAST)
+    elif damage == "missing":
+        (run / LAST).unlink()
+    else:
+        (run / LAST).write_bytes(whole[: len(whole) // 2] if damage == "half" else b"")
+    with pytest.warns(UserWarning, match=r"last\.ckpt' is no checkpoint.*: '.*previous\.ckpt' takes its place"):
+        assert load(run).images_seen == 8
+    if damage != "missing":
+        with pytest.raises(ValueError, match=r"last\.ckpt' is no checkpoint"):
+            load(run / LAST)
+    (run / PREVIOUS).unlink()
+    with pytest.raises(ValueError, match=r"last\.ckpt"):
+        load(run)

@@ -1,0 +1,193 @@
+"""A number that is none stops the run, with where it came from; the last checkpoint stays finite."""
+
+import re
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from cases import PERCEPTRONS, Case, cases, images
+from conftest import Fit
+from pytorch_lightning.plugins import MixedPrecision
+from torch import Tensor, nn
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks.saving import save_whole
+from lightning_gans.core.checkpoints import read_checkpoint
+from lightning_gans.core.gan import GAN
+from lightning_gans.core.health import NonFiniteError
+from lightning_gans.models import VanillaGAN
+from lightning_gans.types import Batch, Losses
+
+every_case = pytest.mark.parametrize("case", cases())
+NAN, INF = float("nan"), float("inf")
+KEPT = "(the last good checkpoint is kept)"
+STEP = "; try a lower learning rate, or `gradient_clip_val` "
+
+
+def message(fit: Fit, model: GAN, data: Any, **options: Any) -> str:
+    with pytest.raises(NonFiniteError) as error:
+        fit(model, data, max_steps=6, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@every_case
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_a_bad_example_is_named(case: Case, value: float, fit: Fit) -> None:
+    model = case.make(accumulate_grad_batches=1)
+    batches = [case.batch(seed=seed) for seed in range(4)]
+    batches[2]["image"][5].view(-1)[1] = value
+    said = message(fit, model, batches)
+    assert re.match(r"after 24 images the term `\w+` of the discriminator's loss is -?(nan|inf): the batch", said)
+    assert said.endswith(f": the batch itself holds {value:.0f}: `image`, example 5; check the data {KEPT}")
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+class Root(nn.Module):
+    """NaN of any number but 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (-x.abs()).sqrt()
+
+
+@every_case
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_the_layer_that_makes_the_first_is_named(case: Case, player: str, fit: Fit) -> None:
+    """The innermost one: what is around it and behind it passes its NaN on."""
+    model = case.make(discriminator_steps=1)
+    network = getattr(model, player)
+    setattr(model, player, nn.Sequential(network, nn.Sequential(nn.Identity(), Root(), nn.Identity())))
+    if player == "generator":
+        model.average.network = nn.Sequential(
+            model.average.network, nn.Sequential(nn.Identity(), Root(), nn.Identity())
+        )
+    said = message(fit, model, [case.batch()])
+    assert re.match(r"after 8 images the term `\w+` of the discriminator's loss is nan", said)
+    assert said.endswith(f", first in the layer `{player}.1.1 (Root)`{STEP}{KEPT}")
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+class Scripted(VanillaGAN):
+    """What a game adds to its generator's loss, from a given batch on."""
+
+    def __init__(self, *, extra: Callable[[Tensor], Tensor], begin: int = 1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.extra, self.begin = extra, begin
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        losses = super().generator_loss(batch)
+        if self.batches_seen >= self.begin:
+            losses["extra"] = self.extra(next(iter(self.generator.parameters())).sum())
+        return losses
+
+
+def scripted(extra: Callable[[Tensor], Tensor], **arguments: Any) -> Scripted:
+    torch.manual_seed(0)
+    return Scripted(extra=extra, image_shape=(2,), latent_dim=3, **PERCEPTRONS, **arguments)
+
+
+def points(count: int = 4) -> list[Batch]:
+    return [{"image": images((2,), 8, seed=seed)} for seed in range(count)]
+
+
+def test_the_term_and_the_player_are_named(fit: Fit) -> None:
+    said = message(fit, scripted(lambda x: x.square() * INF, begin=3), points())
+    assert said == f"after 24 images the term `extra` of the generator's loss is inf{STEP}{KEPT}"
+
+
+def test_a_bad_gradient_of_a_finite_loss_is_named(fit: Fit) -> None:
+    """The derivative of sqrt at 0 is infinite, and of sqrt(0 x) it is 0 times infinity."""
+    model = scripted(lambda x: (0 * x).sqrt(), begin=2)
+    name = next(iter(model.generator.named_parameters()))[0]
+    said = message(fit, model, points())
+    assert said == (
+        f"after 16 images the generator's gradient of `generator.{name}` is not finite, though its loss is{STEP}{KEPT}"
+    )
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_a_loss_scale_may_overflow(fit: Fit) -> None:
+    """Infinite gradients are how a GradScaler finds its scale: the step is skipped, and training goes on."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    model = scripted(lambda x: x)
+    before = model.generator.state_dict()["layers.0.weight"].clone()
+    fit(model, points(1), max_steps=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)])
+    assert scaler.get_scale() < 2.0**127
+    assert torch.equal(before, model.generator.state_dict()["layers.0.weight"])
+
+
+def test_weights_that_overflow_are_named_at_the_next_loss(fit: Fit) -> None:
+    steep = partial(torch.optim.SGD, lr=1e38)
+    model = scripted(lambda x: 1e3 * x, generator_optimizer=steep)
+    said = message(fit, model, points())
+    assert re.match(r"after 16 images the term `adversarial` of the discriminator's loss is nan: the weight", said)
+    assert f": the weight `generator.layers.0.weight` is not finite{STEP}" in said
+
+
+@every_case
+@pytest.mark.parametrize("where", ["generator", "discriminator", "average"])
+def test_bad_weights_are_not_saved(case: Case, where: str, fit: Fit, tmp_path: Path) -> None:
+    model = case.make()
+    trainer = fit(model, [case.batch()], max_steps=1)
+    name, weight = list(getattr(model, where).named_parameters())[-1]
+    weight.data.view(-1)[0] = INF
+    with pytest.raises(NonFiniteError, match=re.escape(f"after 8 images the weight `{where}.{name}` is not finite")):
+        save_whole(trainer, tmp_path / "bad.ckpt")
+    assert list(tmp_path.glob("bad*")) == []
+
+
+def test_between_logging_steps_another_device_is_not_asked(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU that says it is something else: the check waits for the logging step."""
+    monkeypatch.setattr(GAN, "device", property(lambda self: torch.device("meta")))
+    monkeypatch.setattr(GAN, "noise", lambda self, *shape, draw=torch.randn: draw(*shape))
+    monkeypatch.setattr(pl.LightningModule, "toggled_optimizer", lambda self, _: nullcontext())
+    batches = points(6)
+    batches[1]["image"][0] = NAN
+    said = message(fit, scripted(lambda x: x), batches, log_every_n_steps=4)
+    assert said.startswith("after 32 images the term `adversarial` of the discriminator's loss is nan: the weight `gen")
+
+
+BAD = """
+from cases import Noise
+
+class Bad(Noise):
+    def load(self):
+        train, test = super().load()
+        train["image"][30, 0] = float("nan")
+        return train, test
+"""
+
+
+def test_the_command_line_says_it_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("bad_data.py").write_text(BAD)
+    networks = ["--model.generator", "PerceptronGenerator", "--model.discriminator", "PerceptronDiscriminator"]
+    data = [
+        "--data",
+        "bad_data.Bad",
+        "--data.image_shape",
+        "[2]",
+        "--data.batch_size",
+        "4",
+        "--data.validation_size",
+        "8",
+    ]
+    run = ["--run.name", "x", "--run.max_images", "400", "--save.every", "4", "--wandb.mode", "disabled"]
+    assert main(["fit", "--model", "VanillaGAN", *networks, *data, *run]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert [line for line in err if line.startswith("error")] == err[-1:]
+    assert re.match(
+        r"error: after \d+ images the term `adversarial` of the discriminator's loss is nan: the ba", err[-1]
+    )
+    checkpoint = read_checkpoint("runs/x")
+    assert f"after {checkpoint['lightning_gans']['images_seen'] + 4} images" in err[-1]
+    assert all(weight.isfinite().all() for weight in checkpoint["state_dict"].values())
