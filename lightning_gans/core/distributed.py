@@ -49,7 +49,9 @@ def broadcast_state(network: nn.Module) -> None:
     """
     if _several():
         for tensor in (*network.parameters(), *network.buffers()):
-            torch.distributed.broadcast(tensor.data, src=0)
+            first = tensor.contiguous()  # gloo takes no other memory layout
+            torch.distributed.broadcast(first, src=0)
+            tensor.copy_(first)
 
 
 def separate_random_streams() -> None:
