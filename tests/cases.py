@@ -27,6 +27,8 @@ class Case:
         image_shape: The data's.
         arguments: Further arguments of the constructor.
         representative: Whether it takes every property by default; the first case of every model does, too.
+        no_mean_over_samples: Why two halves of a batch do not teach what the whole teaches; "" where they do.
+        mean_over_samples: Arguments in place of those that are the reason, if there are such.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Case:
     image_shape: ImageShape
     arguments: Mapping[str, Any] = field(default_factory=dict)
     representative: bool = False
+    no_mean_over_samples: str = ""
+    mean_over_samples: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, **changes: Any) -> GAN:
         """Build the model, always from the same initial weights."""
@@ -77,6 +81,9 @@ PERCEPTRONS: dict[str, Any] = {
 }
 """Networks that treat each example on its own and draw no noise."""
 
+NORMALISES = "batch normalisation takes its statistics from the examples of one process"
+DROPS_OUT = "dropout draws from each process's own stream, not from `noise`"
+
 CASES = [
     Case(
         "vanilla_gan",
@@ -87,6 +94,8 @@ CASES = [
             "discriminator": partial(MaxoutDiscriminator, width=12, pieces=2),
         },
         representative=True,
+        no_mean_over_samples=DROPS_OUT,
+        mean_over_samples={"discriminator": partial(MaxoutDiscriminator, width=12, input_dropout=0.0, dropout=0.0)},
     ),
     Case("vanilla_gan-points", VanillaGAN, (2,), PERCEPTRONS),
     Case(
@@ -95,6 +104,8 @@ CASES = [
         (3, 9, 7),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
         representative=True,
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples=PERCEPTRONS,
     ),
     Case(
         "dcgan-parts",
@@ -107,6 +118,8 @@ CASES = [
             "gradient_clip_val": 1.0,
             "discriminator_steps": 2,
         },
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples=PERCEPTRONS,
     ),
     Case(
         "wgan_gp",
@@ -114,6 +127,8 @@ CASES = [
         (1, 8, 8),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
         representative=True,
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
     ),
     Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
 ]

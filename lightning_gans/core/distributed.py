@@ -4,12 +4,13 @@ DDP expects one backward through every parameter per step; a game has two, throu
 player's gradients and averaging them before its step is right for any number of backwards (as in StyleGAN's loop).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
-from torch import nn
+from torch import Tensor, nn
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
@@ -18,23 +19,55 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     Args:
         parameters: The same ones on every process.
     """
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _several():
         return
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    torch.distributed.all_reduce(flat)
-    flat /= torch.distributed.get_world_size()
-    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+    _average([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+@torch.no_grad()
+def average_buffers(buffers: Iterable[Tensor]) -> None:
+    """Average floating-point buffers over all processes, in place; integer ones count steps, and agree by themselves.
+
+    Running statistics are means over the examples that passed, so each process knows those of its share.
+
+    Args:
+        buffers: The same ones on every process.
+    """
+    if _several():
+        _average([buffer for buffer in buffers if buffer.is_floating_point()])
+
+
+@torch.no_grad()
+def broadcast_state(network: nn.Module) -> None:
+    """Give every process the parameters and buffers of the first.
+
+    Args:
+        network: The same architecture on every process.
+    """
+    if _several():
+        for tensor in (*network.parameters(), *network.buffers()):
+            first = tensor.contiguous()  # gloo takes no other memory layout
+            torch.distributed.broadcast(first, src=0)
+            tensor.copy_(first)
+
+
+def separate_random_streams() -> None:
+    """Let the processes draw different numbers, whatever they were seeded with; the first keeps its stream.
+
+    Launchers seed all processes alike, so that the weights agree; every one would then draw the same latents, and a
+    batch would have copies of them (Lightning-AI/pytorch-lightning#16166).
+    """
+    if _several() and (rank := torch.distributed.get_rank()):
+        seed = np.random.SeedSequence([torch.initial_seed(), rank])  # mixed: seeds next to each other may be in use
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
 
 
 def gather(value: Any) -> list[Any]:
     """What every process has for a value, in the order of ranks; all call it."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _several():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
@@ -52,3 +85,18 @@ def refuse_sharding(strategy: Strategy) -> None:
             f"`strategy` {type(strategy).__name__} shards the model, which two players cannot share:"
             " use 'auto' or 'ddp'"
         )
+
+
+def _several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _average(tensors: Sequence[Tensor]) -> None:
+    """Average tensors over all processes, in place and in one message."""
+    if not tensors:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))

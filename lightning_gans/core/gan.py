@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,7 +12,13 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from lightning_gans.core import health, private
-from lightning_gans.core.distributed import average_gradients, refuse_sharding
+from lightning_gans.core.distributed import (
+    average_buffers,
+    average_gradients,
+    broadcast_state,
+    refuse_sharding,
+    separate_random_streams,
+)
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import CHECKPOINT_KEY
@@ -153,7 +159,10 @@ class GAN(GenerativeModel):
         return self.discriminator.parameters()
 
     def initialise(self, batch: Batch) -> None:
-        """Initialise weights from the first batch, once, before training and before the average is copied."""
+        """Initialise weights from the first batch, once, before training and before the average is copied.
+
+        Of several processes, the first one's result holds for all.
+        """
 
     def after_discriminator_step(self) -> None:
         """Do what follows the discriminator's step, such as clipping its weights."""
@@ -238,10 +247,11 @@ class GAN(GenerativeModel):
         return optimizers
 
     def on_fit_start(self) -> None:
-        """Take over the averaging of gradients from Lightning's strategy."""
+        """Take over from Lightning's strategy what several processes have to agree on."""
         super().on_fit_start()
         refuse_sharding(self.trainer.strategy)
         private.unsynchronised(self.trainer, self)
+        separate_random_streams()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Play one batch: the discriminator, then, every `discriminator_steps` batches, the generator."""
@@ -249,6 +259,7 @@ class GAN(GenerativeModel):
         if self.batches_seen == 0:
             with torch.no_grad():
                 self.initialise(batch)
+            broadcast_state(self)  # each process initialised from a batch of its own
             self.average.update(self.generator, images=0, half_life=0)
         generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
         self.batches_seen += 1
@@ -257,11 +268,13 @@ class GAN(GenerativeModel):
         self._checks = self._observes or self.device.type == "cpu"  # elsewhere a look would wait for the device
         if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
             self.after_discriminator_step()
+        average_buffers(self._buffers_of_players())
         plays = self.batches_seen % self.discriminator_steps == 0
         moved = plays and self._play("generator", generator_optimizer, self.generator_loss, batch)
         self.images_seen += len(batch["image"]) * self.trainer.world_size  # schedules go by what was seen before
         if moved:
             self.after_generator_step()
+            average_buffers(self._buffers_of_players())
             self.average.update(
                 self.generator,
                 images=self.images_seen - self._averaged_at,
@@ -271,6 +284,10 @@ class GAN(GenerativeModel):
         private.count_batch(self.trainer)
         if self._observes:
             self._log()
+
+    def _buffers_of_players(self) -> Iterator[Tensor]:
+        """All but the average's; not only whose turn it is, for the other's statistics move when it is asked, too."""
+        return (buffer for name, buffer in self.named_buffers() if not name.startswith("average."))
 
     def _play(self, player: Player, optimizer: Optimizer, loss: Callable[[Batch], Losses], batch: Batch) -> bool:
         """Move one player down the gradient of its loss; False when it has none."""

@@ -1,0 +1,118 @@
+"""Two processes are one: the same weights from the same total batch, and the same bits on both."""
+
+import operator
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import two_processes
+from cases import CASES, Case, cases
+from conftest import Fit
+from test_resume import differences
+from two_processes import DISCRIMINATOR_STEPS, FIXED_STEPS, STEPS, STOP
+
+TIME_LIMIT = 240.0  # seconds; processes that wait for each other would never end
+
+NAME = operator.attrgetter("name")
+every_step = pytest.mark.parametrize("steps", DISCRIMINATOR_STEPS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run both processes, once for all tests: their start takes longer than their fits."""
+    folder = tmp_path_factory.mktemp("two_processes")
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "PL_GLOBAL_SEED")},
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "WANDB_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, two_processes.__file__, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seen(folder: Path) -> list[dict[str, Any]]:
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def largest_difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
+    assert ours.keys() == theirs.keys()
+    return max(float((tensor - theirs[name]).abs().max()) for name, tensor in ours.items())
+
+
+@every_step
+@pytest.mark.parametrize("case", [case for case in CASES if two_processes.comparable(case)], ids=NAME)
+def test_two_processes_learn_what_one_learns(case: Case, steps: int, seen: list[dict[str, Any]]) -> None:
+    ours = [rank["fixed"][f"{case.name} {steps}"] for rank in seen]
+    one = two_processes.fit_fixed(case, steps, devices=1)
+    for rank in ours:
+        assert {tensor.dtype for tensor in rank["weights"].values()} == {torch.float64}
+        assert largest_difference(rank["weights"], one["weights"]) < 1e-10
+        assert rank["clock"] == one["clock"] == (8 * FIXED_STEPS, FIXED_STEPS, FIXED_STEPS)
+    assert differences(ours[0]["weights"], ours[1]["weights"]) == []
+    assert [first + second for first, second in zip(ours[0]["numbers"], ours[1]["numbers"], strict=True)] == (
+        one["numbers"]
+    )
+    assert all(len(set(batch)) == 8 for batch in one["numbers"])
+
+
+@every_step
+@pytest.mark.parametrize("case", CASES, ids=NAME)
+def test_both_processes_hold_the_same_bits_and_draw_different_latents(
+    case: Case, steps: int, seen: list[dict[str, Any]]
+) -> None:
+    """Whatever the networks: the second process began with other weights and statistics, and lost them."""
+    first, second = (rank["free"][f"{case.name} {steps}"] for rank in seen)
+    assert differences(first["whole"], second["whole"]) == []
+    latents = torch.cat([first["latents"], second["latents"]])
+    assert len(latents.unique(dim=0)) == len(latents) >= 4 * STEPS
+
+
+@every_step
+@pytest.mark.parametrize("case", CASES, ids=NAME)
+def test_both_processes_resume_bit_for_bit(case: Case, steps: int, seen: list[dict[str, Any]]) -> None:
+    for rank in seen:
+        free = rank["free"][f"{case.name} {steps}"]
+        assert differences(free["resumed"], free["whole"]) == []
+
+
+@pytest.mark.parametrize("case", cases())
+def test_one_process_goes_on_where_two_stopped(case: Case, folder: Path, fit: Fit) -> None:
+    model, path = case.make(discriminator_steps=3), folder / f"{case.name} 3.ckpt"
+    with pytest.warns(UserWarning, match="made by 2 processes, this run has 1: it goes on at 32 images, but not bit"):
+        fit(model, case.data(), max_steps=STEPS, ckpt_path=path)
+    assert (model.images_seen, model.batches_seen) == (8 * STEPS, STEPS)
+    assert torch.load(path, weights_only=True)["lightning_gans"]["batches_seen"] == STOP
+
+
+def test_what_depends_on_the_first_batch_starts_alike(seen: list[dict[str, Any]]) -> None:
+    first, second = (rank["initialised"] for rank in seen)
+    assert differences(first, second) == []
+    assert first["weights"]["generator.layers.0.bias"].abs().max() > 0.5  # it was chance, not PyTorch's zeros
+
+
+def test_a_whole_run_has_one_folder_and_one_result(folder: Path, seen: list[dict[str, Any]]) -> None:
+    first, second = (rank["everything"] for rank in seen)
+    assert differences(first, second) == []
+    assert first["clock"] == (64, 8, 8)
+    (run,) = (folder / "runs").iterdir()
+    files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    expected = {"config.yaml", "evaluation.json", "metrics.csv", "real.png", "training.gif"}
+    assert expected | {"checkpoints/last.ckpt", "checkpoints/best.ckpt"} <= files
+    assert len([file for file in files if file.startswith("samples/0")]) == 5
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert len(rows) == len(set(rows))
+
+
+def test_a_batch_that_does_not_divide_is_refused_on_each(seen: list[dict[str, Any]]) -> None:
+    for rank in seen:
+        assert rank["refusal"] == (
+            "`batch_size` is the total over all devices and must be a multiple of their number 2, got 7"
+        )
