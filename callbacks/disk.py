@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 _WARNED: set[tuple[Path, str]] = set()
 """The kinds of file, by folder and suffix, that could not be written; runs never share a folder."""
@@ -72,6 +72,7 @@ def _keep(path: Path, former: Path) -> None:
 class Metrics(CSVLogger):
     """`metrics.csv`, without which training goes on."""
 
+    @rank_zero_only
     def save(self) -> None:
         """Append what is new; what a full disk cut off is tried again whole the next time."""
         path = Path(self.experiment.metrics_file_path)

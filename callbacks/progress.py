@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,18 @@ from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
+from lightning_gans.core.recording import name_of
 
 WARM_UP_BATCHES, WARM_UP_SECONDS = 20, 5.0
+
+
+class _Console(Console):
+    """A console whose reader may leave (`fit | head`): training goes on, and says no more."""
+
+    def on_broken_pipe(self) -> None:
+        """Be quiet from now on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class Progress(ProgressBar):
@@ -33,7 +44,7 @@ class Progress(ProgressBar):
 
     def __init__(self, *, console: Console | None = None) -> None:
         super().__init__()
-        self.console = console or Console(soft_wrap=True, highlight=False)
+        self.console = console or _Console(soft_wrap=True, highlight=False)
         self._enabled = True
         self._start = (0.0, 0, 0)
         self._estimated = False
@@ -62,16 +73,17 @@ class Progress(ProgressBar):
         self._printed = next((callback.latest for callback in callbacks_of(trainer, Samples)), None)
         self.print(_headline(trainer, model))
         if self._enabled and self.console.is_terminal:
+            total = _total_images(trainer, model)
+            of = "" if total is None else f" of {total:,}"
             self._bar = rich.Progress(
                 rich.BarColumn(),
-                rich.TextColumn("{task.completed:,.0f} of {task.total:,.0f} images"),
+                rich.TextColumn("{task.completed:,.0f}" + of + " images"),
                 rich.TimeRemainingColumn(),
                 rich.TextColumn("{task.description}"),
                 console=self.console,
                 refresh_per_second=5,
                 transient=True,
             )
-            total = _total_images(trainer, model)
             self._task = self._bar.add_task("", total=total, completed=model.images_seen)
             self._bar.start()
 
@@ -123,7 +135,8 @@ class Progress(ProgressBar):
             folder = run_folder(trainer)
             if (folder / "training.gif").exists():
                 self.print(f"Look: {folder / 'training.gif'}")
-            self.print(f"Next: sample {folder} . evaluate {folder} . fit --data ImageFolder --data.root YOUR_FOLDER")
+            run = shlex.quote(str(folder)) + _trust(pl_module)
+            self.print(f"Next: sample {run} . evaluate {run} . fit --data ImageFolder --data.root YOUR_FOLDER")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was."""
@@ -138,6 +151,12 @@ class Progress(ProgressBar):
 def _model(module: pl.LightningModule) -> Model:
     assert isinstance(module, Model)  # `Samples` and `Saving`, which come first, have refused any other
     return module
+
+
+def _trust(model: pl.LightningModule) -> str:
+    """What the verbs have to be told of a class that is not of this package."""
+    module = name_of(type(model)).partition(".")[0]
+    return "" if module == "lightning_gans" else f" --trust {module}"
 
 
 def _headline(trainer: pl.Trainer, model: Model) -> str:

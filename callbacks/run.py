@@ -10,7 +10,7 @@ import yaml
 
 from lightning_gans.callbacks.disk import Metrics
 from lightning_gans.callbacks.parts import callbacks_of, data_of
-from lightning_gans.core.recording import Recorded, class_path, describe_arguments
+from lightning_gans.core.recording import Recorded, describe_arguments, name_of
 
 
 class Run(pl.Callback):
@@ -56,6 +56,12 @@ class Run(pl.Callback):
         """Make the folder, once and for all ranks, and keep metrics in it."""
         if stage != "fit":
             return
+        seen = self._former[1] if self._former else pl_module.images_seen
+        if self.max_images is not None and seen >= self.max_images:  # type: ignore[operator]
+            raise ValueError(
+                f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
+                " raise it, or make a new model"
+            )
         former, self._former = self._former, None
         folder = None
         if trainer.is_global_zero:
@@ -77,6 +83,8 @@ class Run(pl.Callback):
                 folder.mkdir(parents=True)
             except FileExistsError:
                 number += 1
+            except OSError as error:
+                raise ValueError(f"`root` {str(self.root)!r} can hold no runs: {error.strerror}") from error
             else:
                 return str(folder)
 
@@ -128,7 +136,7 @@ def configuration(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, A
 def _configuration(part: Recorded) -> dict[str, Any]:
     arguments = {name: _plain(value) for name, value in describe_arguments(part.arguments).items()}
     arguments.pop("image_shape", None)  # the data says it
-    return {"class_path": class_path(type(part)), "init_args": arguments}
+    return {"class_path": name_of(type(part)), "init_args": arguments}
 
 
 def _plain(value: Any) -> Any:

@@ -63,7 +63,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     class_names: tuple[str, ...] | None = None
 
     def __init__(
-        self, *, batch_size: int = 64, validation_size: int, seed: int = 0, horizontal_flip: bool = False
+        self, *, batch_size: int = 64, validation_size: int = 0, seed: int = 0, horizontal_flip: bool = False
     ) -> None:
         super().__init__()
         if batch_size < 1:

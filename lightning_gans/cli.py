@@ -101,7 +101,7 @@ class CLI(LightningCLI):
         try:
             self.trainer.fit(model, **kwargs)
         except (ValueError, MisconfigurationException) as error:
-            if model.batches_seen > 0:  # no longer about how it was started
+            if model.batches_seen > 1:  # no longer about how it was started
                 raise
             raise Mistake(explain(str(error))) from error
 
@@ -153,6 +153,7 @@ def _with_files(arguments: Sequence[str]) -> list[str]:
     options.add_argument("--ckpt_path")
     options.add_argument("--run.root", default="runs")
     given, _ = options.parse_known_args(list(arguments))
+    arguments = _in_order(arguments)
     replaced = _with_recipes(arguments)
     if given.ckpt_path in (None, "null"):
         return replaced
@@ -172,6 +173,19 @@ def _with_files(arguments: Sequence[str]) -> list[str]:
                 f" say that you trust it, --config {run / 'config.yaml'} --ckpt_path {given.ckpt_path}"
             )
     return [*configuration, *replaced, "--ckpt_path", str(checkpoint)]
+
+
+def _in_order(arguments: Sequence[str]) -> list[str]:
+    """Put configurations first, then classes, then their options: what is said of a class belongs to the class."""
+    ranked: list[tuple[int, list[str]]] = []
+    rest = list(arguments)
+    while rest:
+        name, equals, _ = rest[0].partition("=")
+        rank = {"--config": 0, "-c": 0, "--model": 1, "--data": 1}.get(name, 2)
+        taken = 2 if rank < 2 and not equals else 1
+        ranked.append((rank, rest[:taken]))
+        rest = rest[taken:]
+    return [argument for _, group in sorted(ranked, key=lambda item: item[0]) for argument in group]
 
 
 def _class_paths(configuration: Any) -> Iterator[str]:

@@ -95,9 +95,10 @@ def hint(name: str, known: Iterable[str]) -> str:
         ('; did you mean `DCGAN`?', '; known: DCGAN, WGANGP')
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
+    lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
     if near:
-        return f"; did you mean `{near[0]}`?"
+        return f"; did you mean `{lower[near[0]]}`?"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 
@@ -113,7 +114,8 @@ def _names(key: str) -> set[str]:
     packages = {"model": "models", "data": "datamodules", "optimizer": "core.optimizers"}
     package = f"lightning_gans.{packages.get(word, 'networks')}."
     classes = (cls for kind in (Recorded, nn.Module, Optimizer) for cls in _subclasses(kind))
-    return {cls.__name__ for cls in classes if f"{cls.__module__}.".startswith(package) and cls.__name__[0] != "_"}
+    ours = (cls for cls in classes if f"{cls.__module__}.".startswith(package) and not inspect.isabstract(cls))
+    return {cls.__name__ for cls in ours if cls.__name__[0] != "_"}
 
 
 def _arguments(name: str | None) -> set[str]:

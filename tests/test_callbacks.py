@@ -288,6 +288,7 @@ def test_scores_come_with_their_protocol(tmp_path: Path) -> None:
         "generated": 50,
         "weights": "averaged",
         "seed": 7,
+        "images_seen": model.images_seen,
     }
     assert kept == {**{name: pytest.approx(score) for name, score in expected.items()}, **protocol}
 

@@ -4,7 +4,7 @@ DDP expects one backward through every parameter per step; a game has two, throu
 player's gradients and averaging them before its step is right for any number of backwards (as in StyleGAN's loop).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,16 +28,20 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 @torch.no_grad()
-def average_buffers(buffers: Iterable[Tensor]) -> None:
+def average_buffers(game: nn.Module) -> None:
     """Average floating-point buffers over all processes, in place; integer ones count steps, and agree by themselves.
+
+    All but those of the average: not only of the player whose turn it is, for the other's statistics move when it is
+    asked, too.
 
     Running statistics are means over the examples that passed, so each process knows those of its share.
 
     Args:
-        buffers: The same ones on every process.
+        game: The same on every process.
     """
     if _several():
-        _average([buffer for buffer in buffers if buffer.is_floating_point()])
+        named = (named for named in game.named_buffers() if not named[0].startswith("average."))
+        _average([buffer for _, buffer in named if buffer.is_floating_point()])
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from lightning_gans.core import health, private
+from lightning_gans.core.batches import split, total
 from lightning_gans.core.distributed import (
     average_buffers,
     average_gradients,
@@ -22,7 +23,7 @@ from lightning_gans.core.distributed import (
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import CHECKPOINT_KEY
-from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory, apply_schedules
+from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory, apply_schedules, put_back, settings_of
 from lightning_gans.core.schedules import Linear, Schedule, value_at
 from lightning_gans.networks.checks import check_positive
 from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -187,7 +188,12 @@ class GAN(GenerativeModel):
 
     def fake(self, batch: Batch) -> Batch:
         """Generate as many examples as the batch has, with the live generator and fresh latents."""
-        return self.generate(self.generator, self.sample_latents(len(batch["image"])), batch)
+        return self._checked(self.generate(self.generator, self.sample_latents(len(batch["image"])), batch))
+
+    def _checked(self, made: Batch) -> Batch:
+        if (shape := tuple(made["image"].shape[1:])) != self.image_shape:
+            raise ValueError(f"`generator` makes examples of shape {shape}, but the data's are {self.image_shape}")
+        return made
 
     def observe(self, name: str, value: Tensor) -> None:
         """Log the mean over the batch of what is not a loss; costs nothing but on logging steps."""
@@ -199,7 +205,7 @@ class GAN(GenerativeModel):
 
     def draw(self, n: int, condition: Batch) -> Batch:
         """Draw n examples from the averaged generator."""
-        return self.generate(self.average, self.sample_latents(n), condition)
+        return self._checked(self.generate(self.average, self.sample_latents(n), condition))
 
     def interpolate(self, rows: int, steps: int, *, seed: int | None = None) -> Batch:
         """Walk from one latent to another, `rows` times in `steps` steps, and generate along the way.
@@ -238,10 +244,7 @@ class GAN(GenerativeModel):
             self._factories["generator"](self.generator_parameters()),
             self._factories["discriminator"](self.discriminator_parameters()),
         ]
-        self._settings = [
-            [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-            for optimizer in optimizers
-        ]
+        self._settings = [settings_of(optimizer) for optimizer in optimizers]
         for optimizer, player in zip(optimizers, self._schedules, strict=True):
             apply_schedules(optimizer, self._schedules[player], self.images_seen)
         return optimizers
@@ -268,13 +271,13 @@ class GAN(GenerativeModel):
         self._checks = self._observes or self.device.type == "cpu"  # elsewhere a look would wait for the device
         if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
             self.after_discriminator_step()
-        average_buffers(self._buffers_of_players())
+        average_buffers(self)
         plays = self.batches_seen % self.discriminator_steps == 0
         moved = plays and self._play("generator", generator_optimizer, self.generator_loss, batch)
         self.images_seen += len(batch["image"]) * self.trainer.world_size  # schedules go by what was seen before
         if moved:
             self.after_generator_step()
-            average_buffers(self._buffers_of_players())
+            average_buffers(self)
             self.average.update(
                 self.generator,
                 images=self.images_seen - self._averaged_at,
@@ -285,29 +288,24 @@ class GAN(GenerativeModel):
         if self._observes:
             self._log()
 
-    def _buffers_of_players(self) -> Iterator[Tensor]:
-        """All but the average's; not only whose turn it is, for the other's statistics move when it is asked, too."""
-        return (buffer for name, buffer in self.named_buffers() if not name.startswith("average."))
-
     def _play(self, player: Player, optimizer: Optimizer, loss: Callable[[Batch], Losses], batch: Batch) -> bool:
         """Move one player down the gradient of its loss; False when it has none."""
         self._player = player
         apply_schedules(optimizer, self._schedules[player], self.images_seen)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            for part, share in _parts(batch, self.accumulate_grad_batches):
+            for part, share in split(batch, self.accumulate_grad_batches):
                 self._share = share
                 terms = loss(part)
-                if not terms:
+                if isinstance(terms, dict) and not terms:
                     return False
-                total = torch.stack(list(terms.values())).sum()
-                if self._checks and not total.isfinite():
-                    raise health.loss_error(
-                        self, player, {**terms, "loss": total}, part, partial(loss, part), images=self.images_seen
-                    )
-                with torch.autocast(total.device.type, enabled=False):  # or a penalty's gradient would have 16 bits
-                    self.manual_backward(share * total)
-                for name, value in {**terms, "loss": total}.items():
+                loss_of_part = total(terms, player)
+                named = {**terms, "loss": loss_of_part}
+                if self._checks and not loss_of_part.isfinite():
+                    raise health.loss_error(self, player, named, part, partial(loss, part), images=self.images_seen)
+                with torch.autocast(self.device.type, enabled=False):  # or a penalty's gradient would have 16 bits
+                    self.manual_backward(share * loss_of_part)
+                for name, value in named.items():
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
             average_gradients(_parameters(optimizer))
@@ -342,8 +340,7 @@ class GAN(GenerativeModel):
     def on_train_start(self) -> None:
         """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
         for optimizer, settings in zip(self.trainer.optimizers, self._settings, strict=True):
-            for group, given in zip(optimizer.param_groups, settings, strict=True):
-                group.update(given)
+            put_back(optimizer, settings)
         self._lap = (self.images_seen, time.perf_counter())
 
     def _log(self) -> None:
@@ -363,13 +360,3 @@ class GAN(GenerativeModel):
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _parts(batch: Batch, count: int) -> list[tuple[Batch, float]]:
-    """Split a batch into that many parts, each with its share of the examples."""
-    size = len(batch["image"])
-    if size < count:
-        raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
-    columns = {key: tensor.tensor_split(count) for key, tensor in dict(batch).items()}  # type: ignore[attr-defined]
-    parts: list[Any] = [{key: pieces[i] for key, pieces in columns.items()} for i in range(count)]
-    return [(part, len(part["image"]) / size) for part in parts]

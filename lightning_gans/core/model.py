@@ -2,17 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from lightning_gans._version import __version__
 from lightning_gans.core import private
 from lightning_gans.core.distributed import gather
 from lightning_gans.core.health import check_weights
 from lightning_gans.core.randomness import random_state, set_random_state
-from lightning_gans.core.recording import Recorded, class_path, describe_arguments, unrecorded
+from lightning_gans.core.recording import Recorded, describe_arguments, name_of, unrecorded
 from lightning_gans.networks.checks import check_image_shape
 from lightning_gans.types import Batch, ImageShape
 
@@ -66,6 +67,35 @@ class Model(Recorded, pl.LightningModule, ABC):
             )
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
+        if self.batches_seen == 0:
+            self._check_values(batch["image"])
+
+    def _check_values(self, image: Tensor) -> None:
+        if not image.is_floating_point():
+            raise ValueError(f"`image` must be float, pictures in [-1, 1], but the data yields {image.dtype}")
+        if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0):
+            rank_zero_warn(
+                f"pictures are expected in [-1, 1], but those of the first batch lie in [{image.min():.3g},"
+                f" {image.max():.3g}]: scale them, (x - 0.5) / 0.5 of ToTensor's"
+            )
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, **arguments: Any) -> Self:
+        """Load a checkpoint of this class; `lightning_gans.load` does it for any class.
+
+        Args:
+            checkpoint_path: A checkpoint, or a run folder.
+            **arguments: What `lightning_gans.load` takes.
+
+        Raises:
+            ValueError: It is of another class, or cannot be loaded.
+        """
+        from lightning_gans.core.checkpoints import load  # noqa: PLC0415 (which needs this class)
+
+        model = load(checkpoint_path, **arguments)
+        if not isinstance(model, cls):
+            raise ValueError(f"the checkpoint {str(checkpoint_path)!r} is of a {type(model).__name__}")
+        return model
 
     def on_fit_start(self) -> None:
         """Say once what a checkpoint will not be able to rebuild."""
@@ -86,7 +116,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
-            "class": class_path(type(self)),
+            "class": name_of(type(self)),
             "arguments": describe_arguments(self.arguments),
             "image_shape": list(self.image_shape),
             "data": _describe_data(data) if isinstance(data, Recorded) else None,
@@ -132,4 +162,4 @@ class Model(Recorded, pl.LightningModule, ABC):
 
 
 def _describe_data(data: Recorded) -> dict[str, Any]:
-    return {"class": class_path(type(data)), "arguments": describe_arguments(data.arguments)}
+    return {"class": name_of(type(data)), "arguments": describe_arguments(data.arguments)}

@@ -5,6 +5,7 @@ A class as a model's default (rather than a partial) lets the command line chang
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch.optim.optimizer import ParamsT
@@ -105,3 +106,26 @@ def apply_schedules(optimizer: torch.optim.Optimizer, schedules: Mapping[str, Sc
                 raise ValueError(
                     f"a schedule drives {name!r}, but {type(optimizer).__name__} has only {', '.join(settings)}"
                 )
+
+
+Settings = list[dict[str, Any]]
+
+
+def settings_of(optimizer: torch.optim.Optimizer) -> Settings:
+    """What each parameter group was made with."""
+    return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+
+def put_back(optimizer: torch.optim.Optimizer, settings: Settings) -> None:
+    """Let the settings that an optimizer was made with win over those of a checkpoint.
+
+    Example:
+        >>> adam = DCGANAdam([torch.zeros(1)], lr=1e-4)
+        >>> settings = settings_of(adam)
+        >>> adam.param_groups[0]["lr"] = 1.0
+        >>> put_back(adam, settings)
+        >>> adam.param_groups[0]["lr"]
+        0.0001
+    """
+    for group, given in zip(optimizer.param_groups, settings, strict=True):
+        group.update(given)

@@ -70,6 +70,11 @@ def class_path(cls: type) -> str:
     return f"{module}.{cls.__qualname__}"
 
 
+def name_of(cls: type) -> str:
+    """The path of a class, for the record; of one that is defined inside a function nothing can be loaded again."""
+    return f"{cls.__module__}.{cls.__qualname__}" if "<locals>" in cls.__qualname__ else class_path(cls)
+
+
 def _main_module() -> str:
     """The name by which another program imports the script that runs; in a notebook it has none."""
     file = getattr(sys.modules["__main__"], "__file__", None)
