@@ -92,13 +92,12 @@ class Evaluation(Periodic):
 
     def protocol(self, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
         """What the numbers depend on."""
-        real = min(self.count, data.sizes[split])
         return {
             "split": split,
             "features": "pixels",
             "k": self.k,
-            "real": real,
-            "generated": real if split == "validation" else self.count,
+            "real": min(self.count, data.sizes[split]),
+            "generated": self.count,
             "weights": "averaged",
             "seed": self.seed,
         }
@@ -109,10 +108,16 @@ class Evaluation(Periodic):
         """The four scores, the same on every rank; None where there is nothing to compare."""
         if data is None or not isinstance(model, GenerativeModel) or model.conditions or data.sizes[split] <= self.k:
             return None
-        return self.evaluate(model, data, split)
+        generated = min(self.count, data.sizes[split]) if split == "validation" else self.count
+        return self.evaluate(model, data, split, generated=generated)
 
     def evaluate(
-        self, model: GenerativeModel, data: DataModule, split: Literal["validation", "test"]
+        self,
+        model: GenerativeModel,
+        data: DataModule,
+        split: Literal["validation", "test"],
+        *,
+        generated: int | None = None,
     ) -> dict[str, float]:
         """Score a model's samples against a split.
 
@@ -120,8 +125,8 @@ class Evaluation(Periodic):
             model: The model.
             data: The data.
             split: "validation" or "test".
+            generated: How many samples; None for `count`.
         """
         real = data.examples(split, self.count)["image"]
-        generated = self.protocol(data, split)["generated"]
-        fake = model.sample(generated, seed=self.seed)["image"].to(real)
+        fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
         return prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict()

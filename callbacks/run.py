@@ -10,6 +10,7 @@ import yaml
 
 from lightning_gans.callbacks.disk import Metrics
 from lightning_gans.callbacks.parts import callbacks_of, data_of
+from lightning_gans.core.model import Model
 from lightning_gans.core.recording import Recorded, describe_arguments, name_of
 
 
@@ -56,8 +57,8 @@ class Run(pl.Callback):
         """Make the folder, once and for all ranks, and keep metrics in it."""
         if stage != "fit":
             return
-        seen = self._former[1] if self._former else pl_module.images_seen
-        if self.max_images is not None and seen >= self.max_images:  # type: ignore[operator]
+        seen = self._former[1] if self._former else pl_module.images_seen if isinstance(pl_module, Model) else 0
+        if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
                 " raise it, or make a new model"
@@ -97,7 +98,7 @@ class Run(pl.Callback):
 
         By the number of steps: `trainer.should_stop` would have Lightning log the last numbers once more.
         """
-        if self.max_images is not None and pl_module.images_seen >= self.max_images:  # type: ignore[operator]
+        if isinstance(pl_module, Model) and self.max_images is not None and pl_module.images_seen >= self.max_images:
             self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, trainer.global_step
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

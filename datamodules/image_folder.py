@@ -155,7 +155,12 @@ def list_pictures(root: str) -> list[str]:
         problem = "is a file" if os.path.exists(root) else "does not exist"
         raise ValueError(f"`root` must be a folder of pictures, but {root!r} {problem}")
     files = []
+    listed: set[str] = set()
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
+        if (real := os.path.realpath(folder)) in listed:  # a link that leads back
+            subfolders.clear()
+            continue
+        listed.add(real)
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         files += [
             Path(folder, name).relative_to(root).as_posix()

@@ -16,7 +16,7 @@ from lightning_gans.models import VanillaGAN
 from lightning_gans.networks import MaxoutDiscriminator, PerceptronGenerator
 from lightning_gans.trainer import DEFAULT_IMAGES, Trainer, _best_precision
 
-KINDS = {"Run", "Wandb", "Samples", "Evaluation", "Doctor", "Progress", "Saving"}
+KINDS = {"Run", "Wandb", "Samples", "Evaluation", "Doctor", "Interruption", "Progress", "Saving"}
 
 
 def names(trainer: pl.Trainer) -> list[str]:

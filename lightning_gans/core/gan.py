@@ -21,9 +21,16 @@ from lightning_gans.core.distributed import (
     separate_random_streams,
 )
 from lightning_gans.core.ema import Average
-from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.generative import WALKS, GenerativeModel, quarter_circles
 from lightning_gans.core.model import CHECKPOINT_KEY
-from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory, apply_schedules, put_back, settings_of
+from lightning_gans.core.optimizers import (
+    DCGANAdam,
+    OptimizerFactory,
+    apply_schedules,
+    parameters_of,
+    put_back,
+    settings_of,
+)
 from lightning_gans.core.schedules import Linear, Schedule, value_at
 from lightning_gans.networks.checks import check_positive
 from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -32,9 +39,6 @@ from lightning_gans.types import Batch, ImageShape, Losses
 GeneratorFactory = Callable[[int, ImageShape], nn.Module]
 DiscriminatorFactory = Callable[[ImageShape], nn.Module]
 Player = Literal["discriminator", "generator"]
-
-WALKS = 8
-"""Walks between latents that are drawn at a time."""
 
 RISING_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
 """A twentieth of the images seen so far: a longer memory would still show the beginning."""
@@ -124,9 +128,8 @@ class GAN(GenerativeModel):
         self._share = 1.0
         self._settings: list[list[dict[str, Any]]] = []
         self._averaged_at = 0
+        self._images_now = 0
         self._lap = (0, 0.0)
-
-    # -- what a game implements ------------------------------------------------------------------------------------
 
     @abstractmethod
     def discriminator_loss(self, batch: Batch) -> Losses:
@@ -135,8 +138,6 @@ class GAN(GenerativeModel):
     @abstractmethod
     def generator_loss(self, batch: Batch) -> Losses:
         """The terms whose sum the generator minimises; {} lets it rest."""
-
-    # -- what a game may change ------------------------------------------------------------------------------------
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -171,8 +172,6 @@ class GAN(GenerativeModel):
     def after_generator_step(self) -> None:
         """Do what follows the generator's step, before the average takes it in."""
 
-    # -- what a game uses ------------------------------------------------------------------------------------------
-
     def noise(self, *shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
         """Draw noise: latents, points of a penalty, everything a game draws (`nn.Dropout` draws its own).
 
@@ -201,8 +200,6 @@ class GAN(GenerativeModel):
             mean = self._share * value.detach().float().mean()
             self._observed[name] = self._observed.get(name, 0.0) + mean
 
-    # -- sampling --------------------------------------------------------------------------------------------------
-
     def draw(self, n: int, condition: Batch) -> Batch:
         """Draw n examples from the averaged generator."""
         return self._checked(self.generate(self.average, self.sample_latents(n), condition))
@@ -230,11 +227,8 @@ class GAN(GenerativeModel):
         return self.in_chunks(rows * steps, WALKS * steps, seed, lambda _: self._walks(steps))
 
     def _walks(self, steps: int) -> Batch:
-        start, end = self.sample_latents(WALKS), self.sample_latents(WALKS)
-        angles = torch.linspace(0, torch.pi / 2, steps, device=start.device, dtype=start.dtype)
-        angles = angles.view(1, -1, *[1] * (start.dim() - 1))
-        way = torch.cos(angles) * start.unsqueeze(1) + torch.sin(angles) * end.unsqueeze(1)
-        return self.generate(self.average, way.flatten(0, 1), Batch())
+        ways = quarter_circles(self.sample_latents(WALKS), self.sample_latents(WALKS), steps)
+        return self.generate(self.average, ways.flatten(0, 1), Batch())
 
     # -- the training step: nobody overrides what follows ----------------------------------------------------------
 
@@ -265,6 +259,8 @@ class GAN(GenerativeModel):
             broadcast_state(self)  # each process initialised from a batch of its own
             self.average.update(self.generator, images=0, half_life=0)
         generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
+        images = len(batch["image"]) * self.trainer.world_size
+        self._images_now = self.images_seen + images
         self.batches_seen += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._observes = every > 0 and self.batches_seen % every == 0
@@ -274,7 +270,7 @@ class GAN(GenerativeModel):
         average_buffers(self)
         plays = self.batches_seen % self.discriminator_steps == 0
         moved = plays and self._play("generator", generator_optimizer, self.generator_loss, batch)
-        self.images_seen += len(batch["image"]) * self.trainer.world_size  # schedules go by what was seen before
+        self.images_seen += images  # schedules go by what was seen before
         if moved:
             self.after_generator_step()
             average_buffers(self)
@@ -302,13 +298,15 @@ class GAN(GenerativeModel):
                 loss_of_part = total(terms, player)
                 named = {**terms, "loss": loss_of_part}
                 if self._checks and not loss_of_part.isfinite():
-                    raise health.loss_error(self, player, named, part, partial(loss, part), images=self.images_seen)
-                with torch.autocast(self.device.type, enabled=False):  # or a penalty's gradient would have 16 bits
+                    raise health.loss_error(self, player, named, part, partial(loss, part), images=self._images_now)
+                with torch.autocast(
+                    loss_of_part.device.type, enabled=False
+                ):  # or a penalty's gradient would have 16 bits
                     self.manual_backward(share * loss_of_part)
                 for name, value in named.items():
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
-            average_gradients(_parameters(optimizer))
+            average_gradients(parameters_of(optimizer))
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True
 
@@ -317,11 +315,11 @@ class GAN(GenerativeModel):
         checks = self._checks and not private.scales_losses(self.trainer)
         if self.gradient_clip_val is None and not self._observes and not checks:
             return
-        parameters = [parameter for parameter in _parameters(optimizer) if parameter.grad is not None]
+        parameters = [parameter for parameter in parameters_of(optimizer) if parameter.grad is not None]
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.observe(f"{self._player}/gradient_norm", norm)
         if checks and not norm.isfinite():
-            health.check_gradient(self, self._player, images=self.images_seen)
+            health.check_gradient(self, self._player, images=self._images_now)
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
@@ -335,8 +333,6 @@ class GAN(GenerativeModel):
         super().on_load_checkpoint(checkpoint)
         self._averaged_at = checkpoint[CHECKPOINT_KEY]["averaged_at"]
 
-    # -- logging ---------------------------------------------------------------------------------------------------
-
     def on_train_start(self) -> None:
         """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
         for optimizer, settings in zip(self.trainer.optimizers, self._settings, strict=True):
@@ -345,8 +341,7 @@ class GAN(GenerativeModel):
 
     def _log(self) -> None:
         """Hand everything observed in this step to Lightning, on the clock of batches and of images."""
-        images, start = self._lap
-        self._lap = (self.images_seen, time.perf_counter())
+        (images, start), self._lap = self._lap, (self.images_seen, time.perf_counter())
         for player, optimizer in zip(self._schedules, self.optimizers(use_pl_optimizer=False), strict=True):  # type: ignore[arg-type]
             rate = float(optimizer.param_groups[0]["lr"])
             self._observed[f"{player}/learning_rate"] = torch.tensor(rate, dtype=torch.float64)
@@ -356,7 +351,3 @@ class GAN(GenerativeModel):
             metrics[name] = torch.tensor(count, dtype=torch.float64)  # float32 stops counting at 2^24
         self._observed = {}
         self.log_dict(metrics)
-
-
-def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -15,6 +15,10 @@ CHUNK = 64
 """Examples are always drawn this many at a time, so that one does not depend on how many are asked for."""
 
 
+WALKS = 8
+"""Walks between latents are drawn this many at a time."""
+
+
 class GenerativeModel(Model):
     """Make examples. A subclass implements `draw`; everything else asks `sample`.
 
@@ -124,3 +128,23 @@ def _chunk(condition: Batch, index: int) -> Batch:
         return torch.cat([part, part[:1].expand(CHUNK - len(part), *part.shape[1:])])
 
     return {key: rows(tensor) for key, tensor in condition.items()}  # type: ignore[return-value, arg-type]
+
+
+def quarter_circles(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Go from each start to its end along cos(t) start + sin(t) end, t from 0 to pi/2.
+
+    Args:
+        start: (n, ...) normal latents.
+        end: (n, ...) normal latents.
+        steps: Points on each way, both ends among them.
+
+    Returns:
+        (n, steps, ...), each point normal like the ends.
+
+    Example:
+        >>> quarter_circles(torch.zeros(2, 5), torch.ones(2, 5), 3).shape
+        torch.Size([2, 3, 5])
+    """
+    angles = torch.linspace(0, torch.pi / 2, steps, device=start.device, dtype=start.dtype)
+    angles = angles.view(1, -1, *[1] * (start.dim() - 1))
+    return torch.cos(angles) * start.unsqueeze(1) + torch.sin(angles) * end.unsqueeze(1)

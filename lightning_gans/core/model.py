@@ -80,7 +80,7 @@ class Model(Recorded, pl.LightningModule, ABC):
             )
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, **arguments: Any) -> Self:
+    def load_from_checkpoint(cls, checkpoint_path: Any, **arguments: Any) -> Self:  # type: ignore[override]
         """Load a checkpoint of this class; `lightning_gans.load` does it for any class.
 
         Args:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim.optimizer import ParamsT
 
 from lightning_gans.core.schedules import Schedule
@@ -129,3 +130,8 @@ def put_back(optimizer: torch.optim.Optimizer, settings: Settings) -> None:
     """
     for group, given in zip(optimizer.param_groups, settings, strict=True):
         group.update(given)
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """What an optimizer moves."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
