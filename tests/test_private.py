@@ -113,8 +113,10 @@ def test_count_batch_makes_global_step_count_batches(step: Any, batches: int, fi
 @pytest.fixture
 def one_process_group() -> Iterator[None]:
     """Let a test start a group of one process, and leave nothing of it behind."""
+    threads = torch.get_num_threads()
     with mock.patch.dict(os.environ):
         yield
+    torch.set_num_threads(threads)  # Lightning's launcher took a thread for every core, which stall on a busy machine
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
