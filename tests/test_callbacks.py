@@ -246,7 +246,12 @@ class Scripted(Evaluation):
         self.coverages = iter(coverages)
 
     def evaluate(
-        self, model: GenerativeModel, data: DataModule, split: Literal["validation", "test"]
+        self,
+        model: GenerativeModel,
+        data: DataModule,
+        split: Literal["validation", "test"],
+        *,
+        generated: int | None = None,
     ) -> dict[str, float]:
         coverage = next(self.coverages)
         return {"precision": 0.0, "recall": 0.0, "density": 9.0, "coverage": coverage}

@@ -72,7 +72,7 @@ def test_a_subclass_counts_as_its_kind() -> None:
 @pytest.mark.parametrize(
     ("option", "missing"),
     [
-        ({"enable_checkpointing": False}, {"Saving"}),
+        ({"enable_checkpointing": False}, {"Saving", "Interruption"}),
         ({"enable_progress_bar": False}, {"Progress"}),
         ({"fast_dev_run": True}, KINDS - {"Progress"}),
     ],

@@ -11,15 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from lightning_gans.core import health, private
+from lightning_gans.core import distributed, health, private
 from lightning_gans.core.batches import split, total
-from lightning_gans.core.distributed import (
-    average_buffers,
-    average_gradients,
-    broadcast_state,
-    refuse_sharding,
-    separate_random_streams,
-)
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import WALKS, GenerativeModel, quarter_circles
 from lightning_gans.core.model import CHECKPOINT_KEY
@@ -246,9 +239,9 @@ class GAN(GenerativeModel):
     def on_fit_start(self) -> None:
         """Take over from Lightning's strategy what several processes have to agree on."""
         super().on_fit_start()
-        refuse_sharding(self.trainer.strategy)
+        distributed.refuse_sharding(self.trainer.strategy)
         private.unsynchronised(self.trainer, self)
-        separate_random_streams()
+        distributed.separate_random_streams()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Play one batch: the discriminator, then, every `discriminator_steps` batches, the generator."""
@@ -256,7 +249,7 @@ class GAN(GenerativeModel):
         if self.batches_seen == 0:
             with torch.no_grad():
                 self.initialise(batch)
-            broadcast_state(self)  # each process initialised from a batch of its own
+            distributed.broadcast_state(self)  # each process initialised from a batch of its own
             self.average.update(self.generator, images=0, half_life=0)
         generator_optimizer, discriminator_optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[misc]
         images = len(batch["image"]) * self.trainer.world_size
@@ -267,13 +260,13 @@ class GAN(GenerativeModel):
         self._checks = self._observes or self.device.type == "cpu"  # elsewhere a look would wait for the device
         if self._play("discriminator", discriminator_optimizer, self.discriminator_loss, batch):
             self.after_discriminator_step()
-        average_buffers(self)
+        distributed.average_buffers(self)
         plays = self.batches_seen % self.discriminator_steps == 0
         moved = plays and self._play("generator", generator_optimizer, self.generator_loss, batch)
         self.images_seen += images  # schedules go by what was seen before
         if moved:
             self.after_generator_step()
-            average_buffers(self)
+            distributed.average_buffers(self)
             self.average.update(
                 self.generator,
                 images=self.images_seen - self._averaged_at,
@@ -306,7 +299,7 @@ class GAN(GenerativeModel):
                 for name, value in named.items():
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
-            average_gradients(parameters_of(optimizer))
+            distributed.average_gradients(parameters_of(optimizer))
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True
 
