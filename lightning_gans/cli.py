@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -165,14 +166,14 @@ def _with_files(arguments: Sequence[str]) -> list[str]:
     run = run_of(checkpoint)
     if run is None or any(argument.partition("=")[0] in ("--config", "-c") for argument in arguments):
         return [*replaced, "--ckpt_path", str(checkpoint)]
-    configuration = ["--config", str(run / "config.yaml")]
-    for name in _class_paths(yaml.safe_load((run / "config.yaml").read_text())):
-        if "." in name and name.partition(".")[0] not in ("lightning_gans", "torch"):
-            raise Mistake(
-                f"the configuration of {str(run)!r} names `{name}`, which is not of this package:"
-                f" say that you trust it, --config {run / 'config.yaml'} --ckpt_path {given.ckpt_path}"
-            )
-    return [*configuration, *replaced, "--ckpt_path", str(checkpoint)]
+    configuration = _recipe(str(run / "config.yaml"))
+    sections = yaml.safe_load(Path(configuration).read_text())
+    for name in _foreign_names({key: value for key, value in sections.items() if key not in ("run", "wandb")}):
+        raise Mistake(
+            f"the configuration of {str(run)!r} names `{name}`, which is not of this package:"
+            f" say that you trust it, --config {configuration} --ckpt_path {given.ckpt_path}"
+        )
+    return ["--config", configuration, *replaced, "--ckpt_path", str(checkpoint)]
 
 
 def _in_order(arguments: Sequence[str]) -> list[str]:
@@ -188,17 +189,19 @@ def _in_order(arguments: Sequence[str]) -> list[str]:
     return [argument for _, group in sorted(ranked, key=lambda item: item[0]) for argument in group]
 
 
-def _class_paths(configuration: Any) -> Iterator[str]:
+def _foreign_names(configuration: Any) -> Iterator[str]:
+    """What a configuration may have imported: a class can stand there as `class_path` or as a plain string."""
     match configuration:
-        case {"class_path": str(path), **others}:
-            yield path
-            yield from _class_paths(others)
         case dict():
-            for value in configuration.values():
-                yield from _class_paths(value)
+            for key, value in configuration.items():
+                if key != "root":  # of the data: a folder
+                    yield from _foreign_names(value)
         case list():
             for value in configuration:
-                yield from _class_paths(value)
+                yield from _foreign_names(value)
+        case str() if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", configuration):
+            if configuration.partition(".")[0] not in ("lightning_gans", "torch", "pytorch_lightning"):
+                yield configuration
 
 
 def _with_recipes(arguments: Sequence[str]) -> list[str]:

@@ -461,3 +461,17 @@ def test_a_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
     assert "usage: python -m lightning_gans" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", ["payload.X", {"class_path": "payload.X"}])
+def test_a_run_of_someone_else_imports_nothing(
+    model: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("payload.py").write_text("raise SystemExit('executed')\n")
+    assert main(["fit", "--run.name", "x", "--run.max_images", "64", "--wandb.mode", "disabled"]) == 0
+    Path("runs/x/config.yaml").write_text(yaml.safe_dump({"model": model}))
+    assert main(["fit", "--ckpt_path", "runs/x"]) == 2
+    assert "names `payload.X`, which is not of this package" in capsys.readouterr().err
+    assert "payload" not in sys.modules

@@ -292,9 +292,8 @@ class GAN(GenerativeModel):
                 named = {**terms, "loss": loss_of_part}
                 if self._checks and not loss_of_part.isfinite():
                     raise health.loss_error(self, player, named, part, partial(loss, part), images=self._images_now)
-                with torch.autocast(
-                    loss_of_part.device.type, enabled=False
-                ):  # or a penalty's gradient would have 16 bits
+                # under autocast, where Lightning has it, a penalty's gradient would have 16 bits
+                with torch.autocast(loss_of_part.device.type, enabled=False):
                     self.manual_backward(share * loss_of_part)
                 for name, value in named.items():
                     self.observe(f"{player}/{name}", value)
