@@ -166,17 +166,18 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             world_size=world_size,
         )
 
-    def state_dict(self) -> dict[str, int]:
-        """Return where the training batches stand, which Lightning keeps in the checkpoint."""
-        return {} if self._train_loader is None else self._train_loader.state_dict()
+    def state_dict(self) -> dict[str, Any]:
+        """Return what Lightning keeps in the checkpoint: the place in the training batches, and the preprocessing."""
+        position = {} if self._train_loader is None else self._train_loader.state_dict()
+        return {"preprocessing": self.preprocessing, **position}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training loader go on where the one of the checkpoint stood.
 
         Lightning restores a loader's own state only if the checkpoint was made before its epoch was wholly over; after
         one made when `fit` was done, the first epoch's order would come again.
         """
-        self._resumed = state_dict
+        self._resumed = {name: value for name, value in state_dict.items() if name != "preprocessing"}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn a batch of stored levels into what a model sees, on the device; in training, augment it."""

@@ -458,3 +458,10 @@ def test_the_real_mnist() -> None:
     train = torch.cat([data.examples(split)["image"] for split in ("train", "validation")]).add(1).div(2)
     assert train.mean().item() == pytest.approx(0.1307, abs=1e-4)
     assert train.std().item() == pytest.approx(0.3081, abs=1e-4)
+
+
+def test_a_checkpoint_says_how_data_were_prepared() -> None:
+    data = Digits()
+    assert data.state_dict() == {"preprocessing": data.preprocessing}
+    data.train_dataloader()
+    assert data.state_dict() == {"preprocessing": data.preprocessing, **data.train_dataloader().state_dict()}
