@@ -152,13 +152,15 @@ def test_an_option_of_the_command_line_wins_over_the_runs(
 
 def test_sigterm_from_outside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lightning_gans", "fit", *OPTIONS, "--run.max_images", "100000000"]
+    command += ["--trainer.enable_progress_bar", "true"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     begun = time.monotonic()
     while not list(tmp_path.glob("runs/*/samples/000000128.png")) and time.monotonic() - begun < 120:
         time.sleep(0.1)
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    told, said = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Traceback" not in said
+    assert told.splitlines()[-1].endswith("Go on: fit --ckpt_path runs/dcgan-digits-1")
     (checkpoint,) = tmp_path.glob(f"runs/*/{LAST}")
     assert torch.load(checkpoint, weights_only=True)["lightning_gans"]["images_seen"] >= 128
