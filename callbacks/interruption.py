@@ -18,7 +18,8 @@ AGREED = 10
 class Interruption(pl.Callback):
     """On SIGTERM and Ctrl-C finish the batch, save, and exit with 143 or 130, which schedulers know from success.
 
-    A second signal does at once what it would have done without this. `fit --ckpt_path last` goes on from there.
+    A second signal leaves at once, and saves nothing: half a batch is no state to go on from. `fit --ckpt_path last`
+    goes on from what was saved.
     """
 
     def __init__(self) -> None:
@@ -32,8 +33,9 @@ class Interruption(pl.Callback):
             self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def _note(self, number: int, _: FrameType | None) -> None:
+        if self._asked:
+            raise SystemExit(128 + number)
         self._asked = number
-        signal.signal(number, self._former.pop(number))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

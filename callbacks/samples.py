@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -12,6 +13,9 @@ from lightning_gans.callbacks.run import run_folder
 from lightning_gans.callbacks.tracking import Wandb, log_picture
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
+
+FOLDER = "samples"
+"""Where in the run folder the pictures are."""
 
 STEPS = 8
 """Examples in a row of a panel, such as one walk of the interpolation."""
@@ -44,11 +48,23 @@ class Samples(Periodic):
         self.seed = seed
         self.latest: Path | None = None
         self._frames: list[Path] = []
+        self._restored: list[str] = []
         self._drawn_at = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The frames of the animation so far."""
+        return {"frames": [path.name for path in self._frames]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with these frames, where they are still there."""
+        self._restored = state_dict["frames"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show real images, and what the untrained generator makes."""
         super().on_train_start(trainer, pl_module)
+        paths = (run_folder(trainer) / FOLDER / name for name in self._restored)
+        self._frames = [path for path in paths if path.is_file()]
+        self._restored = []
         if isinstance(pl_module, GenerativeModel) and pl_module.images_seen == 0:
             self._show_real(trainer)
             self.act(trainer, pl_module, 0)
@@ -72,7 +88,7 @@ class Samples(Periodic):
             return
         if model.conditions:
             return
-        folder = run_folder(trainer) / "samples"
+        folder = run_folder(trainer) / FOLDER
         picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
         path = folder / f"{stamp(images)}.png"
         save_picture(picture, path)

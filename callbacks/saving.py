@@ -60,11 +60,6 @@ class Saving(Periodic, Checkpoint):
         """Save the final state."""
         save_last(trainer)
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save what Ctrl-C would lose; after an error the state may be the reason for it."""
-        if isinstance(exception, KeyboardInterrupt):
-            save_last(trainer)
-
 
 def save_last(trainer: pl.Trainer) -> None:
     """Save the state that training goes on from; the one before is `previous.ckpt` then."""

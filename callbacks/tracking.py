@@ -2,7 +2,8 @@
 
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,10 +14,14 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.callbacks.pictures import Picture
 from lightning_gans.callbacks.run import configuration, run_folder
+from lightning_gans.core import private
 from lightning_gans.core.checkpoints import LAST
 
 CLOCK = "images_seen"
 """The x axis of every chart."""
+
+FINISH_TIMEOUT = 120
+"""Seconds that the end of a run waits for what is not sent yet; `wandb sync` sends it later."""
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
@@ -31,19 +36,61 @@ WANDB_MODES: dict[str, Mode] = {
 
 
 class ImageClockLogger(WandbLogger):
-    """Log to W&B with images seen as the axis of every metric.
+    """Log to W&B with images seen as the axis of every metric, and do without W&B when its process is gone.
 
     Each name is declared when it first comes up: W&B resolves patterns of names in an order of its own.
+
+    Args:
+        experiment: The run in W&B; None where another rank has it.
+        reopen: Starts the run in which to go on when W&B fails midway.
     """
 
-    _declared: frozenset[str] = frozenset()
+    def __init__(self, experiment: Any = None, reopen: Callable[[], Any] | None = None) -> None:
+        super().__init__(experiment=experiment)
+        self._reopen = reopen
+        self._lost = False
+        self._declared: frozenset[str] = frozenset()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics, among them `images_seen`."""
+        self._send(lambda: self._log(metrics, step))
+
+    def finish(self, artifact: Path | None = None) -> None:
+        """End the run in W&B.
+
+        Args:
+            artifact: A checkpoint to send before.
+        """
+        self._reopen = None  # nothing more would come
+        if artifact is not None:
+            self._send(lambda: self.experiment.log_artifact(artifact, name=self.experiment.name, type="model"))
+        self._send(self.experiment.finish)
+
+    def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         for name in sorted(metrics.keys() - self._declared):
             self.experiment.define_metric(name, step_metric=None if name == CLOCK else CLOCK)
         self._declared = self._declared | metrics.keys()
         super().log_metrics(metrics, step)
+
+    def _send(self, send: Callable[[], Any]) -> None:
+        """Send something; when W&B fails for the first time, to a new run, and from the second time on nothing."""
+        if self._lost:
+            return
+        try:
+            send()
+        except Exception as error:  # of many kinds, and none is worth the training
+            import wandb  # noqa: PLC0415
+
+            with suppress(Exception):
+                wandb.teardown()  # or it would raise once more when Python exits
+            reopen, self._reopen = self._reopen, None
+            goes_on = "training goes on without it" if reopen is None else "the run goes on offline"
+            rank_zero_warn(f"W&B failed ({_in_one_line(error)}): {goes_on}")
+            self._lost = reopen is None
+            if reopen is not None:
+                private.replace_experiment(self, reopen())
+                self._declared = frozenset()
+                self._send(send)
 
 
 class Wandb(pl.Callback):
@@ -88,14 +135,13 @@ class Wandb(pl.Callback):
         mode = _resolved(self.mode)
         if stage != "fit" or mode == "disabled" or any(isinstance(own, WandbLogger) for own in trainer.loggers):
             return
-        self._logger = self._start(trainer, pl_module, mode)
+        self._logger = ImageClockLogger()
+        if trainer.is_global_zero:
+            run = self._start(trainer, pl_module, mode)
+            self._logger = ImageClockLogger(run, reopen=lambda: self._start(trainer, pl_module, "offline"))
         trainer.loggers = [*trainer.loggers, self._logger]
 
-    def _start(
-        self, trainer: pl.Trainer, model: pl.LightningModule, mode: Literal["online", "offline"]
-    ) -> ImageClockLogger:
-        if not trainer.is_global_zero:
-            return ImageClockLogger()
+    def _start(self, trainer: pl.Trainer, model: pl.LightningModule, mode: Literal["online", "offline"]) -> Any:
         import wandb  # noqa: PLC0415 (its import takes a second)
 
         folder = run_folder(trainer)
@@ -112,26 +158,24 @@ class Wandb(pl.Callback):
                 tags=self.tags,
                 mode=mode,
                 config=configuration(trainer, model),
-                settings=wandb.Settings(silent=True, init_timeout=20),
+                settings=wandb.Settings(silent=True, init_timeout=20, finish_timeout=FINISH_TIMEOUT),
             )
         except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
             if mode == "offline":
                 raise
-            rank_zero_warn(f"W&B cannot be reached ({' '.join(str(error).split())}): the run is written offline")
+            rank_zero_warn(f"W&B cannot be reached ({_in_one_line(error)}): the run is written offline")
             return self._start(trainer, model, "offline")
         if mode == "online":
             known.write_text(run.id)
         self.status = (run.url if mode == "online" else None) or mode
-        return ImageClockLogger(experiment=run)
+        return run
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """End the run in W&B, so that the next one of this process is another."""
         if self._logger is None or not trainer.is_global_zero:
             return
         checkpoint = run_folder(trainer) / LAST
-        if self.log_model and checkpoint.is_file():
-            self._logger.experiment.log_artifact(checkpoint, name=run_folder(trainer).name, type="model")
-        self._logger.experiment.finish()
+        self._logger.finish(checkpoint if self.log_model and checkpoint.is_file() else None)
         self._logger = None
 
 
@@ -159,6 +203,10 @@ def _has_key() -> bool:
         if keys is not None:
             return any(keys.authenticators(host) for host in hosts)
     return False
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def log_scalars(trainer: pl.Trainer, scalars: dict[str, float], *, images: int, batches: int) -> None:
@@ -189,6 +237,6 @@ def log_picture(trainer: pl.Trainer, key: str, picture: Picture, *, images: int)
             import wandb  # noqa: PLC0415
 
             metrics: dict[str, Any] = {key: wandb.Image(picture), CLOCK: images}
-            logger.experiment.log(metrics)
+            logger.log_metrics(metrics)
         elif isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(key, picture, images, dataformats="HWC")

@@ -188,21 +188,19 @@ def test_what_else_a_model_has_to_show_and_to_score_goes_beside(
     assert "evaluation/validation/mine" in (run / "metrics.csv").read_text()
 
 
-def test_an_interrupted_run_has_its_animation_and_its_state(tmp_path: Path) -> None:
-    class Interrupt(pl.Callback):
+def test_a_run_that_failed_has_its_animation(tmp_path: Path) -> None:
+    class Fail(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
             if trainer.global_step == 3:
-                raise KeyboardInterrupt
+                raise RuntimeError("no more")
 
-    with pytest.raises((SystemExit, KeyboardInterrupt)):
-        fit(tmp_path, Interrupt(), Samples(every=64, count=4))
+    with pytest.raises(RuntimeError, match="no more"):
+        fit(tmp_path, Fail(), Samples(every=64, count=4))
     run = tmp_path / "x"
     frames = sorted((run / "samples").glob("0*.png"))
     assert [path.stem for path in frames] == ["000000064", "000000128", "000000192", "000000k"]
     distinct = len({path.read_bytes() for path in frames})  # Pillow merges equal neighbours
     assert Image.open(run / "training.gif").n_frames == distinct > 1  # type: ignore[attr-defined]
-    assert read_checkpoint(run)["lightning_gans"]["images_seen"] == 192
-    assert names(run / "checkpoints") == ["last.ckpt"]
 
 
 def test_too_few_samples_are_refused() -> None:

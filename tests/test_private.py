@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,8 @@ import torch
 from cases import PERCEPTRONS, Case
 from conftest import Fit
 from jsonargparse import _typehints
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -153,6 +156,23 @@ def test_a_game_trains_under_ddp_without_a_reducer(fit: Fit) -> None:
     assert wrapping.model is model
     state = model.state_dict()
     assert [name for name, tensor in alone.state_dict().items() if not torch.equal(tensor, state[name])] == []
+
+
+@pytest.mark.parametrize(("precision", "scales"), [("16-mixed", True), ("bf16-mixed", False), ("32-true", False)])
+def test_scales_losses_knows_a_scaler(precision: str, scales: bool) -> None:
+    plugin: Any = precision
+    if precision == "16-mixed":  # on the CPU, too
+        plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+        trainer = pl.Trainer(accelerator="cpu", plugins=[plugin], logger=False, enable_checkpointing=False)
+    else:
+        trainer = pl.Trainer(accelerator="cpu", precision=plugin, logger=False, enable_checkpointing=False)
+    assert private.scales_losses(trainer) is scales
+
+
+def test_replace_experiment_gives_a_logger_another_run() -> None:
+    logger = WandbLogger(experiment=SimpleNamespace(name="one"))
+    private.replace_experiment(logger, SimpleNamespace(name="two"))
+    assert logger.experiment.name == "two"
 
 
 def test_lightnings_checkpoints_are_known(fit: Fit, tmp_path: Path) -> None:

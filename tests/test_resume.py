@@ -10,6 +10,10 @@ import torch
 from cases import Case, cases
 from conftest import Fit
 
+from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
+from lightning_gans.core.model import Model
+from lightning_gans.trainer import Trainer
+
 STEPS, PER_EPOCH = 13, 5  # the data modules of the table have 5 batches
 
 
@@ -84,3 +88,48 @@ def test_a_run_that_was_resumed_is_the_run(case: Case, discriminator_steps: int,
     for batches in (PER_EPOCH, 2 * PER_EPOCH):
         train(fit, case, STEPS, changes=changes, callbacks=[SaveAtEpochEnd(path, batches)])
         assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
+
+
+class SavingEvaluation(Evaluation):
+    """Save right before and right after an evaluation."""
+
+    def __init__(self, folder: Path, *, every: int) -> None:
+        super().__init__(every=every, count=8)
+        self.folder = folder
+
+    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+        trainer.save_checkpoint(self.folder / f"before_{images}.ckpt")
+        super().act(trainer, model, images)
+        trainer.save_checkpoint(self.folder / f"after_{images}.ckpt")
+
+
+def follow(case: Case, root: Path, changes: dict[str, Any], *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+    """Train with all that follows a run: samples, evaluation, W&B, metrics."""
+    model, data = case.make(**changes), case.data()
+    torch.manual_seed(1 if not options else 77)
+    own = [Run(root=str(root)), Wandb(mode="offline"), Samples(every=32, count=4)]
+    trainer = Trainer(
+        callbacks=[*own, *callbacks],
+        accelerator="cpu",
+        max_steps=STEPS,
+        log_every_n_steps=2,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(model, data, **options)
+    return trainer
+
+
+@pytest.mark.parametrize("discriminator_steps", [1, 3])
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_a_run_that_is_followed_resumes_around_its_evaluations(
+    case: Case, discriminator_steps: int, tmp_path: Path, fit: Fit
+) -> None:
+    changes = {"discriminator_steps": discriminator_steps}
+    followed = follow(case, tmp_path / "whole", changes, SavingEvaluation(tmp_path, every=32))
+    expected = whole(followed)
+    assert differences(whole(train(fit, case, STEPS, changes=changes)), expected) == []  # following changes no bit
+    for moment in ("before_32", "after_32", "before_96", "after_96"):
+        callbacks = [Evaluation(every=32, count=8)]
+        resumed = follow(case, tmp_path / moment, changes, *callbacks, ckpt_path=tmp_path / f"{moment}.ckpt")
+        assert differences(whole(resumed), expected) == [], moment

@@ -1,14 +1,19 @@
 """What W&B gets, read back from the file that it would send."""
 
 import json
+import os
+import shutil
 import struct
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import wandb
 import yaml
 from PIL import Image
@@ -16,7 +21,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
-from lightning_gans.callbacks.tracking import _resolved
+from lightning_gans.callbacks.tracking import ImageClockLogger, _resolved
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
 from lightning_gans.trainer import Trainer
@@ -303,3 +308,44 @@ def test_a_server_that_cannot_be_reached_costs_one_line(
     assert "the run is written offline" in warning
     assert "\n" not in warning
     assert Tracked(tmp_path / "x").pictures("samples")
+
+
+class Crash(pl.Callback):
+    """Kill W&B's own process once."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == 2:
+            subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "wandb-core"], check=True)
+            time.sleep(0.2)
+
+
+@pytest.mark.skipif(shutil.which("pkill") is None, reason="pkill is not installed")
+def test_w_and_b_may_die_midway(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    callbacks = [Run(name="a", root=str(tmp_path), max_images=320), Wandb(mode="offline"), Samples(every=64, count=4)]
+    trainer = Trainer(callbacks=[*callbacks, Evaluation(count=10), Crash()], accelerator="cpu", log_every_n_steps=1)
+    trainer.fit(DCGAN(image_shape=(1, 8, 8)), datamodule=Digits())
+    (warning,) = [str(w.message) for w in recwarn if "W&B" in str(w.message)]
+    assert warning.endswith("the run goes on offline")
+    assert "\n" not in warning
+    *_, later = sorted((tmp_path / "a").glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
+    rows = [collect(record.history.item) for record in finished(later) if record.WhichOneof("record_type") == "history"]
+    images = [row["images_seen"] for row in rows]
+    assert (images[0], images[-1]) == (128, 320)
+    assert any("samples" in row for row in rows)
+
+
+def test_w_and_b_may_die_twice(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+    monkeypatch.setattr(wandb, "teardown", lambda: None)
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ConnectionResetError("Connection lost")
+
+    gone = SimpleNamespace(define_metric=broken, log=broken, finish=broken)
+    logger = ImageClockLogger(gone, reopen=lambda: gone)
+    for _ in range(3):
+        logger.log_metrics({"images_seen": 1.0}, step=1)
+    logger.finish()
+    assert [str(w.message).rpartition(": ")[2] for w in recwarn] == [
+        "the run goes on offline",
+        "training goes on without it",
+    ]

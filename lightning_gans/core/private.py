@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from jsonargparse import _typehints
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
 
 
@@ -51,6 +52,11 @@ def scales_losses(trainer: pl.Trainer) -> bool:
     """Whether a GradScaler is at work, which tries scales until gradients overflow, and skips those steps."""
     plugin = trainer.precision_plugin
     return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+
+
+def replace_experiment(logger: WandbLogger, run: Any) -> None:
+    """Let a logger go on in another run of W&B."""
+    logger._experiment = run
 
 
 def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[Any]":

@@ -1,0 +1,147 @@
+"""Kill runs of the real command line at random moments (`kill -9`), resume them, and compare with a run left alone.
+
+    python benchmarks/kill_and_resume.py
+
+Each moment is a run of its own: the same `python -m lightning_gans fit` in a new folder, killed so many seconds after
+its start, then `fit --ckpt_path RUN` to the end; where it had no checkpoint yet, it starts anew. It counts only if all
+of the last checkpoint (weights, averages, optimizers, random state, place in the data) has the bits of the run
+left alone, and so has every picture and every line of `metrics.csv` but for the speed. The run draws samples, evaluates
+and writes W&B files all the while, so that moments fall into all of these and into the saving itself.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+COMMAND = [
+    *(sys.executable, "-m", "lightning_gans", "fit", "--trainer.enable_progress_bar", "false"),
+    *("--wandb.mode", "offline", "--trainer.log_every_n_steps", "5"),
+    *("--save.every", "1500", "--samples.every", "2500", "--evaluation.every", "4000", "--evaluation.count", "300"),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Kill and resume runs at random moments; compare all bits.")
+    parser.add_argument("--moments", type=int, default=20, help="how many")
+    parser.add_argument("--images", type=int, default=10_000, help="length of the run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        rows = measure(options.moments, options.images, random.Random(options.seed))
+    for row in rows:
+        print(
+            f"killed after {row['killed_s']:5.1f} s, at {row['resumed_at']:>6,} images: {row['difference'] or 'equal'}"
+        )
+    print(f"{sum(not row['difference'] for row in rows)} of {len(rows)}")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0 if not any(row["difference"] for row in rows) else 1
+
+
+def measure(moments: int, images: int, draw: random.Random) -> list[dict[str, Any]]:
+    alone = Path("runs", "alone")
+    command = [*COMMAND, "--run.max_images", str(images)]
+    begun = time.monotonic()
+    run([*command, "--run.name", alone.name])
+    duration = time.monotonic() - begun
+    rows = []
+    for number in track(range(moments), console=Console(stderr=True), description="Killing and resuming"):
+        # From the beginning of the process to just before its end, a moment in every equal part of that time.
+        rows.append(
+            kill_and_resume(
+                command, images, Path("runs", f"killed-{number}"), duration * (number + draw.random()) / moments
+            )
+        )
+        rows[-1]["difference"] = difference(alone, Path(rows[-1].pop("run")))
+    return rows
+
+
+def kill_and_resume(command: list[str], images: int, folder: Path, after: float) -> dict[str, Any]:
+    killed = subprocess.Popen([*command, "--run.name", folder.name], **QUIET, start_new_session=True)
+    try:
+        killed.wait(after)
+    except subprocess.TimeoutExpired:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+    last = folder / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        run([*command, "--run.name", again := f"{folder.name}-again"])
+        return {"run": str(folder.with_name(again)), "killed_s": after, "resumed_at": 0}
+    seen = read(last)["lightning_gans"]["images_seen"]
+    if seen < images:  # it may have been over
+        run([*command, "--ckpt_path", str(folder)])
+    return {"run": str(folder), "killed_s": after, "resumed_at": seen}
+
+
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, check=False, **QUIET)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr.decode()[-2000:]}")
+
+
+def read(checkpoint: Path) -> dict[str, Any]:
+    return torch.load(checkpoint, weights_only=True)  # type: ignore[no-any-return]
+
+
+def difference(ours: Path, theirs: Path) -> str:
+    """Name the first thing in which two runs differ, "" where there is none."""
+    states = (flat(read(folder / "checkpoints" / "last.ckpt")) for folder in (ours, theirs))
+    pictures = (pictures_of(folder) for folder in (ours, theirs))
+    for mine, other in (states, pictures, (metrics(ours), metrics(theirs))):
+        if mine.keys() != other.keys():
+            return f"only one has {sorted(mine.keys() ^ other.keys())[0]}"
+        for name, value in mine.items():
+            same = torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
+            if not same:
+                return f"{name} differs"
+    return ""
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Every tensor and plain value of a checkpoint by its path; what names a run's own folder or time is left out."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return {name: value}
+    return {
+        path: item
+        for key, inner in items
+        if not (name == "/callbacks" and "Saving" in str(key))
+        for path, item in flat(inner, f"{name}/{key}").items()
+    }
+
+
+def pictures_of(folder: Path) -> dict[str, Any]:
+    """The bytes of every picture, and of the animation."""
+    return {file.name: file.read_bytes() for file in [*(folder / "samples").iterdir(), folder / "training.gif"]}
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """The lines of `metrics.csv` by their number, without the speed."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if "per_s" not in key} for row in csv.DictReader(file)]
+    return {f"line {number} of metrics.csv": row for number, row in enumerate(rows)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""A run that is asked to leave saves, says so by its exit code, and loses nothing."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks import Evaluation, Interruption, Run, Samples, Wandb
+from lightning_gans.core.checkpoints import LAST
+from lightning_gans.datamodules import Digits
+from lightning_gans.models import DCGAN
+from lightning_gans.trainer import Trainer
+
+OPTIONS = [
+    *("--wandb.mode", "disabled", "--trainer.log_every_n_steps", "1", "--evaluation.count", "10"),
+    *("--samples.count", "4", "--samples.every", "128", "--trainer.enable_progress_bar", "false"),
+    *("--model.generator.width", "4", "--model.discriminator.width", "4", "--run.max_images", "640"),
+]
+
+
+class Signals(pl.Callback):
+    """Send this process signals in one batch."""
+
+    def __init__(self, batch: int, *numbers: int) -> None:
+        self.batch = batch
+        self.numbers = numbers
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.batch:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+
+@pytest.fixture(autouse=True)
+def _same_handlers() -> Iterator[None]:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+        signal.signal(number, handler)
+    assert after == before
+
+
+def train(
+    root: Path, *callbacks: pl.Callback, max_images: int = 640, log_every_n_steps: int = 50, **options: Any
+) -> DCGAN:
+    torch.manual_seed(0)
+    data = Digits()
+    model = DCGAN(image_shape=data.image_shape)
+    own = [
+        Run(root=str(root), max_images=max_images),
+        Wandb(mode="disabled"),
+        Samples(every=128, count=4),
+        Evaluation(count=10),
+    ]
+    trainer = Trainer(
+        callbacks=[*own, *callbacks],
+        accelerator="cpu",
+        log_every_n_steps=log_every_n_steps,
+        enable_progress_bar=False,
+    )
+    trainer.fit(model, data, **options)
+    return model
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_leaves_with_its_code(number: int, code: int, tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole").state_dict()
+    with pytest.raises(SystemExit) as left:
+        train(tmp_path / "cut", Signals(4, number))
+    assert left.value.code == code
+    (run,) = (tmp_path / "cut").iterdir()
+    checkpoint = torch.load(run / LAST, weights_only=True)
+    assert checkpoint["lightning_gans"]["images_seen"] == 5 * 64  # the batch was finished
+    resumed = train(tmp_path / "cut", ckpt_path=run).state_dict()
+    assert [name for name, tensor in whole.items() if not torch.equal(tensor, resumed[name])] == []
+    with Image.open(run / "training.gif") as animation:
+        assert animation.n_frames == 6  # of both parts
+
+
+def test_a_second_signal_does_not_wait_for_the_batch(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        train(tmp_path, Signals(4, signal.SIGINT, signal.SIGINT))
+    assert left.value.code == 130
+    assert not list(tmp_path.glob(f"*/{LAST}"))  # half a batch is no state to go on from
+
+
+def test_the_handlers_of_others_are_given_back(tmp_path: Path) -> None:
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *_: heard.append("SIGTERM"))
+    try:
+        train(tmp_path)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == ["SIGTERM"]
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_a_thread_that_may_not_listen_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threading.current_thread", lambda: None)
+    callback = Interruption()
+    callback.on_train_start(None, None)  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGTERM) != callback._note
+
+
+# The command line
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if "per_s" not in key} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("how", ["last", "run", "file"])
+def test_fit_goes_on_in_the_runs_own_folder(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *OPTIONS, "--run.name", "whole"]) == 0
+    assert main(["fit", *OPTIONS, "--run.name", "cut", "--run.max_images", "320"]) == 0
+    assert main(["fit", *OPTIONS[:2], "--run.name", "older", "--dry_run"]) == 0
+    path = {"last": "last", "run": "runs/cut", "file": f"runs/cut/{LAST}"}[how]
+    capsys.readouterr()
+    assert main(["fit", "--ckpt_path", path, "--run.max_images", "640", "--samples.seed", "0"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "`run.max_images` is now 640, it was 320"
+    assert sorted(folder.name for folder in Path("runs").iterdir()) == ["cut", "whole"]
+    states = [torch.load(Path("runs", name, LAST), weights_only=True)["state_dict"] for name in ("whole", "cut")]
+    assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
+    whole, cut = rows(Path("runs", "whole")), rows(Path("runs", "cut"))
+    evaluated = [row for row in cut if row.get("evaluation/test/coverage")]
+    assert len(evaluated) == 2  # at the end of each part
+    assert [row for row in cut if row["discriminator/loss"]] == [row for row in whole if row["discriminator/loss"]]
+
+
+def test_metrics_survive_a_kill_while_they_are_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path, log_every_n_steps=1)
+    (run,) = tmp_path.iterdir()
+    before = rows(run)
+
+    def killed(*_: Any) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lightning_gans.callbacks.disk.Metrics.save", killed)
+        with pytest.raises(SystemExit, match="137"):
+            train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
+    train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
+    assert rows(run)[: len(before)] == before
+    assert {path.name for path in run.glob("metrics*")} == {"metrics.csv"}
+
+
+def test_an_option_of_the_command_line_wins_over_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *OPTIONS, "--run.max_images", "64"]) == 0
+    capsys.readouterr()
+    options = ["--run.max_images", "128", "--model.generator_optimizer.lr", "0.125"]
+    assert main(["fit", "--ckpt_path", "last", *options]) == 0
+    assert "`model.generator_optimizer.lr` is now 0.125, it was 0.0002" in capsys.readouterr().out
+    (checkpoint,) = tmp_path.glob(f"runs/*/{LAST}")
+    generator, _ = torch.load(checkpoint, weights_only=True)["optimizer_states"]
+    assert generator["param_groups"][0]["lr"] == 0.125
+
+
+def test_sigterm_from_outside(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lightning_gans", "fit", *OPTIONS, "--run.max_images", "100000000"]
+    command += ["--trainer.enable_progress_bar", "true"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    begun = time.monotonic()
+    while not list(tmp_path.glob("runs/*/samples/000000128.png")) and time.monotonic() - begun < 120:
+        time.sleep(0.1)
+    process.terminate()
+    told, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in said
+    assert told.splitlines()[-1].endswith("Go on: fit --ckpt_path runs/dcgan-digits-1")
+    (checkpoint,) = tmp_path.glob(f"runs/*/{LAST}")
+    assert torch.load(checkpoint, weights_only=True)["lightning_gans"]["images_seen"] >= 128
