@@ -22,6 +22,8 @@ Score = Literal["precision", "recall", "density", "coverage"]
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
 
+    A model may have scores of its own beside them (`GenerativeModel.scores`), such as `agreement`.
+
     During training the validation split is asked, with as many samples as it has examples (many more would cover them
     all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
     are `evaluation/<split>/<score>`.
@@ -105,7 +107,7 @@ class Evaluation(Periodic):
     def _scores(
         self, data: DataModule | None, model: pl.LightningModule, split: Literal["validation", "test"]
     ) -> dict[str, float] | None:
-        """The four scores, the same on every rank; None where there is nothing to compare."""
+        """The scores, the same on every rank; None where there is nothing to compare."""
         if data is None or not isinstance(model, GenerativeModel) or model.conditions or data.sizes[split] <= self.k:
             return None
         generated = min(self.count, data.sizes[split]) if split == "validation" else self.count
@@ -119,7 +121,7 @@ class Evaluation(Periodic):
         *,
         generated: int | None = None,
     ) -> dict[str, float]:
-        """Score a model's samples against a split.
+        """Score a model's samples against a split, and the model on it.
 
         Args:
             model: The model.
@@ -127,6 +129,7 @@ class Evaluation(Periodic):
             split: "validation" or "test".
             generated: How many samples; None for `count`.
         """
-        real = data.examples(split, self.count)["image"]
+        examples = data.examples(split, self.count)
+        real = examples["image"]
         fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
-        return prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict()
+        return {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(examples)}

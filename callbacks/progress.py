@@ -126,9 +126,9 @@ class Progress(ProgressBar):
         for callback in callbacks_of(trainer, Evaluation):
             if callback.result is not None:
                 result = callback.result
-                scores = ", ".join(
-                    f"{name} {result[name]:.2f}" for name in ("density", "coverage", "precision", "recall")
-                )
+                first = {name: result[name] for name in ("density", "coverage", "precision", "recall")}
+                own = {name: value for name, value in result.items() if isinstance(value, float)}  # counts are not
+                scores = ", ".join(f"{name} {value:.2f}" for name, value in {**first, **own}.items())
                 protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
                 self.print(f"held out ({protocol}): {scores}")
         if callbacks_of(trainer, Run):

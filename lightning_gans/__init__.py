@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightning_gans.core.checkpoints import load
     from lightning_gans.core.gan import GAN
     from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder
-    from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+    from lightning_gans.models import DCGAN, LAPGAN, WGANGP, InfoGAN, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -28,6 +28,8 @@ _HOMES = {
     "FashionMNIST": "lightning_gans.datamodules",
     "GAN": "lightning_gans.core.gan",
     "ImageFolder": "lightning_gans.datamodules",
+    "InfoGAN": "lightning_gans.models",
+    "LAPGAN": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
     "VanillaGAN": "lightning_gans.models",
@@ -39,12 +41,14 @@ __all__ = [
     "CIFAR10",
     "DCGAN",
     "GAN",
+    "LAPGAN",
     "MNIST",
     "WGANGP",
     "DataModule",
     "Digits",
     "FashionMNIST",
     "ImageFolder",
+    "InfoGAN",
     "Trainer",
     "VanillaGAN",
     "__version__",

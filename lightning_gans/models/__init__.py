@@ -1,7 +1,9 @@
 """The games, one file each."""
 
 from lightning_gans.models.dcgan import DCGAN
+from lightning_gans.models.infogan import InfoGAN
+from lightning_gans.models.lapgan import LAPGAN
 from lightning_gans.models.vanilla_gan import VanillaGAN
 from lightning_gans.models.wgan_gp import WGANGP
 
-__all__ = ["DCGAN", "WGANGP", "VanillaGAN"]
+__all__ = ["DCGAN", "LAPGAN", "WGANGP", "InfoGAN", "VanillaGAN"]
