@@ -14,6 +14,7 @@ from lightning_gans.callbacks.tracking import log_scalars
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules.truth import Truth
 from lightning_gans.metrics.prdc import prdc
 
 Score = Literal["precision", "recall", "density", "coverage"]
@@ -21,6 +22,8 @@ Score = Literal["precision", "recall", "density", "coverage"]
 
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
+
+    Data whose truth is known add scores of their own, such as the modes of a mixture (`Truth.scores`).
 
     During training the validation split is asked, with as many samples as it has examples (many more would cover them
     all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
@@ -37,6 +40,7 @@ class Evaluation(Periodic):
 
     Attributes:
         result: The final scores and their protocol.
+        known: Of the final scores, those of the data's own.
 
     Raises:
         ValueError: A number is below 1, or `count` is not above `k`.
@@ -55,6 +59,7 @@ class Evaluation(Periodic):
         self.k = k
         self.seed = seed
         self.result: dict[str, Any] | None = None
+        self.known: dict[str, float] = {}
         self._best = -1.0
 
     def state_dict(self) -> dict[str, float]:
@@ -129,4 +134,6 @@ class Evaluation(Periodic):
         """
         real = data.examples(split, self.count)["image"]
         fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
-        return prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict()
+        if isinstance(data, Truth):
+            self.known = data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
+        return {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **self.known}

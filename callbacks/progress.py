@@ -131,6 +131,8 @@ class Progress(ProgressBar):
                 )
                 protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
                 self.print(f"held out ({protocol}): {scores}")
+            if callback.known:
+                self.print("truth: " + ", ".join(f"{name} {value:.4g}" for name, value in callback.known.items()))
         if callbacks_of(trainer, Run):
             folder = run_folder(trainer)
             if (folder / "training.gif").exists():

@@ -16,8 +16,8 @@ from lightning_gans._version import __version__
 if TYPE_CHECKING:
     from lightning_gans.core.checkpoints import load
     from lightning_gans.core.gan import GAN
-    from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder
-    from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+    from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder, Toy2D
+    from lightning_gans.models import DCGAN, R3GAN, WGANGP, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -29,6 +29,8 @@ _HOMES = {
     "GAN": "lightning_gans.core.gan",
     "ImageFolder": "lightning_gans.datamodules",
     "MNIST": "lightning_gans.datamodules",
+    "R3GAN": "lightning_gans.models",
+    "Toy2D": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
     "VanillaGAN": "lightning_gans.models",
     "WGANGP": "lightning_gans.models",
@@ -40,11 +42,13 @@ __all__ = [
     "DCGAN",
     "GAN",
     "MNIST",
+    "R3GAN",
     "WGANGP",
     "DataModule",
     "Digits",
     "FashionMNIST",
     "ImageFolder",
+    "Toy2D",
     "Trainer",
     "VanillaGAN",
     "__version__",
