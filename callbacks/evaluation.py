@@ -23,7 +23,8 @@ Score = Literal["precision", "recall", "density", "coverage"]
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
 
-    Data whose truth is known add scores of their own, such as the modes of a mixture (`Truth.scores`).
+    A model may have scores of its own beside them (`GenerativeModel.scores`), such as `agreement`, and so may
+    data whose truth is known (`Truth.scores`), such as the modes of a mixture.
 
     During training the validation split is asked, with as many samples as it has examples (many more would cover them
     all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
@@ -40,7 +41,6 @@ class Evaluation(Periodic):
 
     Attributes:
         result: The final scores and their protocol.
-        known: Of the final scores, those of the data's own.
 
     Raises:
         ValueError: A number is below 1, or `count` is not above `k`.
@@ -59,7 +59,6 @@ class Evaluation(Periodic):
         self.k = k
         self.seed = seed
         self.result: dict[str, Any] | None = None
-        self.known: dict[str, float] = {}
         self._best = -1.0
 
     def state_dict(self) -> dict[str, float]:
@@ -110,7 +109,7 @@ class Evaluation(Periodic):
     def _scores(
         self, data: DataModule | None, model: pl.LightningModule, split: Literal["validation", "test"]
     ) -> dict[str, float] | None:
-        """The four scores, the same on every rank; None where there is nothing to compare."""
+        """The scores, the same on every rank; None where there is nothing to compare."""
         if data is None or not isinstance(model, GenerativeModel) or model.conditions or data.sizes[split] <= self.k:
             return None
         generated = min(self.count, data.sizes[split]) if split == "validation" else self.count
@@ -124,7 +123,7 @@ class Evaluation(Periodic):
         *,
         generated: int | None = None,
     ) -> dict[str, float]:
-        """Score a model's samples against a split.
+        """Score a model's samples against a split, and the model on it.
 
         Args:
             model: The model.
@@ -132,8 +131,10 @@ class Evaluation(Periodic):
             split: "validation" or "test".
             generated: How many samples; None for `count`.
         """
-        real = data.examples(split, self.count)["image"]
+        examples = data.examples(split, self.count)
+        real = examples["image"]
         fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
+        scores = {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(examples)}
         if isinstance(data, Truth):
-            self.known = data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
-        return {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **self.known}
+            scores |= data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
+        return scores

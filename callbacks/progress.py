@@ -126,13 +126,11 @@ class Progress(ProgressBar):
         for callback in callbacks_of(trainer, Evaluation):
             if callback.result is not None:
                 result = callback.result
-                scores = ", ".join(
-                    f"{name} {result[name]:.2f}" for name in ("density", "coverage", "precision", "recall")
-                )
+                first = {name: result[name] for name in ("density", "coverage", "precision", "recall")}
+                own = {name: value for name, value in result.items() if isinstance(value, float)}  # counts are not
+                scores = ", ".join(f"{name} {value:.2f}" for name, value in {**first, **own}.items())
                 protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
                 self.print(f"held out ({protocol}): {scores}")
-            if callback.known:
-                self.print("truth: " + ", ".join(f"{name} {value:.4g}" for name, value in callback.known.items()))
         if callbacks_of(trainer, Run):
             folder = run_folder(trainer)
             if (folder / "training.gif").exists():

@@ -11,7 +11,6 @@ from lightning_gans.callbacks.periodic import Periodic, stamp
 from lightning_gans.callbacks.pictures import grid, save_animation, save_picture
 from lightning_gans.callbacks.run import run_folder
 from lightning_gans.callbacks.tracking import Wandb, log_picture
-from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 
@@ -19,15 +18,15 @@ FOLDER = "samples"
 """Where in the run folder the pictures are."""
 
 STEPS = 8
-"""Examples in one walk of the interpolation panel."""
+"""Examples in a row of a panel, such as one walk of the interpolation."""
 
 
 class Samples(Periodic):
-    """Draw the same latents every so many images: a grid, and walks between latents.
+    """Draw the same latents every so many images: a grid, walks between latents, and what else the model has to show.
 
     Each grid is `samples/<images>.png` in the run folder and the panel `samples` in W&B and TensorBoard; the walks are
-    `interpolation`. At the end `training.gif` shows all grids. `real.png` shows real images; it stays on this machine
-    unless `Wandb(log_real=True)`.
+    `interpolation`, and whatever the model's `panels` names goes beside them. At the end `training.gif` shows all
+    grids. `real.png` shows real images; it stays on this machine unless `Wandb(log_real=True)`.
 
     Args:
         every: Images from one grid to the next.
@@ -84,7 +83,7 @@ class Samples(Periodic):
         return math.ceil(math.sqrt(self.count))
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Draw, save and log both panels."""
+        """Draw, save and log the samples and the other panels."""
         if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or len(model.image_shape) != 3:
             return
         if model.conditions:
@@ -98,10 +97,10 @@ class Samples(Periodic):
             self._frames.append(path)
         self._drawn_at = model.images_seen
         log_picture(trainer, "samples", picture, images=model.images_seen)
-        if isinstance(model, GAN) and not model.conditions:
-            walks = grid(model.interpolate(STEPS, STEPS, seed=self.seed)["image"], STEPS)
-            save_picture(walks, folder / f"interpolation_{stamp(images)}.png")
-            log_picture(trainer, "interpolation", walks, images=model.images_seen)
+        for name, batch in model.panels(STEPS, seed=self.seed).items():
+            panel = grid(batch["image"], STEPS)
+            save_picture(panel, folder / f"{name}_{stamp(images)}.png")
+            log_picture(trainer, name, panel, images=model.images_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the final state and the animation."""

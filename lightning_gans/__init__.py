@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightning_gans.core.checkpoints import load
     from lightning_gans.core.gan import GAN
     from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder, Toy2D
-    from lightning_gans.models import DCGAN, R3GAN, WGANGP, VanillaGAN
+    from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -28,6 +28,8 @@ _HOMES = {
     "FashionMNIST": "lightning_gans.datamodules",
     "GAN": "lightning_gans.core.gan",
     "ImageFolder": "lightning_gans.datamodules",
+    "InfoGAN": "lightning_gans.models",
+    "LAPGAN": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
     "R3GAN": "lightning_gans.models",
     "Toy2D": "lightning_gans.datamodules",
@@ -41,6 +43,7 @@ __all__ = [
     "CIFAR10",
     "DCGAN",
     "GAN",
+    "LAPGAN",
     "MNIST",
     "R3GAN",
     "WGANGP",
@@ -48,6 +51,7 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "ImageFolder",
+    "InfoGAN",
     "Toy2D",
     "Trainer",
     "VanillaGAN",

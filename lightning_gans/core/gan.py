@@ -219,6 +219,10 @@ class GAN(GenerativeModel):
             raise ValueError(f"{type(self).__name__} generates only on condition, which a walk has none of")
         return self.in_chunks(rows * steps, WALKS * steps, seed, lambda _: self._walks(steps))
 
+    def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
+        """Draw walks between latents, where latents are all that a sample is made from."""
+        return {} if self.conditions else {"interpolation": self.interpolate(columns, columns, seed=seed)}
+
     def _walks(self, steps: int) -> Batch:
         ways = quarter_circles(self.sample_latents(WALKS), self.sample_latents(WALKS), steps)
         return self.generate(self.average, ways.flatten(0, 1), Batch())

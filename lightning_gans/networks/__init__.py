@@ -2,12 +2,17 @@
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
+from lightning_gans.networks.recognition import RecognitionHead
 
 __all__ = [
     "DCGANCritic",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "LaplacianDiscriminator",
+    "LaplacianGenerator",
     "MaxoutDiscriminator",
     "PerceptronDiscriminator",
     "PerceptronGenerator",
+    "RecognitionHead",
 ]
