@@ -14,6 +14,7 @@ from lightning_gans.callbacks.tracking import log_scalars
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules.truth import Truth
 from lightning_gans.metrics.prdc import prdc
 
 Score = Literal["precision", "recall", "density", "coverage"]
@@ -22,8 +23,9 @@ Score = Literal["precision", "recall", "density", "coverage"]
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
 
-    A model may have scores of its own beside them (`Model.scores`), such as `agreement`. One that makes no samples has
-    only these, on the whole split, and the best checkpoint is the best by the first of them.
+    A model may have scores of its own beside them (`Model.scores`), such as `agreement`, and so may data whose truth
+    is known (`Truth.scores`), such as the modes of a mixture. A model that makes no samples has only its own, on the
+    whole split, and the best checkpoint is the best by the first of them.
 
     During training the validation split is asked, with as many samples as it has examples (many more would cover them
     all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
@@ -142,4 +144,7 @@ class Evaluation(Periodic):
         examples = data.examples(split, self.count)
         real = examples["image"]
         fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
-        return {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(examples)}
+        scores = {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(examples)}
+        if isinstance(data, Truth):
+            scores |= data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
+        return scores

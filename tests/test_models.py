@@ -12,13 +12,14 @@ from torch.nn import functional as F
 
 from lightning_gans import configs
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, WGANGPAdam
+from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, R3GANAdam, WGANGPAdam
 from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+from lightning_gans.models import DCGAN, R3GAN, WGANGP, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
 
 ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
+ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
 
 
@@ -38,6 +39,7 @@ PUBLISHED = [
     Published(VanillaGAN, 100, 1, PerceptronGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
+    Published(R3GAN, 64, 1, DCGANGenerator, DCGANCritic, R3GANAdam, ADAM_R3GAN),
 ]
 
 
