@@ -128,7 +128,7 @@ class Progress(ProgressBar):
                 result = callback.result
                 first = {name: result[name] for name in ("density", "coverage", "precision", "recall")}
                 own = {name: value for name, value in result.items() if isinstance(value, float)}  # counts are not
-                scores = ", ".join(f"{name} {value:.2f}" for name, value in {**first, **own}.items())
+                scores = ", ".join(f"{name} {value:.3g}" for name, value in {**first, **own}.items())
                 protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
                 self.print(f"held out ({protocol}): {scores}")
         if callbacks_of(trainer, Run):

@@ -84,6 +84,14 @@ class GenerativeModel(Model):
         """
         return {}
 
+    def rate(self, batch: Batch) -> Tensor | None:
+        """How real examples look, (b,), higher being better; None where nothing in the model judges.
+
+        Args:
+            batch: The examples.
+        """
+        return None
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Be in evaluation mode, and then let every module be in its own again."""
