@@ -95,6 +95,7 @@ class R3GANAdam(torch.optim.Adam):
         betas: Decay of the averaged gradient and of the averaged square.
         eps: Added to the denominator.
         weight_decay: L2 penalty.
+        fused: Whether one call moves all parameters, which is faster for small networks; None is torch's choice.
     """
 
     def __init__(
@@ -104,8 +105,9 @@ class R3GANAdam(torch.optim.Adam):
         betas: tuple[float, float] = (0.0, 0.9),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused)
 
 
 class GoodfellowSGD(torch.optim.SGD):
