@@ -10,6 +10,7 @@ from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.toy2d import Toy2D
 from lightning_gans.datamodules.truth import Truth
 
@@ -21,6 +22,7 @@ __all__ = [
     "FashionMNIST",
     "ImageFolder",
     "InMemoryLoader",
+    "StackedMNIST",
     "Toy2D",
     "Truth",
 ]

@@ -98,7 +98,7 @@ class R3GANAdam(torch.optim.Adam):
         fused: Whether one call moves all parameters, which is faster for small networks; None is torch's choice.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 (the signature is torch's)
         self,
         params: ParamsT,
         lr: float = 2e-4,
