@@ -14,8 +14,8 @@ from torch import Tensor
 SEPARATED = 12.0
 """Standard deviations between two modes from which on they do not overlap: a sample errs with probability 2e-9."""
 
-NODES = 4096
-"""Midpoints of the integral along a curve: at every noise here it is exact to 1e-6 nats."""
+NODES = 512
+"""Places on a curve at which Gauss and Legendre integrate along it, less than 1.1 sigma apart here: exact to 1e-6."""
 
 _ROWS = 1024
 
@@ -83,7 +83,8 @@ class Mixture(Distribution):
 
     def log_prob(self, points: Tensor) -> Tensor:
         """The log of the mean of the parts' densities."""
-        return _log_mean_normal(points, self.centres, self.sigma)
+        weights = torch.full((self.classes,), 1 / self.classes, dtype=torch.float64)
+        return _log_mixture(points, self.centres, weights, self.sigma)
 
 
 class Curve(Distribution):
@@ -107,8 +108,10 @@ class Curve(Distribution):
         if sigma <= 0:
             raise ValueError(f"`sigma` must be above 0, got {sigma}")
         self.curves, self.sigma = curves, sigma
-        self.nodes = curves((torch.arange(NODES, dtype=torch.float64) + 0.5) / NODES)
+        places, weights = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(NODES))
+        self.nodes = curves((places + 1) / 2)
         self.classes = self.nodes.shape[1]
+        self.weights = (weights / (2 * self.classes)).unsqueeze(1).expand(-1, self.classes).flatten()
 
     def sample(self, n: int, stream: np.random.RandomState) -> tuple[Tensor, Tensor]:
         """Draw a curve, a place on it, and noise."""
@@ -118,7 +121,7 @@ class Curve(Distribution):
 
     def log_prob(self, points: Tensor) -> Tensor:
         """The log of the integral of the noise's density along the curves."""
-        return _log_mean_normal(points, self.nodes.flatten(0, 1), self.sigma)
+        return _log_mixture(points, self.nodes.flatten(0, 1), self.weights, self.sigma)
 
 
 class Checkerboard(Distribution):
@@ -198,14 +201,13 @@ def two_moons() -> Curve:
     return Curve(_Moons(), sigma=0.2)
 
 
-def _log_mean_normal(points: Tensor, centres: Tensor, sigma: float) -> Tensor:
-    """The log density at `points` of the even mixture of normal distributions around `centres`."""
+def _log_mixture(points: Tensor, centres: Tensor, weights: Tensor, sigma: float) -> Tensor:
+    """The log density at `points` of normal distributions around `centres`, with these weights."""
     points = points.double()
-    constant = math.log(len(centres)) + math.log(2 * math.pi * sigma**2)
-    centres = centres.to(points.device)
+    centres, shares = centres.to(points.device), (weights / (2 * math.pi * sigma**2)).log().to(points.device)
 
     def part(rows: Tensor) -> Tensor:
         distances = torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist")
-        return (-distances.square() / (2 * sigma**2)).logsumexp(1)
+        return (shares - distances.square() / (2 * sigma**2)).logsumexp(1)
 
-    return torch.cat([part(rows) for rows in torch.split(points, _ROWS)]) - constant
+    return torch.cat([part(rows) for rows in torch.split(points, _ROWS)])

@@ -126,10 +126,7 @@ class GAN(Training, GenerativeModel):
         return self.discriminator.parameters()
 
     def initialise(self, batch: Batch) -> None:
-        """Initialise weights from the first batch, once, before training and before the average is copied.
-
-        Of several processes, the first one's result holds for all.
-        """
+        """Initialise weights from the first batch, of the first process, once, before the average is copied."""
 
     def after_discriminator_step(self) -> None:
         """Do what follows the discriminator's step, such as clipping its weights."""
@@ -188,6 +185,10 @@ class GAN(Training, GenerativeModel):
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
         """Draw walks between latents, where latents are all that a sample is made from."""
         return {} if self.conditions else {"interpolation": self.interpolate(columns, columns, seed=seed)}
+
+    def rate(self, batch: Batch) -> Tensor | None:
+        """The discriminator's logit; None of a conditional game, whose discriminator is asked about pairs."""
+        return None if self.conditions else self.discriminator(batch["image"]).unsqueeze(-1).flatten(1).mean(1)
 
     def _walks(self, steps: int) -> Batch:
         ways = quarter_circles(self.sample_latents(WALKS), self.sample_latents(WALKS), steps)

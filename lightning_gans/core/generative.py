@@ -76,6 +76,14 @@ class GenerativeModel(Model):
         """
         return {}
 
+    def rate(self, batch: Batch) -> Tensor | None:
+        """How real examples look, (b,), higher being better; None where nothing in the model judges.
+
+        Args:
+            batch: The examples.
+        """
+        return None
+
     @torch.no_grad()
     def in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:
         """Put n examples together from chunks, each made whole, in evaluation mode, from a random stream of its own.
