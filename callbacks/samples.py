@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.callbacks.periodic import Periodic, stamp
 from lightning_gans.callbacks.pictures import grid, save_animation, save_picture
+from lightning_gans.callbacks.points import Scatter
 from lightning_gans.callbacks.run import run_folder
 from lightning_gans.callbacks.tracking import Wandb, log_picture
 from lightning_gans.core.generative import GenerativeModel
@@ -26,11 +27,12 @@ class Samples(Periodic):
 
     Each grid is `samples/<images>.png` in the run folder and the panel `samples` in W&B and TensorBoard; the walks are
     `interpolation`, and whatever the model's `panels` names goes beside them. At the end `training.gif` shows all
-    grids. `real.png` shows real images; it stays on this machine unless `Wandb(log_real=True)`.
+    grids. Points in the plane are drawn as such, 2,500 of them, over their true density where it is known and over the
+    discriminator's level lines. `real.png` shows real examples; it stays on this machine unless `Wandb(log_real=True)`.
 
     Args:
         every: Images from one grid to the next.
-        count: Examples in a grid.
+        count: Pictures in a grid.
         seed: Seed of the latents.
 
     Attributes:
@@ -50,6 +52,7 @@ class Samples(Periodic):
         self._frames: list[Path] = []
         self._restored: list[str] = []
         self._drawn_at = -1
+        self._scatter: Scatter | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The frames of the animation so far."""
@@ -71,9 +74,16 @@ class Samples(Periodic):
 
     def _show_real(self, trainer: pl.Trainer) -> None:
         data = data_of(trainer)
-        if not trainer.is_global_zero or data is None or len(data.image_shape) != 3:
+        if not trainer.is_global_zero or data is None:
             return
-        picture = grid(data.examples("train", self.count)["image"], self._columns)
+        match data.image_shape:
+            case (2,):
+                self._scatter = Scatter(data)
+                picture = self._scatter.real(data)
+            case (_, _, _):
+                picture = grid(data.examples("train", self.count)["image"], self._columns)
+            case _:
+                return
         save_picture(picture, run_folder(trainer) / "real.png")
         if any(wandb.log_real for wandb in callbacks_of(trainer, Wandb)):
             log_picture(trainer, "real", picture, images=0)
@@ -84,12 +94,17 @@ class Samples(Periodic):
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Draw, save and log the samples and the other panels."""
-        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or len(model.image_shape) != 3:
+        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.conditions:
             return
-        if model.conditions:
-            return
+        match model.image_shape:
+            case (2,):
+                self._scatter = self._scatter or Scatter(data_of(trainer))
+                picture = self._scatter.of(model, seed=self.seed)
+            case (_, _, _):
+                picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
+            case _:
+                return
         folder = run_folder(trainer) / FOLDER
-        picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
         path = folder / f"{stamp(images)}.png"
         save_picture(picture, path)
         if path.exists():  # the disk may be full
@@ -97,6 +112,8 @@ class Samples(Periodic):
             self._frames.append(path)
         self._drawn_at = model.images_seen
         log_picture(trainer, "samples", picture, images=model.images_seen)
+        if len(model.image_shape) != 3:
+            return
         for name, batch in model.panels(STEPS, seed=self.seed).items():
             panel = grid(batch["image"], STEPS)
             save_picture(panel, folder / f"{name}_{stamp(images)}.png")

@@ -16,12 +16,22 @@ from lightning_gans._version import __version__
 if TYPE_CHECKING:
     from lightning_gans.core.checkpoints import load
     from lightning_gans.core.gan import GAN
-    from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder
-    from lightning_gans.models import DCGAN, LAPGAN, WGANGP, InfoGAN, VanillaGAN
+    from lightning_gans.datamodules import (
+        CIFAR10,
+        MNIST,
+        DataModule,
+        Digits,
+        FashionMNIST,
+        ImageFolder,
+        StackedMNIST,
+        Toy2D,
+    )
+    from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, Classifier, InfoGAN, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
     "CIFAR10": "lightning_gans.datamodules",
+    "Classifier": "lightning_gans.models",
     "DCGAN": "lightning_gans.models",
     "DataModule": "lightning_gans.datamodules",
     "Digits": "lightning_gans.datamodules",
@@ -31,6 +41,9 @@ _HOMES = {
     "InfoGAN": "lightning_gans.models",
     "LAPGAN": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
+    "R3GAN": "lightning_gans.models",
+    "StackedMNIST": "lightning_gans.datamodules",
+    "Toy2D": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
     "VanillaGAN": "lightning_gans.models",
     "WGANGP": "lightning_gans.models",
@@ -43,12 +56,16 @@ __all__ = [
     "GAN",
     "LAPGAN",
     "MNIST",
+    "R3GAN",
     "WGANGP",
+    "Classifier",
     "DataModule",
     "Digits",
     "FashionMNIST",
     "ImageFolder",
     "InfoGAN",
+    "StackedMNIST",
+    "Toy2D",
     "Trainer",
     "VanillaGAN",
     "__version__",

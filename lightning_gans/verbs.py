@@ -15,6 +15,7 @@ from lightning_gans.callbacks.pictures import grid, save_picture, to_uint8
 from lightning_gans.core.checkpoints import load, load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import Model
 from lightning_gans.mistakes import Mistake, say
 
 
@@ -33,15 +34,13 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     try:
         options = parser.parse_args(arguments)
         model = load(options.run, trust=options.trust)
-        if not isinstance(model, GenerativeModel):
-            raise Mistake(f"{type(model).__name__} makes no examples")
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
     except (Mistake, ValueError, OSError) as mistake:
         return say(Mistake(" ".join(str(mistake).split())))
     return 0
 
 
-Execute = Callable[[GenerativeModel, argparse.Namespace], None]
+Execute = Callable[[Model, argparse.Namespace], None]
 
 
 def _sample(parser: argparse.ArgumentParser) -> Execute:
@@ -52,8 +51,10 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
     return sample
 
 
-def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
+def sample(model: Model, options: argparse.Namespace) -> None:
     """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example."""
+    if not isinstance(model, GenerativeModel):
+        raise Mistake(f"{type(model).__name__} makes no examples")
     if options.count < 1:
         raise Mistake(f"`--count` must be at least 1, got {options.count}")
     if options.seed < 0:
@@ -83,7 +84,10 @@ def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:
-    parser.description = "Score samples against held-out examples: precision, recall, density, coverage of pixels."
+    parser.description = (
+        "Score samples against held-out examples: precision, recall, density, coverage of pixels; "
+        "and models by what they alone can do, such as a classifier's accuracy."
+    )
     parser.add_argument("--split", choices=["validation", "test"], default="test", help="which examples (test)")
     parser.add_argument(
         "--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)"
@@ -92,15 +96,14 @@ def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     return evaluate
 
 
-def evaluate(model: GenerativeModel, options: argparse.Namespace) -> None:
+def evaluate(model: Model, options: argparse.Namespace) -> None:
     """Score, and print with the protocol, as JSON."""
     data = load_data(options.run, trust=options.trust)
     data.prepare_data()
     evaluation = Evaluation(count=options.count, k=options.k, seed=options.seed)
     scores = evaluation.evaluate(model, data, options.split)
-    print(
-        json.dumps({**scores, **evaluation.protocol(data, options.split), "images_seen": model.images_seen}, indent=2)
-    )
+    protocol = evaluation.protocol(model, data, options.split)
+    print(json.dumps({**scores, **protocol, "images_seen": model.images_seen}, indent=2))
 
 
 VERBS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}

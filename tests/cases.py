@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.models import DCGAN, LAPGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
@@ -138,6 +138,15 @@ CASES = [
         mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
     ),
     Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
+    Case(
+        "r3gan",
+        R3GAN,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case("r3gan-points", R3GAN, (2,), PERCEPTRONS),
     Case(
         "lapgan",
         LAPGAN,

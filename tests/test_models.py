@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from lightning_gans import configs
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, InfoGANAdam, WGANGPAdam
+from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, InfoGANAdam, R3GANAdam, WGANGPAdam
 from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, LAPGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import PyramidGenerator
@@ -22,6 +22,7 @@ from lightning_gans.networks.recognition import RecognisingDiscriminator
 
 ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
 ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
+ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
 
 
@@ -47,6 +48,7 @@ PUBLISHED = [
     Published(
         InfoGAN, 74, 1, DCGANGenerator, RecognisingDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN
     ),
+    Published(R3GAN, 64, 1, DCGANGenerator, DCGANCritic, R3GANAdam, ADAM_R3GAN),
 ]
 
 

@@ -76,24 +76,13 @@ class GenerativeModel(Model):
         """
         return {}
 
-    def scores(self, batch: Batch) -> dict[str, float]:
-        """Score the model on real examples, by what it alone can do; by name, higher being better.
+    def rate(self, batch: Batch) -> Tensor | None:
+        """How real examples look, (b,), higher being better; None where nothing in the model judges.
 
         Args:
-            batch: Held-out examples; the keys that data have beside `image` are there.
+            batch: The examples.
         """
-        return {}
-
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Be in evaluation mode, and then let every module be in its own again."""
-        training = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
-            yield
-        finally:
-            for module, mode in training.items():
-                module.training = mode
+        return None
 
     @torch.no_grad()
     def in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:

@@ -2,6 +2,7 @@
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.points import PointGenerator
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
 from lightning_gans.networks.recognition import RecognitionHead
 
@@ -14,5 +15,6 @@ __all__ = [
     "MaxoutDiscriminator",
     "PerceptronDiscriminator",
     "PerceptronGenerator",
+    "PointGenerator",
     "RecognitionHead",
 ]
