@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightning_gans.core.checkpoints import load
     from lightning_gans.core.gan import GAN
     from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder
-    from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
+    from lightning_gans.models import DCGAN, LSGAN, SNGAN, WGANGP, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -28,7 +28,9 @@ _HOMES = {
     "FashionMNIST": "lightning_gans.datamodules",
     "GAN": "lightning_gans.core.gan",
     "ImageFolder": "lightning_gans.datamodules",
+    "LSGAN": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
+    "SNGAN": "lightning_gans.models",
     "Trainer": "lightning_gans.trainer",
     "VanillaGAN": "lightning_gans.models",
     "WGANGP": "lightning_gans.models",
@@ -39,7 +41,9 @@ __all__ = [
     "CIFAR10",
     "DCGAN",
     "GAN",
+    "LSGAN",
     "MNIST",
+    "SNGAN",
     "WGANGP",
     "DataModule",
     "Digits",

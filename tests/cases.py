@@ -11,9 +11,15 @@ from torch import Tensor
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
-from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
+from lightning_gans.models import DCGAN, LSGAN, SNGAN, WGANGP, VanillaGAN
+from lightning_gans.networks.dcgan import (
+    DCGANCritic,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    SpectralNormDiscriminator,
+)
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch, ImageShape
 
 
@@ -131,6 +137,41 @@ CASES = [
         mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
     ),
     Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
+    Case(
+        "wgan_gp-residual",
+        WGANGP,
+        (1, 9, 7),
+        {"generator": partial(ResNetGenerator, width=4), "discriminator": partial(ResNetDiscriminator, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case(
+        "sngan",
+        SNGAN,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(SpectralNormDiscriminator, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case(
+        "sngan-residual",
+        SNGAN,
+        (3, 9, 7),
+        {
+            "generator": partial(ResNetGenerator, width=4),
+            "discriminator": partial(SpectralNormResNetDiscriminator, width=4),
+        },
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case(
+        "lsgan",
+        LSGAN,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples=PERCEPTRONS,
+    ),
 ]
 
 

@@ -1,7 +1,9 @@
 """Generators and discriminators, one architecture family per file."""
 
-from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 
 __all__ = [
     "DCGANCritic",
@@ -10,4 +12,10 @@ __all__ = [
     "MaxoutDiscriminator",
     "PerceptronDiscriminator",
     "PerceptronGenerator",
+    "R3GANDiscriminator",
+    "R3GANGenerator",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "SpectralNormDiscriminator",
+    "SpectralNormResNetDiscriminator",
 ]
