@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         StackedMNIST,
         Toy2D,
     )
-    from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, Classifier, InfoGAN, VanillaGAN
+    from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, Classifier, InfoGAN, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -40,8 +40,10 @@ _HOMES = {
     "ImageFolder": "lightning_gans.datamodules",
     "InfoGAN": "lightning_gans.models",
     "LAPGAN": "lightning_gans.models",
+    "LSGAN": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
     "R3GAN": "lightning_gans.models",
+    "SNGAN": "lightning_gans.models",
     "StackedMNIST": "lightning_gans.datamodules",
     "Toy2D": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
@@ -55,8 +57,10 @@ __all__ = [
     "DCGAN",
     "GAN",
     "LAPGAN",
+    "LSGAN",
     "MNIST",
     "R3GAN",
+    "SNGAN",
     "WGANGP",
     "Classifier",
     "DataModule",

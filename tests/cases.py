@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
-from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
+from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
 from lightning_gans.networks.recognition import RecognitionHead
+from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch, ImageShape
 
 
@@ -174,6 +175,41 @@ CASES = [
         (2,),
         {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS, "recogniser": partial(RecognitionHead, width=8)},
         no_mean_over_samples=NORMALISES,
+    ),
+    Case(
+        "wgan_gp-residual",
+        WGANGP,
+        (1, 9, 7),
+        {"generator": partial(ResNetGenerator, width=4), "discriminator": partial(ResNetDiscriminator, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case(
+        "sngan",
+        SNGAN,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(SpectralNormDiscriminator, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case(
+        "sngan-residual",
+        SNGAN,
+        (3, 9, 7),
+        {
+            "generator": partial(ResNetGenerator, width=4),
+            "discriminator": partial(SpectralNormResNetDiscriminator, width=4),
+        },
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case(
+        "lsgan",
+        LSGAN,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples=PERCEPTRONS,
     ),
 ]
 

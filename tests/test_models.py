@@ -13,19 +13,30 @@ from torch.nn import functional as F
 
 from lightning_gans import configs
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, InfoGANAdam, R3GANAdam, WGANGPAdam
+from lightning_gans.core.optimizers import (
+    DCGANAdam,
+    GoodfellowSGD,
+    InfoGANAdam,
+    LSGANAdam,
+    R3GANAdam,
+    SNGANAdam,
+    WGANGPAdam,
+)
 from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
-from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
+from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import PyramidGenerator
 from lightning_gans.networks.recognition import RecognisingDiscriminator
+from lightning_gans.networks.resnet import SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch
 
 ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
 ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
 ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
+ADAM_SNGAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
+ADAM_LSGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
 
 
 class Published(NamedTuple):
@@ -51,6 +62,8 @@ PUBLISHED = [
         InfoGAN, 74, 1, DCGANGenerator, RecognisingDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN
     ),
     Published(R3GAN, 64, 1, DCGANGenerator, DCGANCritic, R3GANAdam, ADAM_R3GAN),
+    Published(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
+    Published(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]
 
 
@@ -92,6 +105,45 @@ def test_the_vanilla_losses_are_cross_entropies(monkeypatch: pytest.MonkeyPatch)
     assert list(discriminator) == list(generator) == ["adversarial"]
     torch.testing.assert_close(discriminator["adversarial"], entropy(on_real, ones) + entropy(on_fake, zeros))
     torch.testing.assert_close(generator["adversarial"], entropy(on_fake, ones))
+
+
+def test_the_losses_of_sngan_are_hinges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reference: the means of max(0, 1 - D(x)) and max(0, 1 + D(G(z))), some examples on either side of the margin."""
+    real, fake = 4 * images((2,), 32).double(), 4 * images((2,), 32, seed=1).double()
+    game = played(SNGAN, fake, monkeypatch, discriminator=Line)
+    on_real, on_fake = (x @ torch.tensor([3.0, 4.0], dtype=torch.float64) for x in (real, fake))
+    assert 0 < (on_real > 1).sum() < 32
+    hinge = sum(max(0.0, 1 - y) for y in on_real.tolist()) / 32 + sum(max(0.0, 1 + y) for y in on_fake.tolist()) / 32
+    discriminator, generator = game.discriminator_loss({"image": real}), game.generator_loss({"image": real})
+    assert list(discriminator) == list(generator) == ["hinge"]
+    assert discriminator["hinge"].item() == pytest.approx(hinge, rel=1e-12)
+    torch.testing.assert_close(generator["hinge"], -on_fake.mean())
+
+
+def test_the_losses_of_lsgan_are_half_squared_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fake = images((2,), 6).double(), images((2,), 6, seed=1).double()
+    game = played(LSGAN, fake, monkeypatch)
+    on_real, on_fake = game.discriminator(real), game.discriminator(fake)
+    ones, zeros = torch.ones_like(on_real), torch.zeros_like(on_real)
+    discriminator, generator = game.discriminator_loss({"image": real}), game.generator_loss({"image": real})
+    assert list(discriminator) == list(generator) == ["least_squares"]
+    errors = F.mse_loss(on_real, ones) + F.mse_loss(on_fake, zeros)
+    torch.testing.assert_close(discriminator["least_squares"], errors / 2)
+    torch.testing.assert_close(generator["least_squares"], F.mse_loss(on_fake, ones) / 2)
+
+
+def test_what_differs_from_the_authors_of_sngan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equally many examples for both players, and a learning rate that stays; their residual nets go in."""
+    game = SNGAN(image_shape=(1, 8, 8), discriminator=SpectralNormResNetDiscriminator)
+    asked: list[int] = []
+    sample = game.sample_latents
+    monkeypatch.setattr(game, "sample_latents", lambda n: (asked.append(n), sample(n))[1])
+    batch: Batch = {"image": images((1, 8, 8), 4)}
+    game.discriminator_loss(batch)
+    game.generator_loss(batch)
+    assert asked == [4, 4]
+    game.images_seen = 10**9
+    assert {optimizer.param_groups[0]["lr"] for optimizer in game.configure_optimizers()} == {2e-4}
 
 
 def test_dcgan_plays_the_first_game() -> None:

@@ -14,12 +14,35 @@ from lightning_gans.networks import (
     MaxoutDiscriminator,
     PerceptronDiscriminator,
     PerceptronGenerator,
+    R3GANDiscriminator,
+    R3GANGenerator,
+    ResNetDiscriminator,
+    ResNetGenerator,
+    SpectralNormDiscriminator,
+    SpectralNormResNetDiscriminator,
 )
 from lightning_gans.types import ImageShape
 
-GENERATORS: list[type[nn.Module]] = [DCGANGenerator, PerceptronGenerator]
-DISCRIMINATORS: list[type[nn.Module]] = [DCGANDiscriminator, DCGANCritic, MaxoutDiscriminator, PerceptronDiscriminator]
+GENERATORS: list[type[nn.Module]] = [DCGANGenerator, PerceptronGenerator, ResNetGenerator, R3GANGenerator]
+DISCRIMINATORS: list[type[nn.Module]] = [
+    DCGANDiscriminator,
+    DCGANCritic,
+    SpectralNormDiscriminator,
+    MaxoutDiscriminator,
+    PerceptronDiscriminator,
+    ResNetDiscriminator,
+    SpectralNormResNetDiscriminator,
+    R3GANDiscriminator,
+]
 CONVOLUTIONAL = [DCGANGenerator, DCGANDiscriminator, DCGANCritic]
+RESIDUAL: list[type[nn.Module]] = [
+    ResNetGenerator,
+    ResNetDiscriminator,
+    SpectralNormResNetDiscriminator,
+    R3GANGenerator,
+    R3GANDiscriminator,
+]
+START_AT_ZERO = [R3GANGenerator, R3GANDiscriminator]
 PICTURES: list[ImageShape] = [
     (1, 8, 8),
     (1, 28, 28),
@@ -77,6 +100,9 @@ def test_points_are_judged(network: type[nn.Module]) -> None:
 @pytest.mark.parametrize("network", [*GENERATORS, *DISCRIMINATORS])
 def test_every_parameter_gets_a_gradient(network: type[nn.Module], image_shape: ImageShape) -> None:
     net = build(network, image_shape, width=8).double()
+    if network in START_AT_ZERO:  # what lies before a weight of 0 moves from the second step on
+        for parameter in net.parameters():
+            nn.init.normal_(parameter, std=0.1)
     net(inputs(network, image_shape, 16).double()).square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
@@ -148,9 +174,19 @@ def test_normalisation_is_where_it_belongs() -> None:
     assert kinds(DCGANCritic) == [conv, conv, conv, nn.Linear]
 
 
-@pytest.mark.parametrize("network", [DCGANCritic, PerceptronDiscriminator])
+@pytest.mark.parametrize(
+    "network",
+    [
+        DCGANCritic,
+        PerceptronDiscriminator,
+        ResNetDiscriminator,
+        SpectralNormDiscriminator,
+        SpectralNormResNetDiscriminator,
+        R3GANDiscriminator,
+    ],
+)
 def test_critic_judges_each_sample_on_its_own(network: type[nn.Module]) -> None:
-    critic, samples = build(network, (1, 8, 8), width=8), torch.randn(4, 1, 8, 8)
+    critic, samples = build(network, (1, 8, 8), width=8).eval(), torch.randn(4, 1, 8, 8)
     alone = torch.cat([critic(sample) for sample in samples.split(1)])
     torch.testing.assert_close(critic(samples), alone)
 
@@ -176,7 +212,7 @@ def test_same_seed_gives_the_same_network(network: type[nn.Module]) -> None:
         assert a.data_ptr() != b.data_ptr()
 
 
-@pytest.mark.parametrize("network", CONVOLUTIONAL)
+@pytest.mark.parametrize("network", [*CONVOLUTIONAL, SpectralNormDiscriminator, *RESIDUAL])
 def test_convolutions_refuse_points(network: type[nn.Module]) -> None:
     message = rf"{network.__name__} works on pictures \(channels, height, width\), got `image_shape` \(2,\)"
     with pytest.raises(ValueError, match=message):

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, WGANGPAdam, apply_schedules
+from lightning_gans.core.optimizers import (
+    DCGANAdam,
+    GoodfellowSGD,
+    LSGANAdam,
+    SNGANAdam,
+    WGANGPAdam,
+    apply_schedules,
+)
 from lightning_gans.core.schedules import Linear
 
 HALF = Linear(0.0, 1.0, images=100)
@@ -19,6 +26,8 @@ HALF = Linear(0.0, 1.0, images=100)
     [
         (DCGANAdam, {"lr": 2e-4, "betas": (0.5, 0.999), "eps": 1e-8, "weight_decay": 0.0}),
         (WGANGPAdam, {"lr": 1e-4, "betas": (0.5, 0.9), "eps": 1e-8, "weight_decay": 0.0}),
+        (SNGANAdam, {"lr": 2e-4, "betas": (0.0, 0.9), "eps": 1e-8, "weight_decay": 0.0}),
+        (LSGANAdam, {"lr": 1e-3, "betas": (0.5, 0.999), "eps": 1e-8, "weight_decay": 0.0}),
         (GoodfellowSGD, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.0, "dampening": 0, "nesterov": False}),
     ],
 )

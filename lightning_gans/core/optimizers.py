@@ -84,6 +84,52 @@ class InfoGANAdam(DCGANAdam):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
+class SNGANAdam(torch.optim.Adam):
+    """Adam with the settings of SNGAN, and of WGAN-GP's residual networks (arXiv:1802.05957, arXiv:1704.00028).
+
+    The authors let the learning rate fall linearly to 0 over the run: see `sngan_cifar10.yaml`.
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.0, 0.9),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+class LSGANAdam(torch.optim.Adam):
+    """Adam with the settings of LSGAN (`train_lsun.py` of the authors, arXiv:1611.04076).
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.5, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
 class R3GANAdam(torch.optim.Adam):
     """Adam with the settings that R3GAN starts from (Huang et al. 2024, arXiv:2501.05441).
 

@@ -11,6 +11,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from lightning_gans.networks.checks import check_picture, check_positive
+from lightning_gans.networks.sizes import halvings
+from lightning_gans.networks.spectral import normalise_spectrally, precisely_normalised
 from lightning_gans.types import ImageShape
 
 
@@ -138,14 +140,39 @@ class DCGANCritic(_StridedNetwork):
         super().__init__(image_shape, width, _convolution)
 
 
+class SpectralNormDiscriminator(_StridedNetwork):
+    """Judge pictures by strided convolutions of spectral norm 1, each picture on its own.
+
+    `DCGANCritic` with every layer under the normalisation of *Spectral Normalization for Generative Adversarial
+    Networks*, arXiv:1802.05957. The paper's convolutional network alternates 3 x 3 and strided 4 x 4 kernels; this one
+    has the 5 x 5 kernels of the family. Initial weights matter only by their direction.
+
+    Args:
+        image_shape: (channels, height, width).
+        width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
+
+    Raises:
+        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> SpectralNormDiscriminator((3, 61, 45))(torch.zeros(8, 3, 61, 45)).shape
+        torch.Size([8])
+    """
+
+    def __init__(self, image_shape: ImageShape, *, width: int = 64) -> None:
+        super().__init__(image_shape, width, _convolution)
+        normalise_spectrally(self)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map pictures (b, *image_shape) to logits (b,)."""
+        with precisely_normalised(self, pictures.device.type):
+            return super().forward(pictures)
+
+
 def _sizes(image_shape: ImageShape) -> list[tuple[int, int]]:
     """List (height, width) from the picture's to the smallest."""
-    _, height, width = image_shape
-    sizes = [(height, width)]
-    while len(sizes) < 3 or max(sizes[-1]) > 4:
-        height, width = (height + 1) // 2, (width + 1) // 2
-        sizes.append((height, width))
-    return sizes
+    return halvings(image_shape, until=4)
 
 
 def _channels(image_shape: ImageShape, width: int) -> list[int]:

@@ -1,0 +1,128 @@
+"""Spectral normalisation: what it makes of the weights, against the singular values themselves."""
+
+from functools import partial
+
+import pytest
+import torch
+from cases import Case, cases
+from conftest import Fit
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lightning_gans.models import SNGAN, WGANGP
+from lightning_gans.networks import SpectralNormDiscriminator, SpectralNormResNetDiscriminator
+from lightning_gans.networks.dcgan import DCGANCritic
+from lightning_gans.networks.resnet import ResNetDiscriminator
+from lightning_gans.networks.spectral import normalise_spectrally
+
+NETWORKS = [SpectralNormDiscriminator, SpectralNormResNetDiscriminator]
+both = pytest.mark.parametrize("network", NETWORKS)
+
+
+def layers(network: nn.Module) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+
+
+def norms(network: nn.Module) -> Tensor:
+    """The largest singular value of every layer's weight, as it is used."""
+    weights = [layer.weight.detach().double().flatten(1) for layer in layers(network.eval())]  # type: ignore[operator, union-attr]
+    return torch.stack([torch.linalg.svdvals(weight)[0] for weight in weights])
+
+
+def raw(network: nn.Module) -> list[Tensor]:
+    """The weights that the optimizer moves."""
+    return [layer.parametrizations.weight.original.detach() for layer in layers(network)]  # type: ignore[union-attr]
+
+
+@both
+@pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 9, 7)], ids=str)
+def test_every_layer_starts_with_norm_1(network: type[nn.Module], image_shape: tuple[int, int, int]) -> None:
+    discriminator = network(image_shape)
+    assert all(parametrize.is_parametrized(layer, "weight") for layer in layers(discriminator))
+    torch.testing.assert_close(norms(discriminator), torch.ones(len(layers(discriminator))).double(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", cases(lambda case: case.model is SNGAN))
+def test_every_layer_is_kept_near_norm_1_in_training(case: Case, fit: Fit) -> None:
+    """One step of the iteration per pass follows moving weights, from above, and arrives where they rest."""
+    model = case.make(discriminator_steps=2)
+    discriminator, ones = model.discriminator, torch.ones(len(layers(model.discriminator))).double()
+    before = [weight.clone() for weight in raw(discriminator)]
+    fit(model, [case.batch(seed=seed) for seed in range(30)], max_steps=30)
+    assert not any(torch.equal(old, new) for old, new in zip(before, raw(discriminator), strict=True))
+    assert (norms(discriminator) > 1 - 1e-6).all()  # u W v is at most the largest singular value
+    assert (norms(discriminator) < 1.1).all()
+    assert all(abs(torch.linalg.matrix_norm(weight.flatten(1), 2) - 1) > 0.1 for weight in raw(discriminator))
+    discriminator.train()
+    for _ in range(50):
+        discriminator(case.batch()["image"])
+    torch.testing.assert_close(norms(discriminator), ones, rtol=0, atol=1e-3)
+
+
+@both
+def test_the_norm_is_exact_under_autocast(network: type[nn.Module]) -> None:
+    """Reference: the same network without autocast, whose singular values have 32 bits."""
+    discriminator = network((1, 8, 8), width=8)
+    seen: list[Tensor] = []
+    for layer in layers(discriminator):
+        layer.register_forward_hook(lambda layer, *_: seen.append(layer.weight.detach().clone()))
+    pictures = torch.randn(4, 1, 8, 8)
+    discriminator.eval()(pictures)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert discriminator(pictures).dtype == torch.bfloat16
+    plain, cast = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    assert all(torch.equal(a, b) for a, b in zip(plain, cast, strict=True))
+
+
+@both
+def test_a_pass_in_training_takes_one_step_of_the_iteration(network: type[nn.Module]) -> None:
+    discriminator = network((1, 8, 8), width=8)
+    layer = layers(discriminator)[1]
+    weight = layer.parametrizations.weight.original.detach().flatten(1)  # type: ignore[union-attr, operator]
+    right = torch.nn.functional.normalize(torch.randn(weight.shape[1]), dim=0)
+    layer.parametrizations.weight[0].load_state_dict({"_u": torch.zeros(len(weight)), "_v": right})  # type: ignore[index, union-attr]
+    discriminator(torch.randn(4, 1, 8, 8))
+    left = weight @ right / (weight @ right).norm()
+    state = discriminator.state_dict()
+    (name,) = [name for name, module in discriminator.named_modules() if module is layer]
+    torch.testing.assert_close(state[f"{name}.parametrizations.weight.0._u"], left)
+    right = weight.T @ left / (weight.T @ left).norm()
+    torch.testing.assert_close(state[f"{name}.parametrizations.weight.0._v"], right)
+    discriminator.eval()(torch.randn(4, 1, 8, 8))
+    assert all(torch.equal(state[name], buffer) for name, buffer in discriminator.named_buffers())
+
+
+def test_gradients_are_those_of_the_normalised_weight() -> None:
+    """Reference: autograd through the singular value decomposition, in double precision."""
+    layer = nn.Linear(6, 4, bias=False).double()
+    raw = layer.weight.detach().clone().requires_grad_()
+    normalise_spectrally(layer)
+    x = torch.randn(5, 6, dtype=torch.float64)
+    layer.eval()(x).square().sum().backward()
+    (x @ (raw / torch.linalg.svdvals(raw)[0]).T).square().sum().backward()
+    torch.testing.assert_close(layer.parametrizations.weight.original.grad, raw.grad)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("network", "plain"),
+    [(SpectralNormDiscriminator, DCGANCritic), (SpectralNormResNetDiscriminator, ResNetDiscriminator)],
+)
+def test_it_is_the_plain_network_on_normalised_weights(network: type[nn.Module], plain: type[nn.Module]) -> None:
+    discriminator, copy = network((1, 8, 8), width=8).eval(), plain((1, 8, 8), width=8)
+    pixels = 4 if network is SpectralNormResNetDiscriminator else 1  # a sum over the last 2 x 2, where that has a mean
+    with torch.no_grad():
+        for ours, theirs in zip(layers(discriminator), layers(copy), strict=True):
+            theirs.weight.copy_(ours.weight)  # type: ignore[operator, union-attr, arg-type]
+            if ours.bias is not None:
+                theirs.bias.copy_(ours.bias)  # type: ignore[operator, union-attr, arg-type]
+        pictures = torch.randn(4, 1, 8, 8)
+        torch.testing.assert_close(discriminator(pictures), pixels * copy(pictures))
+
+
+@both
+def test_a_penalty_on_the_gradient_goes_through(network: type[nn.Module]) -> None:
+    game = WGANGP(image_shape=(1, 8, 8), discriminator=partial(network, width=4))
+    terms = game.discriminator_loss({"image": torch.randn(4, 1, 8, 8)})
+    terms["penalty"].backward()
+    weights = [layer.parametrizations.weight.original for layer in layers(game.discriminator)]  # type: ignore[union-attr]
+    assert all(weight.grad is not None and weight.grad.any() for weight in weights)  # type: ignore[union-attr]
