@@ -36,7 +36,7 @@ COMMAND = [
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill and resume runs at random moments; compare all bits.")
     parser.add_argument("--moments", type=int, default=20, help="how many")
-    parser.add_argument("--images", type=int, default=20_000, help="length of the run")
+    parser.add_argument("--images", type=int, default=10_000, help="length of the run")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     options = parser.parse_args()
@@ -63,13 +63,15 @@ def measure(moments: int, images: int, draw: random.Random) -> list[dict[str, An
     for number in track(range(moments), console=Console(stderr=True), description="Killing and resuming"):
         # From the beginning of the process to just before its end, a moment in every equal part of that time.
         rows.append(
-            kill_and_resume(command, Path("runs", f"killed-{number}"), duration * (number + draw.random()) / moments)
+            kill_and_resume(
+                command, images, Path("runs", f"killed-{number}"), duration * (number + draw.random()) / moments
+            )
         )
         rows[-1]["difference"] = difference(alone, Path(rows[-1].pop("run")))
     return rows
 
 
-def kill_and_resume(command: list[str], folder: Path, after: float) -> dict[str, Any]:
+def kill_and_resume(command: list[str], images: int, folder: Path, after: float) -> dict[str, Any]:
     killed = subprocess.Popen([*command, "--run.name", folder.name], **QUIET, start_new_session=True)
     try:
         killed.wait(after)
@@ -81,7 +83,7 @@ def kill_and_resume(command: list[str], folder: Path, after: float) -> dict[str,
         run([*command, "--run.name", again := f"{folder.name}-again"])
         return {"run": str(folder.with_name(again)), "killed_s": after, "resumed_at": 0}
     seen = read(last)["lightning_gans"]["images_seen"]
-    if killed.returncode != 0:  # it may have been over before
+    if seen < images:  # it may have been over
         run([*command, "--ckpt_path", str(folder)])
     return {"run": str(folder), "killed_s": after, "resumed_at": seen}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import ProgressBar, Timer
 from rich import progress as rich
 from rich.console import Console
 
@@ -17,6 +17,7 @@ from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.callbacks.run import Run, run_folder
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
+from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
@@ -108,7 +109,9 @@ class Progress(ProgressBar):
             return
         self._estimated = True
         speed = (model.images_seen - images) / seconds
-        left = "no end set" if total is None else f"about {_duration((total - images) / speed)}"
+        limits = [] if total is None else [(total - images) / speed]
+        limits += [timer.time_remaining() or 0.0 for timer in callbacks_of(trainer, Timer)]
+        left = f"about {_duration(min(limits))}" if limits else "no end set"
         self.print(f"{_sizes(model)} . {left} . {run_folder(trainer)} . W&B: {_status(trainer)}")
 
     def _report(self, trainer: pl.Trainer, model: Model) -> None:
@@ -136,8 +139,13 @@ class Progress(ProgressBar):
             self.print(f"Next: {sample}evaluate {run} . fit --data ImageFolder --data.root YOUR_FOLDER")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was."""
+        """Leave the terminal as it was; say how a run goes on that was asked to leave."""
         self._stop()
+        folder = run_folder(trainer)
+        if isinstance(exception, SystemExit) and isinstance(pl_module, Model) and (folder / LAST).is_file():
+            self.print(
+                f"Stopped after {pl_module.images_seen:,} images. Go on: fit --ckpt_path {shlex.quote(str(folder))}"
+            )
 
     def _stop(self) -> None:
         if self._bar is not None:

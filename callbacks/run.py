@@ -110,17 +110,20 @@ class Run(pl.Callback):
 def _open(logger: Metrics, path: Path, images: int) -> None:
     """Open the file of metrics, keeping what was written in it up to those images."""
     rows: list[dict[str, Any]] = []
-    if path.is_file():
-        with path.open(newline="") as file:
+    former = path.with_suffix(".former")  # stays until the new file is whole: the process may be killed in between
+    if path.is_file() and not former.is_file():
+        path.rename(former)
+    if former.is_file():
+        with former.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if float(row["images_seen"] or 0) <= images]
-        path.unlink()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
         writer = logger.experiment
     for row in rows:
-        values = {name: float(value) for name, value in row.items() if value}
+        values = {name: value for name, value in row.items() if value}  # as it was written
         writer.log_metrics(values, step=int(values.pop("step")))
     logger.save()
+    former.unlink(missing_ok=True)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:

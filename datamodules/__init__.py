@@ -23,5 +23,4 @@ __all__ = [
     "InMemoryLoader",
     "StackedMNIST",
     "Toy2D",
-    "Truth",
 ]

@@ -166,17 +166,15 @@ CASES = [
         "infogan",
         InfoGAN,
         (1, 8, 8),
-        {
-            "categorical": [3],
-            "continuous": 1,
-            "generator": partial(DCGANGenerator, width=4),
-            "discriminator": partial(DCGANDiscriminator, width=4),
-            "recogniser": partial(RecognitionHead, width=8),
-        },
-        no_mean_over_samples=NORMALISES,
-        mean_over_samples={**PERCEPTRONS, "recogniser": nn.Linear},
+        {"categorical": [3], "continuous": 1, **PERCEPTRONS, "recogniser": nn.Linear},
     ),
-    Case("infogan-points", InfoGAN, (2,), {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS}),
+    Case(
+        "infogan-points",
+        InfoGAN,
+        (2,),
+        {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS, "recogniser": partial(RecognitionHead, width=8)},
+        no_mean_over_samples=NORMALISES,
+    ),
 ]
 
 

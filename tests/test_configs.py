@@ -104,6 +104,8 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
         options += ["--data.validation_size", "10"]
     if content["model"]["class_path"] != "VanillaGAN":
         options += ["--model.generator.width", "2", "--model.discriminator.width", "2"]
+    if content["model"]["class_path"] == "LAPGAN":
+        options += ["--model.residual_generator.width", "2", "--model.residual_discriminator.width", "2"]
     assert main([*command(RECIPES[name]), *options]) == 0
     model, trained_on = load("runs/x"), load_data("runs/x")
     assert type(model).__name__ == content["model"]["class_path"]
@@ -112,6 +114,20 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     assert model.image_shape == trained_on.image_shape
     assert (data / "runs" / "x" / "evaluation.json").is_file()
     assert (data / "runs" / "x" / "training.gif").is_file()
+
+
+def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
+    # eyescream, train_cifar_coarse_to_fine.lua; an epoch is 45,000: lr .02 / 1.000004, momentum .5 + .0008, at most .7
+    init = yaml.safe_load(RECIPES["lapgan_cifar10"].read_text())["model"]["init_args"]
+    for player, share in {"generator": 1.0, "discriminator": 0.5}.items():  # `BCECriterion` halves the latter's loss
+        rate = init[f"{player}_schedules"]["lr"]["init_args"]
+        assert rate["start"] == init[f"{player}_optimizer"]["init_args"]["lr"] == share * 0.02
+        assert 0.5 ** (45_000 / rate["half_life"]) == pytest.approx(1 / 1.000004, rel=1e-12)
+        assert rate["floor"] == share * 1e-6
+        for setting in ("momentum", "dampening"):  # Torch's optim.sgd dampens by the momentum
+            assert init[f"{player}_optimizer"]["init_args"][setting] == 0.5
+            rise = init[f"{player}_schedules"][setting]["init_args"]
+            assert rise == {"start": 0.5, "end": 0.7, "images": 250 * 45_000}
 
 
 def test_the_first_gan_has_the_schedules_of_its_authors(data: Path) -> None:

@@ -52,17 +52,24 @@ def _same_handlers() -> Iterator[None]:
     assert after == before
 
 
-def train(root: Path, *callbacks: pl.Callback, **options: Any) -> DCGAN:
+def train(
+    root: Path, *callbacks: pl.Callback, max_images: int = 640, log_every_n_steps: int = 50, **options: Any
+) -> DCGAN:
     torch.manual_seed(0)
     data = Digits()
     model = DCGAN(image_shape=data.image_shape)
     own = [
-        Run(root=str(root), max_images=640),
+        Run(root=str(root), max_images=max_images),
         Wandb(mode="disabled"),
         Samples(every=128, count=4),
         Evaluation(count=10),
     ]
-    trainer = Trainer(callbacks=[*own, *callbacks], accelerator="cpu", enable_progress_bar=False)
+    trainer = Trainer(
+        callbacks=[*own, *callbacks],
+        accelerator="cpu",
+        log_every_n_steps=log_every_n_steps,
+        enable_progress_bar=False,
+    )
     trainer.fit(model, data, **options)
     return model
 
@@ -136,6 +143,23 @@ def test_fit_goes_on_in_the_runs_own_folder(
     assert [row for row in cut if row["discriminator/loss"]] == [row for row in whole if row["discriminator/loss"]]
 
 
+def test_metrics_survive_a_kill_while_they_are_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path, log_every_n_steps=1)
+    (run,) = tmp_path.iterdir()
+    before = rows(run)
+
+    def killed(*_: Any) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lightning_gans.callbacks.disk.Metrics.save", killed)
+        with pytest.raises(SystemExit, match="137"):
+            train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
+    train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
+    assert rows(run)[: len(before)] == before
+    assert {path.name for path in run.glob("metrics*")} == {"metrics.csv"}
+
+
 def test_an_option_of_the_command_line_wins_over_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,13 +176,15 @@ def test_an_option_of_the_command_line_wins_over_the_runs(
 
 def test_sigterm_from_outside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lightning_gans", "fit", *OPTIONS, "--run.max_images", "100000000"]
+    command += ["--trainer.enable_progress_bar", "true"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     begun = time.monotonic()
     while not list(tmp_path.glob("runs/*/samples/000000128.png")) and time.monotonic() - begun < 120:
         time.sleep(0.1)
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    told, said = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Traceback" not in said
+    assert told.splitlines()[-1].endswith("Go on: fit --ckpt_path runs/dcgan-digits-1")
     (checkpoint,) = tmp_path.glob(f"runs/*/{LAST}")
     assert torch.load(checkpoint, weights_only=True)["lightning_gans"]["images_seen"] >= 128

@@ -13,14 +13,17 @@ from torch.nn import functional as F
 
 from lightning_gans import configs
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, R3GANAdam, WGANGPAdam
+from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, InfoGANAdam, R3GANAdam, WGANGPAdam
 from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, R3GAN, WGANGP, VanillaGAN
+from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
 from lightning_gans.types import Batch
+from lightning_gans.networks.pyramid import PyramidGenerator
+from lightning_gans.networks.recognition import RecognisingDiscriminator
 
 ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
+ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
 ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
 
@@ -35,12 +38,18 @@ class Published(NamedTuple):
     discriminator: type[nn.Module]
     optimizer: type[torch.optim.Optimizer]
     settings: dict[str, Any]
+    generator_optimizer: type[torch.optim.Optimizer] | None = None  # where it is another than the discriminator's
+    generator_settings: dict[str, Any] | None = None
 
 
 PUBLISHED = [
     Published(VanillaGAN, 100, 1, PerceptronGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
+    Published(LAPGAN, 100, 1, PyramidGenerator, nn.ModuleList, DCGANAdam, ADAM_DCGAN),
+    Published(
+        InfoGAN, 74, 1, DCGANGenerator, RecognisingDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN
+    ),
     Published(R3GAN, 64, 1, DCGANGenerator, DCGANCritic, R3GANAdam, ADAM_R3GAN),
 ]
 
@@ -52,9 +61,11 @@ def test_the_defaults_are_the_published_ones(published: Published) -> None:
     assert game.discriminator_steps == published.discriminator_steps
     assert type(game.generator) is published.generator
     assert type(game.discriminator) is published.discriminator
-    for optimizer in game.configure_optimizers():
-        assert type(optimizer) is published.optimizer
-        assert published.settings.items() <= optimizer.param_groups[0].items()
+    generator, discriminator = game.configure_optimizers()
+    assert type(generator) is (published.generator_optimizer or published.optimizer)
+    assert (published.generator_settings or published.settings).items() <= generator.param_groups[0].items()
+    assert type(discriminator) is published.optimizer
+    assert published.settings.items() <= discriminator.param_groups[0].items()
 
 
 def test_every_model_has_its_settings_here() -> None:
