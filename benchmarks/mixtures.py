@@ -21,7 +21,7 @@ PERFECT = "perfect"
 LATENT_DIM, WIDTH, BATCH_SIZE = 2, 128, 128
 
 PACGAN = "arXiv:1712.04086, Table 1: G 2-400x4-2, D 3 x maxout 200, 400,000 steps"
-GDPP = "arXiv:1812.00802, Table 1: 2 x 128 tanh, 25,000 steps"
+GDPP = "arXiv:1812.00068, Table 1: 2 x 128 tanh, 25,000 steps"
 
 PUBLISHED = [
     ("GAN", "ring", "6.3 ± 0.5", "98.2", ".45", PACGAN),
@@ -111,10 +111,11 @@ TABLE = harness.Table(
     name="mixtures",
     title="Modes of two mixtures on small networks",
     protocol=(
-        "Ring: 8 centres on a circle of radius 1, sigma .01; grid: 25 centres {-4, ..., 4}^2, sigma .05; 100,000 points, "
-        "5,000 of them set aside. Generator and discriminator 2 x 128, latents of 2, batches of 128. Of 2,500 samples of "
-        "the averaged generator: modes with a sample within 3 sigma, share of such samples (HQ), KL divergence of their "
-        "histogram over the modes from the even one in nats. HQ above 99.3 % means that modes have shrunk."
+        "Ring: 8 centres on a circle of radius 1, sigma .01; grid: 25 centres {-4, ..., 4}^2, sigma .05; 100,000 "
+        "points, 5,000 of them set aside. Generator and discriminator 2 x 128, latents of 2, batches of 128. Of 2,500 "
+        "samples of the averaged generator: modes with a sample within 3 sigma, share of such samples (HQ), KL "
+        "divergence of their histogram over the modes from the even one in nats. HQ above 99.3 % means that modes have "
+        "shrunk."
     ),
     rows=[f"{name}-{data}" for data in DATA for name in GAMES],
     ideal=[f"{PERFECT}-{data}" for data in DATA],

@@ -166,9 +166,8 @@ def _held_out(result: dict[str, Any]) -> str:
         return f"held out ({result['real']:,} examples): {named}"
     first = {name: scores[name] for name in ("density", "coverage", "precision", "recall")}
     own = {name: value for name, value in scores.items() if name not in first}  # of any size, such as a divergence
-    named = ", ".join(
-        [f"{name} {value:.2f}" for name, value in first.items()] + [f"{n} {v:.3g}" for n, v in own.items()]
-    )
+    words = [f"{name} {value:.2f}" for name, value in first.items()]
+    named = ", ".join(words + [f"{name} {value:.3g}" for name, value in own.items()])
     protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
     return f"held out ({protocol}): {named}"
 

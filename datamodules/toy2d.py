@@ -45,7 +45,7 @@ TOYS: dict[str, Toy] = {
     "eight_gaussians": Toy(lambda: Mixture(ring(8, radius=2.0) / 1.414, sigma=0.02 / 1.414), 1.5),
     "twenty_five_gaussians": Toy(lambda: Mixture(grid() / 2.828, sigma=0.05 / 2.828), 1.5),
     "swiss_roll": Toy(swiss_roll, 2.0),
-    "two_moons": Toy(two_moons, 2.0),
+    "two_moons": Toy(two_moons, 2.5),
     "checkerboard": Toy(Checkerboard, 4.0),
 }
 

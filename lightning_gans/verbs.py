@@ -9,9 +9,11 @@ from typing import NoReturn
 import numpy as np
 import torch
 from rich.progress import track
+from torch import Tensor
 
 from lightning_gans.callbacks import Evaluation
 from lightning_gans.callbacks.pictures import grid, save_picture, to_uint8
+from lightning_gans.callbacks.points import scatter
 from lightning_gans.core.checkpoints import load, load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
@@ -52,7 +54,10 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
 
 
 def sample(model: Model, options: argparse.Namespace) -> None:
-    """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example."""
+    """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example.
+
+    Of points: one picture, or an array `image` (n, dimensions) as the model made them.
+    """
     if not isinstance(model, GenerativeModel):
         raise Mistake(f"{type(model).__name__} makes no examples")
     if options.count < 1:
@@ -68,19 +73,36 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     else:
         image = model.sample(options.count, seed=options.seed)["image"]
     output: Path = options.output
+    if len(model.image_shape) == 1:
+        _write_points(image, output)
+    else:
+        _write_pictures(image, output, columns=8 if options.interpolate else int(np.ceil(np.sqrt(options.count))))
+    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {output}")
+
+
+def _write_points(points: Tensor, output: Path) -> None:
+    match output.suffix:
+        case ".npz":
+            output.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(output, image=points.float().cpu().numpy())
+        case ".png" if points.shape[1] == 2:
+            save_picture(scatter(points), output)
+        case suffix:
+            raise Mistake(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
+
+
+def _write_pictures(image: Tensor, output: Path, *, columns: int) -> None:
     match output.suffix:
         case ".npz":
             output.parent.mkdir(parents=True, exist_ok=True)
             np.savez(output, image=to_uint8(image).permute(0, 2, 3, 1).numpy())
         case ".png":
-            columns = 8 if options.interpolate else int(np.ceil(np.sqrt(options.count)))
             save_picture(grid(image, columns), output)
         case "":
             for index, picture in enumerate(track(to_uint8(image), description="", transient=True)):
                 save_picture(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), output / f"{index:06d}.png")
         case suffix:
             raise Mistake(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
-    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {output}")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:

@@ -39,8 +39,8 @@ def energy_distance(samples: Tensor, others: Tensor) -> Tensor:
         raise ValueError(
             f"`others` must have the shape of `samples`, {tuple(samples.shape[1:])}, got {tuple(others.shape[1:])}"
         )
-    samples, others = samples.flatten(1).double(), others.flatten(1).to(samples.device).double()
     n, m = len(samples), len(others)
+    samples, others = samples.reshape(n, -1).double(), others.reshape(m, -1).to(samples.device).double()
     between = 2 * _total(samples, others) / (n * m)
     return between - _total(samples, samples) / (n * (n - 1)) - _total(others, others) / (m * (m - 1))
 

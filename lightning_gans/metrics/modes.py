@@ -72,8 +72,11 @@ def nearest_modes(points: Tensor, centres: Tensor, *, sigma: float) -> Tensor:
     """
     if sigma <= 0:
         raise ValueError(f"`sigma` must be above 0, got {sigma}")
-    if len(points) == 0 or not points.isfinite().all():
-        raise ValueError(f"`points` must hold finite samples, got {len(points)}, of which some are none")
+    finite = int(points.isfinite().all(1).sum())
+    if finite == 0 or finite < len(points):
+        raise ValueError(
+            f"`points` must hold finite samples, got {len(points)}, of which {len(points) - finite} are not"
+        )
     distances = torch.cdist(points.double(), centres.double().to(points.device))
     distance, nearest = distances.min(1)
     return torch.bincount(nearest[distance <= RADIUS * sigma], minlength=len(centres))
