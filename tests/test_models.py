@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from cases import CASES, PERCEPTRONS, images
+from cases import GAMES, PERCEPTRONS, images
 from torch import nn
 from torch.nn import functional as F
 
@@ -68,8 +68,8 @@ def test_the_defaults_are_the_published_ones(published: Published) -> None:
     assert published.settings.items() <= discriminator.param_groups[0].items()
 
 
-def test_every_model_has_its_settings_here() -> None:
-    assert {row.model for row in PUBLISHED} == {case.model for case in CASES}
+def test_every_game_has_its_settings_here() -> None:
+    assert {row.model for row in PUBLISHED} == {case.model for case in GAMES}
 
 
 # -- losses, by independent formulas -------------------------------------------------------------------------------
