@@ -291,14 +291,19 @@ def test_a_logged_loss_is_that_of_the_whole_batch(fit: Fit, record: Record) -> N
 # -- clipping ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("fused", [False, True])  # a fused optimizer unscales within its step, if nobody did before
 @pytest.mark.parametrize("scale", [None, 1024.0])
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_a_long_gradient_is_clipped_to_the_given_norm(scale: float | None, player: str, fit: Fit) -> None:
+def test_a_long_gradient_is_clipped_to_the_given_norm(
+    scale: float | None, player: str, fused: bool, fit: Fit, record: Record
+) -> None:
     """At a rate of 1 the weights move by the clipped gradient, which points where it pointed."""
-    model = still(**{player: sum_of_squares(player), f"{player}_optimizer": STEEP}, gradient_clip_val=0.25)
+    steep = partial(STEEP, fused=fused)
+    model = still(**{player: sum_of_squares(player), f"{player}_optimizer": steep}, gradient_clip_val=0.25)
     before = flat(getattr(model, player).parameters())
     assert before.norm() > 0.5
-    fit(model, batches(1), max_steps=1, **scaled(scale))
+    fit(model, batches(1), max_steps=1, logger=record, log_every_n_steps=1, **scaled(scale))
+    assert record.column(f"{player}/gradient_norm") == [pytest.approx(before.norm().item(), rel=1e-4)]
     step = before - flat(getattr(model, player).parameters())
     torch.testing.assert_close(step.norm(), torch.tensor(0.25), rtol=1e-4, atol=0)
     torch.testing.assert_close(step, 0.25 * before / before.norm(), rtol=1e-4, atol=1e-6)

@@ -299,6 +299,7 @@ class GAN(GenerativeModel):
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
             distributed.average_gradients(parameters_of(optimizer))
+            private.unscale(self.trainer, optimizer)
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from jsonargparse import _typehints
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
@@ -52,6 +53,16 @@ def scales_losses(trainer: pl.Trainer) -> bool:
     """Whether a GradScaler is at work, which tries scales until gradients overflow, and skips those steps."""
     plugin = trainer.precision_plugin
     return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+
+
+def unscale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> None:
+    """Unscale the gradients of an optimizer that would do it within its own step, as fused ones do.
+
+    Lightning leaves theirs scaled, as it cannot clip them then; the scaler's step knows what was unscaled.
+    """
+    plugin = trainer.precision_plugin
+    if isinstance(plugin, MixedPrecision) and plugin.scaler and getattr(optimizer, "_step_supports_amp_scaling", False):
+        plugin.scaler.unscale_(optimizer)
 
 
 def replace_experiment(logger: WandbLogger, run: Any) -> None:
