@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import Case, cases
+from cases import CASES, Case, cases
 from conftest import Fit
 
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
@@ -88,6 +88,18 @@ def test_a_run_that_was_resumed_is_the_run(case: Case, discriminator_steps: int,
     for batches in (PER_EPOCH, 2 * PER_EPOCH):
         train(fit, case, STEPS, changes=changes, callbacks=[SaveAtEpochEnd(path, batches)])
         assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name == "vanilla_gan-points"], ids=lambda c: c.name)
+def test_epochs_that_end_before_the_data_do_are_resumed_too(case: Case, fit: Fit, tmp_path: Path) -> None:
+    path, limit = tmp_path / "saved.ckpt", {"limit_train_batches": 3}
+    expected = whole(train(fit, case, STEPS, **limit))
+    for batches in (2, 3, 4, 6):
+        for save in (SaveAt, SaveAtEpochEnd) if batches % 3 == 0 else (SaveAt,):
+            train(fit, case, STEPS, callbacks=[save(path, batches)], **limit)
+            assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
+        train(fit, case, batches, **limit).save_checkpoint(path)
+        assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
 
 
 class SavingEvaluation(Evaluation):
