@@ -354,6 +354,12 @@ def test_settings_follow_the_images(fit: Fit, record: Record) -> None:
     assert trainer.optimizers[0].param_groups[0]["betas"] == (0.5, 0.999)
 
 
+def test_a_rate_is_the_schedules_before_its_player_moved(fit: Fit, record: Record) -> None:
+    model = game(generator_schedules={"lr": Linear(1e-2, 0.0, images=80)}, discriminator_steps=3)
+    fit(model, batches(4), max_steps=4, logger=record, log_every_n_steps=1)
+    assert record.column("generator/learning_rate") == pytest.approx([1e-2, 1e-2, 8e-3, 8e-3])
+
+
 def test_an_untouched_rate_moves_nothing(fit: Fit) -> None:
     """The schedule is applied before the step that it is for."""
     model = game(discriminator_schedules={"lr": Linear(0.0, 1.0, images=8, begin=16)})

@@ -1,6 +1,7 @@
 """A run that was stopped and continued ends with the bits of one that was not."""
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from conftest import Fit
 
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
 from lightning_gans.core.model import Model
+from lightning_gans.core.schedules import Linear
 from lightning_gans.trainer import Trainer
 
 STEPS, PER_EPOCH = 13, 5  # the data modules of the table have 5 batches
@@ -100,6 +102,41 @@ def test_epochs_that_end_before_the_data_do_are_resumed_too(case: Case, fit: Fit
             assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
         train(fit, case, batches, **limit).save_checkpoint(path)
         assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
+
+
+class WarmedUp(torch.optim.SGD):
+    """An optimizer that counts its steps beside its settings, as D-adaptation and schedule-free ones do."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, lr=lr)
+        for group in self.param_groups:
+            group["steps"] = 0
+
+    def step(self, closure: Any = None) -> None:
+        closure()
+        for group in self.param_groups:
+            group["steps"] += 1
+            for parameter in group["params"]:
+                parameter.data -= group["lr"] * min(1.0, group["steps"] / STEPS) * parameter.grad
+
+
+def test_what_an_optimizer_keeps_beside_its_settings_is_resumed(fit: Fit, tmp_path: Path) -> None:
+    case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
+    changes = {"generator_optimizer": WarmedUp, "discriminator_optimizer": WarmedUp}
+    expected = whole(train(fit, case, STEPS, changes=changes, callbacks=[SaveAt(path, 4)]))
+    assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == []
+    faster = partial(WarmedUp, lr=0.2)
+    resumed = train(fit, case, 5, changes={**changes, "generator_optimizer": faster}, ckpt_path=path)
+    groups = [optimizer.param_groups[0] for optimizer in resumed.optimizers]
+    assert [(group["lr"], group["steps"]) for group in groups] == [(0.2, 5), (0.1, 5)]
+
+
+def test_a_rate_that_is_no_longer_driven_is_the_given_one(fit: Fit, tmp_path: Path) -> None:
+    case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
+    driven = {"generator_schedules": {"lr": Linear(1.0, 0.0, images=64), "beta1": Linear(0.0, 0.9, images=64)}}
+    train(fit, case, 4, changes=driven).save_checkpoint(path)
+    group = train(fit, case, 5, ckpt_path=path).optimizers[0].param_groups[0]
+    assert (group["lr"], group["betas"]) == (2e-4, (0.5, 0.999))
 
 
 class SavingEvaluation(Evaluation):

@@ -19,10 +19,12 @@ from lightning_gans.core.model import CHECKPOINT_KEY
 from lightning_gans.core.optimizers import (
     DCGANAdam,
     OptimizerFactory,
+    Settings,
     apply_schedules,
     parameters_of,
     put_back,
     settings_of,
+    undriven,
 )
 from lightning_gans.core.schedules import Linear, Schedule, value_at
 from lightning_gans.networks.checks import check_positive
@@ -119,7 +121,8 @@ class GAN(GenerativeModel):
         self._checks = False
         self._observed: dict[str, Tensor] = {}
         self._share = 1.0
-        self._settings: list[list[dict[str, Any]]] = []
+        self._settings: list[Settings] = []
+        self._former_settings: list[Settings] = []
         self._averaged_at = 0
         self._images_now = 0
         self._lap = (0, 0.0)
@@ -317,19 +320,26 @@ class GAN(GenerativeModel):
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the clock of the average."""
+        """Add the clock of the average, and what the optimizers were made with."""
         super().on_save_checkpoint(checkpoint)
         checkpoint[CHECKPOINT_KEY]["averaged_at"] = self._averaged_at
+        pairs = zip(self._settings, self._schedules.values(), strict=bool(self._settings))
+        checkpoint[CHECKPOINT_KEY]["settings"] = [undriven(settings, schedules) for settings, schedules in pairs]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Set the clocks."""
         super().on_load_checkpoint(checkpoint)
         self._averaged_at = checkpoint[CHECKPOINT_KEY]["averaged_at"]
+        self._former_settings = checkpoint[CHECKPOINT_KEY].get("settings", [])
 
     def on_train_start(self) -> None:
         """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
-        for optimizer, settings in zip(self.trainer.optimizers, self._settings, strict=True):
-            put_back(optimizer, settings)
+        former, self._former_settings = self._former_settings or [[], []], []
+        for optimizer, settings, before, player in zip(
+            self.trainer.optimizers, self._settings, former, self._schedules, strict=True
+        ):
+            put_back(optimizer, settings, before)
+            apply_schedules(optimizer, self._schedules[player], self.images_seen)
         self._lap = (self.images_seen, time.perf_counter())
 
     def _log(self) -> None:
