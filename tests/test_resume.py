@@ -1,17 +1,21 @@
 """A run that was stopped and continued ends with the bits of one that was not."""
 
 import copy
+import random
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from cases import CASES, Case, cases
 from conftest import Fit
+from pytorch_lightning.plugins import MixedPrecision
 
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
+from lightning_gans.core.checkpoints import load
 from lightning_gans.core.model import Model
 from lightning_gans.core.schedules import Linear
 from lightning_gans.trainer import Trainer
@@ -102,6 +106,48 @@ def test_epochs_that_end_before_the_data_do_are_resumed_too(case: Case, fit: Fit
             assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
         train(fit, case, batches, **limit).save_checkpoint(path)
         assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
+
+
+def test_a_loss_scale_is_resumed(fit: Fit, tmp_path: Path) -> None:
+    """It starts so high that steps are skipped, and grows after every third one that was not."""
+    case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
+
+    def scaled(**options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=3)
+        trainer = train(fit, case, STEPS, plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)], **options)
+        return whole(trainer), scaler.state_dict()
+
+    expected = scaled()
+    for batches in (2, 4, 7):
+        assert differences(scaled(callbacks=[SaveAt(path, batches)]), expected) == []
+        assert differences(scaled(ckpt_path=path), expected) == [], batches
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand], ids=["python", "numpy"])
+def test_the_streams_of_python_and_numpy_are_resumed(draw: Any, fit: Fit, tmp_path: Path) -> None:
+    case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
+
+    class Drawing(pl.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            drawn.append(draw())
+
+    drawn: list[float] = []
+    train(fit, case, STEPS, callbacks=[Drawing(), SaveAt(path, 4)])
+    whole_run, drawn = drawn, []
+    train(fit, case, STEPS, callbacks=[Drawing()], ckpt_path=path)
+    assert drawn == whole_run[4:]
+
+
+def test_a_model_that_was_loaded_begins_with_the_present_stream(fit: Fit, tmp_path: Path) -> None:
+    case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
+    train(fit, case, 2).save_checkpoint(path)
+    weights = []
+    for seed in (5, 5, 6):
+        model = load(path)
+        torch.manual_seed(seed)
+        weights.append(whole(fit(model, case.data(), max_steps=1))["weights"])
+    assert differences(weights[0], weights[1]) == []
+    assert differences(weights[0], weights[2]) != []
 
 
 class WarmedUp(torch.optim.SGD):
