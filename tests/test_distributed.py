@@ -100,6 +100,13 @@ def test_what_depends_on_the_first_batch_starts_alike(seen: list[dict[str, Any]]
     assert first["weights"]["generator.layers.0.bias"].abs().max() > 0.5  # it was chance, not PyTorch's zeros
 
 
+def test_what_no_process_asks_stays_as_it_is(seen: list[dict[str, Any]]) -> None:
+    """A gradient of zero is not none: weights would decay."""
+    first, second = (rank["idle"] for rank in seen)
+    assert differences(first["whole"], second["whole"]) == []
+    assert {name.partition(".")[0] for name in first["moved"]} == {"first", "last"}
+
+
 def test_a_whole_run_has_one_folder_and_one_result(folder: Path, seen: list[dict[str, Any]]) -> None:
     first, second = (rank["everything"] for rank in seen)
     assert differences(first, second) == []

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from cases import CASES, PERCEPTRONS, Case, Noise
 from test_resume import SaveAt, whole
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.core.gan import GAN
@@ -155,6 +155,32 @@ def fit_with_everything(folder: Path) -> dict[str, Any]:
     return whole(trainer)
 
 
+class Idle(nn.Module):
+    """A network with a layer that is frozen, one that nothing asks, and one that only the first process asks."""
+
+    def __init__(self, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+        self.unused = nn.Linear(2, 2)
+        self.first = nn.Linear(2, 2)
+        self.last = nn.Linear(image_shape[0], 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        image = self.frozen(image)
+        first = os.environ.get("LOCAL_RANK", "0") == "0"
+        logits: Tensor = self.last(image + self.first(image) if first else image)
+        return logits
+
+
+def fit_idle() -> dict[str, Any]:
+    """Train a network with idle layers, by an optimizer that decays all that has a gradient; say which have moved."""
+    model = POINTS.make(discriminator=Idle, discriminator_optimizer=torch.optim.AdamW)
+    before = {name: parameter.detach().clone() for name, parameter in model.discriminator.named_parameters()}
+    fitted = whole(fit(model, POINTS.data(), 2, devices=2))
+    after = model.discriminator.named_parameters()
+    return {"whole": fitted, "moved": {name for name, weight in after if not torch.equal(weight, before[name])}}
+
+
 def refusal() -> str:
     """What is said of 7 examples for two processes."""
     try:
@@ -178,6 +204,7 @@ def main(folder: Path) -> None:
             seen["free"][key] = fit_free(case, rank, folder / f"{key}.ckpt", discriminator_steps=steps)
     initialised = Initialised(image_shape=(2,), **PERCEPTRONS)
     seen["initialised"] = whole(fit(initialised, POINTS.data(), 1, devices=2))
+    seen["idle"] = fit_idle()
     seen["everything"] = fit_with_everything(folder)
     seen["refusal"] = refusal()
     torch.save(seen, folder / f"{rank}.pt")
