@@ -2,11 +2,11 @@
 
     python benchmarks/kill_and_resume.py
 
-Each moment is a run of its own: the same `python -m lightning_gans fit` in a new folder, killed so many seconds after
-its start, then `fit --ckpt_path RUN` to the end; where it had no checkpoint yet, it starts anew. It counts only if all
-of the last checkpoint (weights, averages, optimizers, random state, place in the data) has the bits of the run
-left alone, and so has every picture and every line of `metrics.csv` but for the speed. The run draws samples, evaluates
-and writes W&B files all the while, so that moments fall into all of these and into the saving itself.
+Each moment is a run of its own: the same `python -m lightning_gans fit` in a new folder, killed a random time after a
+random one of its checkpoints (or of its start: then it starts anew), and continued by `fit --ckpt_path RUN`. It counts
+only if every tensor of its last checkpoint (weights, averages, optimizers, random state, place in the data) has the
+bits of the run left alone, and so has every picture and every line of `metrics.csv` but for the speed. The run draws
+samples, evaluates and writes W&B files all the while, so that moments fall into all of these and into the saving.
 """
 
 import argparse
@@ -26,10 +26,18 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+EVERY = 1500
+"""Images from one checkpoint to the next."""
+
+START_UP = 10.0
+"""Seconds in which a run that is to be killed before its first checkpoint is killed."""
+
+LAST = Path("checkpoints", "last.ckpt")
+
 COMMAND = [
     *(sys.executable, "-m", "lightning_gans", "fit", "--trainer.enable_progress_bar", "false"),
     *("--wandb.mode", "offline", "--trainer.log_every_n_steps", "5"),
-    *("--save.every", "1500", "--samples.every", "2500", "--evaluation.every", "4000", "--evaluation.count", "300"),
+    *("--save.every", str(EVERY), "--samples.every", "2500", "--evaluation.every", "4000", "--evaluation.count", "300"),
 ]
 
 
@@ -44,9 +52,7 @@ def main() -> int:
         os.chdir(folder)
         rows = measure(options.moments, options.images, random.Random(options.seed))
     for row in rows:
-        print(
-            f"killed after {row['killed_s']:5.1f} s, at {row['resumed_at']:>6,} images: {row['difference'] or 'equal'}"
-        )
+        print(f"killed after {row['saves']} saves, gone on at {row['images']:,} images: {row['difference'] or 'equal'}")
     print(f"{sum(not row['difference'] for row in rows)} of {len(rows)}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
@@ -56,36 +62,35 @@ def main() -> int:
 def measure(moments: int, images: int, draw: random.Random) -> list[dict[str, Any]]:
     alone = Path("runs", "alone")
     command = [*COMMAND, "--run.max_images", str(images)]
-    begun = time.monotonic()
     run([*command, "--run.name", alone.name])
-    duration = time.monotonic() - begun
     rows = []
     for number in track(range(moments), console=Console(stderr=True), description="Killing and resuming"):
-        # From the beginning of the process to just before its end, a moment in every equal part of that time.
-        rows.append(
-            kill_and_resume(
-                command, images, Path("runs", f"killed-{number}"), duration * (number + draw.random()) / moments
-            )
-        )
-        rows[-1]["difference"] = difference(alone, Path(rows[-1].pop("run")))
+        folder = Path("runs", f"killed-{number}")
+        saves = draw.randrange(images // EVERY + 1)
+        kill([*command, "--run.name", folder.name], folder / LAST, saves, draw.random())
+        seen = read(folder / LAST)["lightning_gans"]["images_seen"] if (folder / LAST).is_file() else 0
+        if seen == 0:
+            folder = Path("runs", f"again-{number}")
+            run([*command, "--run.name", folder.name])
+        elif seen < images:  # it may have been over
+            run([*command, "--ckpt_path", str(folder)])
+        rows.append({"saves": saves, "images": seen, "difference": difference(alone, folder)})
     return rows
 
 
-def kill_and_resume(command: list[str], images: int, folder: Path, after: float) -> dict[str, Any]:
-    killed = subprocess.Popen([*command, "--run.name", folder.name], **QUIET, start_new_session=True)
-    try:
-        killed.wait(after)
-    except subprocess.TimeoutExpired:
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.wait()
-    last = folder / "checkpoints" / "last.ckpt"
-    if not last.is_file():
-        run([*command, "--run.name", again := f"{folder.name}-again"])
-        return {"run": str(folder.with_name(again)), "killed_s": after, "resumed_at": 0}
-    seen = read(last)["lightning_gans"]["images_seen"]
-    if seen < images:  # it may have been over
-        run([*command, "--ckpt_path", str(folder)])
-    return {"run": str(folder), "killed_s": after, "resumed_at": seen}
+def kill(command: list[str], checkpoint: Path, saves: int, share: float) -> None:
+    """Kill a run after so many checkpoints and this share of the time from one to the next."""
+    process = subprocess.Popen(command, **QUIET, start_new_session=True)
+    last, begun, interval = 0, time.monotonic(), START_UP
+    while saves and process.poll() is None:
+        time.sleep(0.002)
+        if checkpoint.is_file() and (stamp := checkpoint.stat().st_mtime_ns) != last:
+            now = time.monotonic()
+            saves, last, interval, begun = saves - 1, stamp, now - begun, now
+    time.sleep(share * interval)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -103,7 +108,7 @@ def read(checkpoint: Path) -> dict[str, Any]:
 
 def difference(ours: Path, theirs: Path) -> str:
     """Name the first thing in which two runs differ, "" where there is none."""
-    states = (flat(read(folder / "checkpoints" / "last.ckpt")) for folder in (ours, theirs))
+    states = (flat(read(folder / LAST)) for folder in (ours, theirs))
     pictures = (pictures_of(folder) for folder in (ours, theirs))
     for mine, other in (states, pictures, (metrics(ours), metrics(theirs))):
         if mine.keys() != other.keys():

@@ -14,6 +14,7 @@ from lightning_gans.callbacks.tracking import log_scalars
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules.truth import Truth
 from lightning_gans.metrics.prdc import prdc
 
 Score = Literal["precision", "recall", "density", "coverage"]
@@ -21,6 +22,10 @@ Score = Literal["precision", "recall", "density", "coverage"]
 
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
+
+    A model may have scores of its own beside them (`Model.scores`), such as `agreement`, and so may data whose truth
+    is known (`Truth.scores`), such as the modes of a mixture. A model that makes no samples has only its own, on the
+    whole split, and the best checkpoint is the best by the first of them.
 
     During training the validation split is asked, with as many samples as it has examples (many more would cover them
     all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
@@ -70,13 +75,14 @@ class Evaluation(Periodic):
         scores = self._scores(data_of(trainer), model, "validation")
         if scores is None:
             return
-        improved = trainer.strategy.broadcast(scores[self.metric] > self._best)
+        metric = self.metric if isinstance(model, GenerativeModel) else next(iter(scores))
+        improved = trainer.strategy.broadcast(scores[metric] > self._best)
         if improved:
-            self._best = scores[self.metric]
+            self._best = scores[metric]
             save_whole(trainer, run_folder(trainer) / "checkpoints" / "best.ckpt")
         if trainer.is_global_zero:
             named = {f"evaluation/validation/{name}": score for name, score in scores.items()}
-            named[f"evaluation/validation/{self.metric}_best"] = self._best
+            named[f"evaluation/validation/{metric}_best"] = self._best
             log_scalars(trainer, named, images=model.images_seen, batches=model.batches_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -86,12 +92,14 @@ class Evaluation(Periodic):
         if isinstance(pl_module, Model) and data is not None and scores is not None and trainer.is_global_zero:
             named = {f"evaluation/test/{name}": score for name, score in scores.items()}
             log_scalars(trainer, named, images=pl_module.images_seen, batches=pl_module.batches_seen)
-            self.result = {**scores, **self.protocol(data, "test"), "images_seen": pl_module.images_seen}
+            self.result = {**scores, **self.protocol(pl_module, data, "test"), "images_seen": pl_module.images_seen}
             with replacing(run_folder(trainer) / "evaluation.json") as part:
                 part.write_text(json.dumps(self.result, indent=2) + "\n")
 
-    def protocol(self, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
+    def protocol(self, model: Model, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
         """What the numbers depend on."""
+        if not isinstance(model, GenerativeModel):
+            return {"split": split, "real": data.sizes[split]}
         return {
             "split": split,
             "features": "pixels",
@@ -105,21 +113,25 @@ class Evaluation(Periodic):
     def _scores(
         self, data: DataModule | None, model: pl.LightningModule, split: Literal["validation", "test"]
     ) -> dict[str, float] | None:
-        """The four scores, the same on every rank; None where there is nothing to compare."""
-        if data is None or not isinstance(model, GenerativeModel) or model.conditions or data.sizes[split] <= self.k:
+        """The scores, the same on every rank; None where there is nothing to compare."""
+        if data is None or not isinstance(model, Model) or not data.sizes[split]:
+            return None
+        if not isinstance(model, GenerativeModel):
+            return self.evaluate(model, data, split) or None
+        if model.conditions or data.sizes[split] <= self.k:
             return None
         generated = min(self.count, data.sizes[split]) if split == "validation" else self.count
         return self.evaluate(model, data, split, generated=generated)
 
     def evaluate(
         self,
-        model: GenerativeModel,
+        model: Model,
         data: DataModule,
         split: Literal["validation", "test"],
         *,
         generated: int | None = None,
     ) -> dict[str, float]:
-        """Score a model's samples against a split.
+        """Score a model's samples against a split, and the model on it.
 
         Args:
             model: The model.
@@ -127,6 +139,12 @@ class Evaluation(Periodic):
             split: "validation" or "test".
             generated: How many samples; None for `count`.
         """
-        real = data.examples(split, self.count)["image"]
+        if not isinstance(model, GenerativeModel):
+            return model.scores(data.examples(split))
+        examples = data.examples(split, self.count)
+        real = examples["image"]
         fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
-        return prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict()
+        scores = {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(examples)}
+        if isinstance(data, Truth):
+            scores |= data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
+        return scores

@@ -19,6 +19,7 @@ from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
 from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.core.recording import name_of
 
@@ -128,18 +129,14 @@ class Progress(ProgressBar):
         self._report(trainer, _model(pl_module))
         for callback in callbacks_of(trainer, Evaluation):
             if callback.result is not None:
-                result = callback.result
-                scores = ", ".join(
-                    f"{name} {result[name]:.2f}" for name in ("density", "coverage", "precision", "recall")
-                )
-                protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
-                self.print(f"held out ({protocol}): {scores}")
+                self.print(_held_out(callback.result))
         if callbacks_of(trainer, Run):
             folder = run_folder(trainer)
             if (folder / "training.gif").exists():
                 self.print(f"Look: {folder / 'training.gif'}")
             run = shlex.quote(str(folder)) + _trust(pl_module)
-            self.print(f"Next: sample {run} . evaluate {run} . fit --data ImageFolder --data.root YOUR_FOLDER")
+            sample = f"sample {run} . " if isinstance(pl_module, GenerativeModel) else ""
+            self.print(f"Next: {sample}evaluate {run} . fit --data ImageFolder --data.root YOUR_FOLDER")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was; say how a run goes on that was asked to leave."""
@@ -159,6 +156,20 @@ class Progress(ProgressBar):
 def _model(module: pl.LightningModule) -> Model:
     assert isinstance(module, Model)  # `Samples` and `Saving`, which come first, have refused any other
     return module
+
+
+def _held_out(result: dict[str, Any]) -> str:
+    """The final scores and their protocol."""
+    scores = {name: value for name, value in result.items() if isinstance(value, float)}  # counts are not
+    if "generated" not in result:
+        named = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        return f"held out ({result['real']:,} examples): {named}"
+    first = {name: scores[name] for name in ("density", "coverage", "precision", "recall")}
+    own = {name: value for name, value in scores.items() if name not in first}  # of any size, such as a divergence
+    words = [f"{name} {value:.2f}" for name, value in first.items()]
+    named = ", ".join(words + [f"{name} {value:.3g}" for name, value in own.items()])
+    protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
+    return f"held out ({protocol}): {named}"
 
 
 def _trust(model: pl.LightningModule) -> str:
@@ -231,6 +242,8 @@ def _losses(trainer: pl.Trainer) -> str:
         "G": "generator/loss",
         "D(real)": "discriminator/real",
         "D(fake)": "discriminator/fake",
+        "loss": "model/loss",
+        "accuracy": "model/accuracy",
     }
     logged = trainer.callback_metrics
     return "  ".join(f"{word} {logged[key]:.2f}" for word, key in words.items() if key in logged)

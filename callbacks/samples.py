@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.callbacks.periodic import Periodic, stamp
 from lightning_gans.callbacks.pictures import grid, save_animation, save_picture
+from lightning_gans.callbacks.points import Scatter
 from lightning_gans.callbacks.run import run_folder
 from lightning_gans.callbacks.tracking import Wandb, log_picture
-from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 
@@ -19,19 +19,20 @@ FOLDER = "samples"
 """Where in the run folder the pictures are."""
 
 STEPS = 8
-"""Examples in one walk of the interpolation panel."""
+"""Examples in a row of a panel, such as one walk of the interpolation."""
 
 
 class Samples(Periodic):
-    """Draw the same latents every so many images: a grid, and walks between latents.
+    """Draw the same latents every so many images: a grid, walks between latents, and what else the model has to show.
 
     Each grid is `samples/<images>.png` in the run folder and the panel `samples` in W&B and TensorBoard; the walks are
-    `interpolation`. At the end `training.gif` shows all grids. `real.png` shows real images; it stays on this machine
-    unless `Wandb(log_real=True)`.
+    `interpolation`, and whatever the model's `panels` names goes beside them. At the end `training.gif` shows all
+    grids. Points in the plane are drawn as such, 2,500 of them, over their true density where it is known and over the
+    discriminator's level lines. `real.png` shows real examples; it stays on this machine unless `Wandb(log_real=True)`.
 
     Args:
         every: Images from one grid to the next.
-        count: Examples in a grid.
+        count: Pictures in a grid.
         seed: Seed of the latents.
 
     Attributes:
@@ -51,6 +52,7 @@ class Samples(Periodic):
         self._frames: list[Path] = []
         self._restored: list[str] = []
         self._drawn_at = -1
+        self._scatter: Scatter | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The frames of the animation so far."""
@@ -72,9 +74,16 @@ class Samples(Periodic):
 
     def _show_real(self, trainer: pl.Trainer) -> None:
         data = data_of(trainer)
-        if not trainer.is_global_zero or data is None or len(data.image_shape) != 3:
+        if not trainer.is_global_zero or data is None:
             return
-        picture = grid(data.examples("train", self.count)["image"], self._columns)
+        match data.image_shape:
+            case (2,):
+                self._scatter = Scatter(data)
+                picture = self._scatter.real(data)
+            case (_, _, _):
+                picture = grid(data.examples("train", self.count)["image"], self._columns)
+            case _:
+                return
         save_picture(picture, run_folder(trainer) / "real.png")
         if any(wandb.log_real for wandb in callbacks_of(trainer, Wandb)):
             log_picture(trainer, "real", picture, images=0)
@@ -84,13 +93,18 @@ class Samples(Periodic):
         return math.ceil(math.sqrt(self.count))
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Draw, save and log both panels."""
-        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or len(model.image_shape) != 3:
+        """Draw, save and log the samples and the other panels."""
+        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.conditions:
             return
-        if model.conditions:
-            return
+        match model.image_shape:
+            case (2,):
+                self._scatter = self._scatter or Scatter(data_of(trainer))
+                picture = self._scatter.of(model, seed=self.seed)
+            case (_, _, _):
+                picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
+            case _:
+                return
         folder = run_folder(trainer) / FOLDER
-        picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
         path = folder / f"{stamp(images)}.png"
         save_picture(picture, path)
         if path.exists():  # the disk may be full
@@ -98,10 +112,12 @@ class Samples(Periodic):
             self._frames.append(path)
         self._drawn_at = model.images_seen
         log_picture(trainer, "samples", picture, images=model.images_seen)
-        if isinstance(model, GAN) and not model.conditions:
-            walks = grid(model.interpolate(STEPS, STEPS, seed=self.seed)["image"], STEPS)
-            save_picture(walks, folder / f"interpolation_{stamp(images)}.png")
-            log_picture(trainer, "interpolation", walks, images=model.images_seen)
+        if len(model.image_shape) != 3:
+            return
+        for name, batch in model.panels(STEPS, seed=self.seed).items():
+            panel = grid(batch["image"], STEPS)
+            save_picture(panel, folder / f"{name}_{stamp(images)}.png")
+            log_picture(trainer, name, panel, images=model.images_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the final state and the animation."""

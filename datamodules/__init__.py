@@ -10,5 +10,19 @@ from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.stacked_mnist import StackedMNIST
+from lightning_gans.datamodules.toy2d import Toy2D
+from lightning_gans.datamodules.truth import Truth
 
-__all__ = ["CIFAR10", "MNIST", "DataModule", "Digits", "FashionMNIST", "ImageFolder", "InMemoryLoader"]
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "DataModule",
+    "Digits",
+    "FashionMNIST",
+    "ImageFolder",
+    "InMemoryLoader",
+    "StackedMNIST",
+    "Toy2D",
+    "Truth",
+]

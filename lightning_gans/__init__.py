@@ -16,21 +16,36 @@ from lightning_gans._version import __version__
 if TYPE_CHECKING:
     from lightning_gans.core.checkpoints import load
     from lightning_gans.core.gan import GAN
-    from lightning_gans.datamodules import CIFAR10, MNIST, DataModule, Digits, FashionMNIST, ImageFolder
-    from lightning_gans.models import DCGAN, LSGAN, SNGAN, WGANGP, VanillaGAN
+    from lightning_gans.datamodules import (
+        CIFAR10,
+        MNIST,
+        DataModule,
+        Digits,
+        FashionMNIST,
+        ImageFolder,
+        StackedMNIST,
+        Toy2D,
+    )
+    from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, Classifier, InfoGAN, VanillaGAN
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
     "CIFAR10": "lightning_gans.datamodules",
+    "Classifier": "lightning_gans.models",
     "DCGAN": "lightning_gans.models",
     "DataModule": "lightning_gans.datamodules",
     "Digits": "lightning_gans.datamodules",
     "FashionMNIST": "lightning_gans.datamodules",
     "GAN": "lightning_gans.core.gan",
     "ImageFolder": "lightning_gans.datamodules",
+    "InfoGAN": "lightning_gans.models",
+    "LAPGAN": "lightning_gans.models",
     "LSGAN": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
+    "R3GAN": "lightning_gans.models",
     "SNGAN": "lightning_gans.models",
+    "StackedMNIST": "lightning_gans.datamodules",
+    "Toy2D": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
     "VanillaGAN": "lightning_gans.models",
     "WGANGP": "lightning_gans.models",
@@ -41,14 +56,20 @@ __all__ = [
     "CIFAR10",
     "DCGAN",
     "GAN",
+    "LAPGAN",
     "LSGAN",
     "MNIST",
+    "R3GAN",
     "SNGAN",
     "WGANGP",
+    "Classifier",
     "DataModule",
     "Digits",
     "FashionMNIST",
     "ImageFolder",
+    "InfoGAN",
+    "StackedMNIST",
+    "Toy2D",
     "Trainer",
     "VanillaGAN",
     "__version__",

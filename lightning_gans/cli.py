@@ -76,7 +76,8 @@ class CLI(LightningCLI):
             parser.add_lightning_class_args(callback, name)
         parser.add_argument("--dry_run", action="store_true", help="Say what the run would need; keep nothing.")
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
-        parser.link_arguments("data.image_shape", "model.init_args.image_shape", apply_on="instantiate")
+        for size in ("image_shape", "num_classes"):
+            parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
         """Let the command line stand: Lightning would have the checkpoint's hyper-parameters silently win."""

@@ -19,9 +19,11 @@ class Batch(TypedDict, total=False):
         label: (b,), int64, -1 where unknown.
         text: (b, t), int64 token numbers, 0 pads.
         audio: (b, 1, m, t), float: log-mel spectrograms of m bands and t frames.
+        code: (b, n), float: what the examples were generated to show, of models that have such codes.
     """
 
     image: Tensor
     label: Tensor
     text: Tensor
     audio: Tensor
+    code: Tensor

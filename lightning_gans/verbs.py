@@ -9,12 +9,15 @@ from typing import NoReturn
 import numpy as np
 import torch
 from rich.progress import track
+from torch import Tensor
 
 from lightning_gans.callbacks import Evaluation
 from lightning_gans.callbacks.pictures import grid, save_picture, to_uint8
+from lightning_gans.callbacks.points import scatter
 from lightning_gans.core.checkpoints import load, load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import Model
 from lightning_gans.mistakes import Mistake, say
 
 
@@ -33,15 +36,13 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     try:
         options = parser.parse_args(arguments)
         model = load(options.run, trust=options.trust)
-        if not isinstance(model, GenerativeModel):
-            raise Mistake(f"{type(model).__name__} makes no examples")
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
     except (Mistake, ValueError, OSError) as mistake:
         return say(Mistake(" ".join(str(mistake).split())))
     return 0
 
 
-Execute = Callable[[GenerativeModel, argparse.Namespace], None]
+Execute = Callable[[Model, argparse.Namespace], None]
 
 
 def _sample(parser: argparse.ArgumentParser) -> Execute:
@@ -52,8 +53,13 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
     return sample
 
 
-def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
-    """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example."""
+def sample(model: Model, options: argparse.Namespace) -> None:
+    """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example.
+
+    Of points: one picture, or an array `image` (n, dimensions) as the model made them.
+    """
+    if not isinstance(model, GenerativeModel):
+        raise Mistake(f"{type(model).__name__} makes no examples")
     if options.count < 1:
         raise Mistake(f"`--count` must be at least 1, got {options.count}")
     if options.seed < 0:
@@ -67,23 +73,43 @@ def sample(model: GenerativeModel, options: argparse.Namespace) -> None:
     else:
         image = model.sample(options.count, seed=options.seed)["image"]
     output: Path = options.output
+    if len(model.image_shape) == 1:
+        _write_points(image, output)
+    else:
+        _write_pictures(image, output, columns=8 if options.interpolate else int(np.ceil(np.sqrt(options.count))))
+    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {output}")
+
+
+def _write_points(points: Tensor, output: Path) -> None:
+    match output.suffix:
+        case ".npz":
+            output.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(output, image=points.float().cpu().numpy())
+        case ".png" if points.shape[1] == 2:
+            save_picture(scatter(points), output)
+        case suffix:
+            raise Mistake(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
+
+
+def _write_pictures(image: Tensor, output: Path, *, columns: int) -> None:
     match output.suffix:
         case ".npz":
             output.parent.mkdir(parents=True, exist_ok=True)
             np.savez(output, image=to_uint8(image).permute(0, 2, 3, 1).numpy())
         case ".png":
-            columns = 8 if options.interpolate else int(np.ceil(np.sqrt(options.count)))
             save_picture(grid(image, columns), output)
         case "":
             for index, picture in enumerate(track(to_uint8(image), description="", transient=True)):
                 save_picture(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), output / f"{index:06d}.png")
         case suffix:
             raise Mistake(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
-    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {output}")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:
-    parser.description = "Score samples against held-out examples: precision, recall, density, coverage of pixels."
+    parser.description = (
+        "Score samples against held-out examples: precision, recall, density, coverage of pixels; "
+        "and models by what they alone can do, such as a classifier's accuracy."
+    )
     parser.add_argument("--split", choices=["validation", "test"], default="test", help="which examples (test)")
     parser.add_argument(
         "--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)"
@@ -92,15 +118,14 @@ def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     return evaluate
 
 
-def evaluate(model: GenerativeModel, options: argparse.Namespace) -> None:
+def evaluate(model: Model, options: argparse.Namespace) -> None:
     """Score, and print with the protocol, as JSON."""
     data = load_data(options.run, trust=options.trust)
     data.prepare_data()
     evaluation = Evaluation(count=options.count, k=options.k, seed=options.seed)
     scores = evaluation.evaluate(model, data, options.split)
-    print(
-        json.dumps({**scores, **evaluation.protocol(data, options.split), "images_seen": model.images_seen}, indent=2)
-    )
+    protocol = evaluation.protocol(model, data, options.split)
+    print(json.dumps({**scores, **protocol, "images_seen": model.images_seen}, indent=2))
 
 
 VERBS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}

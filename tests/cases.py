@@ -7,18 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.models import DCGAN, LSGAN, SNGAN, WGANGP, VanillaGAN
-from lightning_gans.networks.dcgan import (
-    DCGANCritic,
-    DCGANDiscriminator,
-    DCGANGenerator,
-    SpectralNormDiscriminator,
-)
+from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
+from lightning_gans.networks.recognition import RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch, ImageShape
 
@@ -90,6 +87,11 @@ PERCEPTRONS: dict[str, Any] = {
 NORMALISES = "batch normalisation takes its statistics from the examples of one process"
 DROPS_OUT = "dropout draws from each process's own stream, not from `noise`"
 
+RESIDUALS: dict[str, Any] = {
+    "residual_generator": partial(LaplacianGenerator, width=3),
+    "residual_discriminator": partial(LaplacianDiscriminator, width=3),
+}
+
 CASES = [
     Case(
         "vanilla_gan",
@@ -137,6 +139,43 @@ CASES = [
         mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
     ),
     Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
+    Case(
+        "r3gan",
+        R3GAN,
+        (1, 8, 8),
+        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
+        no_mean_over_samples=NORMALISES,
+        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+    ),
+    Case("r3gan-points", R3GAN, (2,), PERCEPTRONS),
+    Case(
+        "lapgan",
+        LAPGAN,
+        (1, 8, 8),
+        {"levels": 2, **PERCEPTRONS, **RESIDUALS},
+        no_mean_over_samples=DROPS_OUT,
+        mean_over_samples={"residual_discriminator": partial(LaplacianDiscriminator, width=3, dropout=0.0)},
+    ),
+    Case(
+        "lapgan-colours",
+        LAPGAN,
+        (3, 8, 12),
+        {"levels": 3, **PERCEPTRONS, **RESIDUALS, "accumulate_grad_batches": 2},
+        no_mean_over_samples=DROPS_OUT,
+    ),
+    Case(
+        "infogan",
+        InfoGAN,
+        (1, 8, 8),
+        {"categorical": [3], "continuous": 1, **PERCEPTRONS, "recogniser": nn.Linear},
+    ),
+    Case(
+        "infogan-points",
+        InfoGAN,
+        (2,),
+        {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS, "recogniser": partial(RecognitionHead, width=8)},
+        no_mean_over_samples=NORMALISES,
+    ),
     Case(
         "wgan_gp-residual",
         WGANGP,

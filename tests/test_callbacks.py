@@ -161,6 +161,33 @@ def test_tiles_are_large_enough_to_see_and_the_latents_stay(tmp_path: Path) -> N
     np.testing.assert_array_equal(Image.open(run / "real.png"), real)
 
 
+class Panelled(DCGAN):
+    """A game with more to show, and to score."""
+
+    def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Any]:
+        return {"stripes": {"image": torch.linspace(-1, 1, 2 * columns).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)}}
+
+    def scores(self, batch: Any) -> dict[str, float]:
+        return {"mine": float(len(batch["label"]) - 2)}
+
+
+def test_what_else_a_model_has_to_show_and_to_score_goes_beside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    networks = {"generator": partial(DCGANGenerator, width=2), "discriminator": partial(DCGANDiscriminator, width=2)}
+    model = Panelled(image_shape=(1, 8, 8), latent_dim=4, **networks)
+    callbacks = (Samples(every=64, count=4), Evaluation(every=64, count=10), Progress())
+    run = fit(tmp_path, *callbacks, images=64, model=model, enable_progress_bar=True)
+    stamps = ["000000k", "000000064"]
+    assert names(run / "samples") == sorted(f"{kind}{stamp}.png" for stamp in stamps for kind in ("", "stripes_"))
+    panel = np.asarray(Image.open(run / "samples" / "stripes_000000064.png"))
+    np.testing.assert_array_equal(panel, grid(model.panels(8)["stripes"]["image"], 8))
+    assert json.loads((run / "evaluation.json").read_text())["mine"] == 8.0
+    assert ", mine 8.00" in capsys.readouterr().out
+    assert "evaluation/validation/mine" in (run / "metrics.csv").read_text()
+
+
 def test_a_run_that_failed_has_its_animation(tmp_path: Path) -> None:
     class Fail(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:

@@ -469,7 +469,7 @@ def test_an_observation_is_the_mean_over_the_parts(fit: Fit, record: Record) -> 
 
 def test_images_per_second_is_a_rate(fit: Fit, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 1000, 2))
-    monkeypatch.setattr("lightning_gans.core.gan.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("lightning_gans.core.training.time.perf_counter", lambda: float(next(ticks)))
     fit(game(), batches(4), max_steps=2, logger=record, log_every_n_steps=2)
     assert record.column("images_per_second")[0] <= 16 / 2
 

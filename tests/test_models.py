@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -12,20 +13,27 @@ from torch.nn import functional as F
 
 from lightning_gans import configs
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.optimizers import DCGANAdam, GoodfellowSGD, LSGANAdam, SNGANAdam, WGANGPAdam
-from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, LSGAN, SNGAN, WGANGP, VanillaGAN
-from lightning_gans.networks.dcgan import (
-    DCGANCritic,
-    DCGANDiscriminator,
-    DCGANGenerator,
-    SpectralNormDiscriminator,
+from lightning_gans.core.optimizers import (
+    DCGANAdam,
+    GoodfellowSGD,
+    InfoGANAdam,
+    LSGANAdam,
+    R3GANAdam,
+    SNGANAdam,
+    WGANGPAdam,
 )
+from lightning_gans.core.schedules import Linear
+from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
+from lightning_gans.networks.pyramid import PyramidGenerator
+from lightning_gans.networks.recognition import RecognisingDiscriminator
 from lightning_gans.networks.resnet import SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch
 
 ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
+ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
+ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
 ADAM_SNGAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_LSGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
@@ -41,12 +49,19 @@ class Published(NamedTuple):
     discriminator: type[nn.Module]
     optimizer: type[torch.optim.Optimizer]
     settings: dict[str, Any]
+    generator_optimizer: type[torch.optim.Optimizer] | None = None  # where it is another than the discriminator's
+    generator_settings: dict[str, Any] | None = None
 
 
 PUBLISHED = [
     Published(VanillaGAN, 100, 1, PerceptronGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
+    Published(LAPGAN, 100, 1, PyramidGenerator, nn.ModuleList, DCGANAdam, ADAM_DCGAN),
+    Published(
+        InfoGAN, 74, 1, DCGANGenerator, RecognisingDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN
+    ),
+    Published(R3GAN, 64, 1, DCGANGenerator, DCGANCritic, R3GANAdam, ADAM_R3GAN),
     Published(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
     Published(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]
@@ -59,9 +74,11 @@ def test_the_defaults_are_the_published_ones(published: Published) -> None:
     assert game.discriminator_steps == published.discriminator_steps
     assert type(game.generator) is published.generator
     assert type(game.discriminator) is published.discriminator
-    for optimizer in game.configure_optimizers():
-        assert type(optimizer) is published.optimizer
-        assert published.settings.items() <= optimizer.param_groups[0].items()
+    generator, discriminator = game.configure_optimizers()
+    assert type(generator) is (published.generator_optimizer or published.optimizer)
+    assert (published.generator_settings or published.settings).items() <= generator.param_groups[0].items()
+    assert type(discriminator) is published.optimizer
+    assert published.settings.items() <= discriminator.param_groups[0].items()
 
 
 def test_every_model_has_its_settings_here() -> None:
@@ -181,6 +198,100 @@ def test_the_penalty_is_taken_on_lines_between_real_and_generated(monkeypatch: p
     assert (points[:, 0] == points[:, 1]).all()
     assert ((points > 0) & (points < 1)).all()
     assert len(set(points[:, 0].tolist())) == 4
+
+
+class Tiny(nn.Module):
+    """tanh(x W1 + b1) w2 + b2 (the bias b2 is there, and moves no relativistic loss)."""
+
+    def __init__(self, sizes: tuple[int, int, int]) -> None:
+        super().__init__()
+        inputs, hidden, outputs = sizes
+        self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.tanh(self.first(x)))
+
+
+def test_the_gradients_of_r3gan_are_those_written_out_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In numpy, with s = sigmoid(D(fake) - D(real)): every derivative by the chain rule, none by autograd.
+
+    D(x) = w . h + c, h = tanh(W x + b), so grad D(x) = W^T (w * (1 - h^2)), whose square the penalty takes at real and
+    at generated points; G(z) = V k + d, k = tanh(U z + a).
+    """
+    gamma, rng = 0.7, np.random.default_rng(0)
+    real, latents = rng.standard_normal((5, 2)), rng.standard_normal((5, 3))
+    game = R3GAN(
+        image_shape=(2,),
+        latent_dim=3,
+        gamma=gamma,
+        generator=lambda latent_dim, shape: Tiny((latent_dim, 4, 2)),
+        discriminator=lambda shape: Tiny((2, 6, 1)),
+    ).double()
+    monkeypatch.setattr(game, "noise", lambda *shape, draw=torch.randn: torch.from_numpy(latents))
+
+    def of(network: Any) -> list[Any]:
+        return [parameter.detach().numpy() for parameter in network.parameters()]
+
+    (W, b, w, c), (U, a, V, d) = of(game.discriminator), of(game.generator)  # noqa: N806
+    w = w[0]
+    k = np.tanh(latents @ U.T + a)
+    fake = k @ V.T + d
+    h = {"real": np.tanh(real @ W.T + b), "fake": np.tanh(fake @ W.T + b)}
+    logit = {name: hidden @ w + c for name, hidden in h.items()}
+    s = 1 / (1 + np.exp(logit["real"] - logit["fake"]))  # the slope of softplus at D(fake) - D(real)
+    n = len(real)
+
+    grads = {"W": np.zeros_like(W), "b": np.zeros_like(b), "w": np.zeros_like(w)}
+    penalties = {}
+    for name, points, sign in (("real", real, -1), ("fake", fake, 1)):
+        hidden, slope = h[name], 1 - h[name] ** 2
+        pulled = (sign * s / n)[:, None] * w * slope
+        grads["W"] += pulled.T @ points
+        grads["b"] += pulled.sum(0)
+        grads["w"] += (sign * s / n) @ hidden
+        gradient = (w * slope) @ W  # (n, 2), of D at the points
+        penalties[name] = gamma / 2 * (gradient**2).sum(1).mean()
+        outer = gamma / n * gradient @ W.T  # gamma / 2 times the derivative of |gradient|^2 by w * slope
+        bent = outer * w * -2 * hidden * slope  # through the slope, by W x + b
+        grads["W"] += (w * slope).T @ (gamma / n * gradient) + bent.T @ points
+        grads["b"] += bent.sum(0)
+        grads["w"] += (outer * slope).sum(0)
+
+    batch: Batch = {"image": torch.from_numpy(real)}
+    terms = game.discriminator_loss(batch)
+    losses = {"relativistic": np.log1p(np.exp(logit["fake"] - logit["real"])).mean()}
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {**losses, "r1": penalties["real"], "r2": penalties["fake"]}, rel=1e-12
+    )
+    first, bias, second, last = torch.autograd.grad(
+        torch.stack(list(terms.values())).sum(), list(game.discriminator.parameters())
+    )
+    np.testing.assert_allclose(first, grads["W"], rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(bias, grads["b"], rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(second[0], grads["w"], rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(last, [0.0], atol=1e-14)
+
+    (loss,) = game.generator_loss(batch).values()
+    assert loss.item() == pytest.approx(np.log1p(np.exp(logit["real"] - logit["fake"])).mean(), rel=1e-12)
+    moved = (-(1 - s) / n)[:, None] * ((w * (1 - h["fake"] ** 2)) @ W)  # by G(z)
+    inner = moved @ V * (1 - k**2)
+    expected = [inner.T @ latents, inner.sum(0), moved.T @ k, moved.sum(0)]
+    for ours, theirs in zip(torch.autograd.grad(loss, list(game.generator.parameters())), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-14)
+
+
+def test_gamma_may_be_a_schedule_and_not_negative() -> None:
+    game = R3GAN(image_shape=(2,), **PERCEPTRONS, gamma=Linear(1.0, 0.0, images=100))
+    batch: Batch = {"image": images((2,), 6)}
+    torch.manual_seed(0)
+    whole = game.discriminator_loss(batch)
+    game.images_seen = 75
+    torch.manual_seed(0)
+    quarter = game.discriminator_loss(batch)
+    for name, factor in (("relativistic", 1.0), ("r1", 0.25), ("r2", 0.25)):
+        torch.testing.assert_close(quarter[name], factor * whole[name])
+    with pytest.raises(ValueError, match=r"`gamma` must be at least 0, got -0.1"):
+        R3GAN(image_shape=(2,), **PERCEPTRONS, gamma=-0.1)
 
 
 # -- the first paper's optimizer -----------------------------------------------------------------------------------

@@ -67,6 +67,23 @@ class GenerativeModel(Model):
             raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
         return self.in_chunks(n, CHUNK, seed, lambda index: self.draw(CHUNK, _chunk(given, index)))
 
+    def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
+        """Draw what there is to look at beside samples: rows of `columns` examples each, by the name of the panel.
+
+        Args:
+            columns: Examples in a row.
+            seed: Any integer from 0; None takes a fresh one.
+        """
+        return {}
+
+    def rate(self, batch: Batch) -> Tensor | None:
+        """How real examples look, (b,), higher being better; None where nothing in the model judges.
+
+        Args:
+            batch: The examples.
+        """
+        return None
+
     @torch.no_grad()
     def in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:
         """Put n examples together from chunks, each made whole, in evaluation mode, from a random stream of its own.
@@ -81,17 +98,14 @@ class GenerativeModel(Model):
             ValueError: `seed` is negative.
         """
         chunks = []
-        training = {module: module.training for module in self.modules()}
-        self.eval()
         self.sampling = True
         try:
-            for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
-                with _seeded(self.device, seed_of_chunk):
-                    chunks.append(make(index))
+            with self.evaluating():
+                for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
+                    with _seeded(self.device, seed_of_chunk):
+                        chunks.append(make(index))
         finally:
             self.sampling = False
-            for module, mode in training.items():
-                module.training = mode
         return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
 
 

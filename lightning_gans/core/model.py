@@ -1,7 +1,8 @@
 """What every model of the framework is: a LightningModule that knows its data's shape, its clock and its record."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import pytorch_lightning as pl
@@ -47,6 +48,25 @@ class Model(Recorded, pl.LightningModule, ABC):
     @abstractmethod
     def requires(self) -> tuple[str, ...]:
         """The batch keys that training needs."""
+
+    def scores(self, batch: Batch) -> dict[str, float]:
+        """Score the model on real examples, by what it alone can do; by name, higher being better.
+
+        Args:
+            batch: Held-out examples; the keys that data have beside `image` are there.
+        """
+        return {}
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Be in evaluation mode, and then let every module be in its own again."""
+        training = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, mode in training.items():
+                module.training = mode
 
     def check(self, batch: Batch) -> None:
         """Refuse a batch that lacks a key or has pictures of another shape.

@@ -60,6 +60,30 @@ class WGANGPAdam(torch.optim.Adam):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
+class InfoGANAdam(DCGANAdam):
+    """Adam with the settings of InfoGAN's generator (`run_mnist_exp.py` of the authors, arXiv:1606.03657).
+
+    Its discriminator's are `DCGANAdam`'s.
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.5, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
 class SNGANAdam(torch.optim.Adam):
     """Adam with the settings of SNGAN, and of WGAN-GP's residual networks (arXiv:1802.05957, arXiv:1704.00028).
 
@@ -104,6 +128,32 @@ class LSGANAdam(torch.optim.Adam):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+class R3GANAdam(torch.optim.Adam):
+    """Adam with the settings that R3GAN starts from (Huang et al. 2024, arXiv:2501.05441).
+
+    Schedules belong to it: the learning rate falls to 5e-5, beta2 rises to .99.
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+        fused: Whether one call moves all parameters, which is faster for small networks; None is torch's choice.
+    """
+
+    def __init__(  # noqa: PLR0917 (the signature is torch's)
+        self,
+        params: ParamsT,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.0, 0.9),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused)
 
 
 class GoodfellowSGD(torch.optim.SGD):

@@ -1,9 +1,13 @@
-"""The games, one file each."""
+"""The games, and the models that are none, one file each."""
 
+from lightning_gans.models.classifier import Classifier
 from lightning_gans.models.dcgan import DCGAN
+from lightning_gans.models.infogan import InfoGAN
+from lightning_gans.models.lapgan import LAPGAN
 from lightning_gans.models.lsgan import LSGAN
+from lightning_gans.models.r3gan import R3GAN
 from lightning_gans.models.sngan import SNGAN
 from lightning_gans.models.vanilla_gan import VanillaGAN
 from lightning_gans.models.wgan_gp import WGANGP
 
-__all__ = ["DCGAN", "LSGAN", "SNGAN", "WGANGP", "VanillaGAN"]
+__all__ = ["DCGAN", "LAPGAN", "LSGAN", "R3GAN", "SNGAN", "WGANGP", "Classifier", "InfoGAN", "VanillaGAN"]

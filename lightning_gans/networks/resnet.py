@@ -153,8 +153,8 @@ class _UpBlock(nn.Module):
         residual = self.conv1(self._doubled(F.relu(self.norm1(inputs))))
         residual = self.conv2(F.relu(self.norm2(residual)))
         # The authors double first; a 1 x 1 convolution gives the same before, from a quarter of the pixels.
-        outputs: Tensor = self._doubled(self.shortcut(inputs)) + residual
-        return outputs
+        total: Tensor = self._doubled(self.shortcut(inputs)) + residual
+        return total
 
     def _doubled(self, inputs: Tensor) -> Tensor:
         height, width = self.size

@@ -1,0 +1,292 @@
+"""What the scripts of this folder share: each measures the rows of a table, seed by seed, and prints and keeps them.
+
+A result is written as soon as it is there, `results/<table>/<row>-seed<k>-<minutes>min.json`, and is not measured
+again: a table can be finished in several sittings. The table itself, of all results there are, is `results/<table>.md`.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import platform
+import random
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from showing import Measure, Published, Scores, Table, json_rows, listed, markdown, rich_table
+
+__all__ = [
+    "Published",
+    "Scores",
+    "Table",
+    "images_in",
+    "parser_of",
+    "provenance",
+    "run_table",
+    "temporary_folder",
+    "train",
+]
+
+FOLDER = Path(__file__).resolve().parent
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {' '.join(message.split())}; `{self.prog} --help` lists the options\n")
+
+
+def parser_of(table: Table, description: str | None = None) -> argparse.ArgumentParser:
+    """The options of a script, to which it may add its own."""
+    parser = Parser(
+        description=description or table.title, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    every = [*table.rows, *table.ideal]
+    parser.add_argument("--rows", "--games", nargs="+", choices=every, default=every, metavar="ROW", help=listed(every))
+    parser.add_argument("--seeds", type=_count, default=table.seeds, help=f"how many seeds, from 0 ({table.seeds})")
+    parser.add_argument(
+        "--minutes", type=_duration, default=table.minutes, help=f"training time of a row at most ({table.minutes:g})"
+    )
+    parser.add_argument("--jobs", type=_count, default=1, help="processes side by side, of one thread each (1)")
+    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the rows of the table to this file")
+    parser.add_argument(
+        "--results", type=Path, default=FOLDER / "results", metavar="FOLDER", help="where results are kept"
+    )
+    return parser
+
+
+def run_table(table: Table, options: argparse.Namespace) -> int:
+    """Measure what is missing, then print and write the table.
+
+    Args:
+        table: The table.
+        options: What `parser_of` parsed.
+
+    Returns:
+        The exit code: 1 if a measurement failed; the others are kept.
+    """
+    folder: Path = options.results / table.name
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        (row, seed): folder / _file(row, seed, options.minutes) for seed in range(options.seeds) for row in options.rows
+    }
+    missing = {job: file for job, file in files.items() if not file.is_file()}
+    failures = _measure_all(table.measure, missing, options.minutes, options.jobs) if missing else 0
+    every = [*table.rows, *table.ideal]
+    results = {row: _results(folder, row, options.minutes) for row in every}
+    shown = rich_table(table, results)
+    needed = Console(width=10_000).measure(shown).maximum  # no cell is cut
+    Console(width=max(needed, Console().width)).print(shown)
+    (options.results / f"{table.name}.md").write_text(markdown(table, results, options.minutes))
+    if options.json:
+        options.json.write_text(json.dumps(json_rows(table, results), indent=2) + "\n")
+    return 1 if failures else 0
+
+
+def provenance() -> dict[str, Any]:
+    """Where and with what a number was measured: plain values."""
+    import torch  # noqa: PLC0415 (seconds, which `--help` can do without)
+
+    words = [os.path.relpath(sys.argv[0], FOLDER.parent), *sys.argv[1:]]
+    return {
+        "commit": _git("rev-parse", "--short=12", "HEAD") or "unknown",
+        "dirty": bool(_git("status", "--porcelain", "--", ".", ":!benchmarks/results")),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_cpu()}, {_cores()} cores",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "lightning": version("pytorch-lightning"),
+        # where a file lies on this machine is nobody's business
+        "command": shlex.join(["python", *(Path(word).name if os.path.isabs(word) else word for word in words)]),
+    }
+
+
+# -- training -------------------------------------------------------------------------------------------------------
+
+
+def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
+    """Train with this framework's Trainer for so long, in a folder that is thrown away.
+
+    Args:
+        model: The model; it is in evaluation mode afterwards.
+        data: Its data module.
+        minutes: For how long at most.
+        **options: Of the Trainer.
+
+    Returns:
+        `seconds` and `images` of the training alone.
+    """
+    from pytorch_lightning import LambdaCallback  # noqa: PLC0415 (seconds)
+
+    from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb  # noqa: PLC0415
+    from lightning_gans.trainer import Trainer  # noqa: PLC0415
+
+    times: list[float] = []
+    watch = LambdaCallback(
+        on_train_start=lambda *_: times.append(time.monotonic()),
+        on_train_epoch_end=lambda *_: times.append(time.monotonic()),
+    )
+    never = 10**12
+    before = model.images_seen
+    with temporary_folder() as folder:
+        own = [Run(root=str(folder)), Wandb(mode="disabled"), Samples(every=never), Evaluation(every=never)]
+        trainer = Trainer(
+            callbacks=[*own, watch],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            max_time=timedelta(minutes=minutes),
+            **options,
+        )
+        trainer.fit(model, datamodule=data)
+    model.eval()
+    return {"seconds": times[-1] - times[0], "images": model.images_seen - before}
+
+
+def images_in(make: Callable[[], Any], data: Any, *, minutes: float) -> int:
+    """How many images a model will see in so many minutes, for schedules that are to end with the training.
+
+    Found out on a model that is thrown away, for a fiftieth of the time; the random streams stay where they are.
+
+    Args:
+        make: Makes the model.
+        data: Its data module.
+        minutes: For how long it will be trained.
+    """
+    import torch  # noqa: PLC0415
+
+    with torch.random.fork_rng():
+        trial = train(make(), data, minutes=minutes / 50)
+    return max(1, round(trial["images"] / trial["seconds"] * 60 * minutes))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for one measurement."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        yield Path(folder)
+
+
+# -- measuring ------------------------------------------------------------------------------------------------------
+
+
+def _measure_all(measure: Measure, jobs: Mapping[tuple[str, int], Path], minutes: float, processes: int) -> int:
+    """Measure, one after the other or side by side; the number of those that failed."""
+    _say(f"{len(jobs)} to measure, about {math.ceil(len(jobs) / processes) * minutes:.0f} minutes at most")
+    failures = 0
+    for number, ((row, seed), outcome) in enumerate(_outcomes(measure, jobs, minutes, processes), 1):
+        try:
+            scores = outcome()
+        except Exception as error:  # of whatever kind: hours of other rows are not lost for it
+            failures += 1
+            _say(f"[{number}/{len(jobs)}] {row}, seed {seed}: failed, {' '.join(str(error).split()) or repr(error)}")
+        else:
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            _say(f"[{number}/{len(jobs)}] {row}, seed {seed}: {shown}")
+    return failures
+
+
+def _outcomes(
+    measure: Measure, jobs: Mapping[tuple[str, int], Path], minutes: float, processes: int
+) -> Iterator[tuple[tuple[str, int], Callable[[], Scores]]]:
+    if processes == 1:
+        for job, file in jobs.items():
+            yield job, partial(_measure_one, measure, *job, minutes, file)
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=1) as pool:
+        futures: dict[Future[Scores], tuple[str, int]] = {
+            pool.submit(_measure_one, measure, *job, minutes, file): job for job, file in jobs.items()
+        }
+        for future in as_completed(futures):
+            yield futures[future], future.result
+
+
+def _measure_one(measure: Measure, row: str, seed: int, minutes: float, file: Path) -> Scores:
+    import numpy as np  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    about = provenance()  # as it was at the start: the checkout may move on meanwhile
+    for start in (random.seed, np.random.seed, torch.manual_seed):
+        start(seed)
+    scores = {name: float(value) for name, value in measure(row, seed, minutes).items()}
+    record = {"row": row, "seed": seed, "minutes": minutes, "scores": scores, "provenance": about}
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=2) + "\n")
+    part.replace(file)
+    return scores
+
+
+def _file(row: str, seed: int | str, minutes: float) -> str:
+    return f"{row}-seed{seed}-{minutes:g}min.json"
+
+
+def _results(folder: Path, row: str, minutes: float) -> list[dict[str, Any]]:
+    """What is kept of a row, in the order of the seeds."""
+    records = [json.loads(file.read_text()) for file in folder.glob(_file(row, "*", minutes))]
+    return sorted((record for record in records if record["row"] == row), key=lambda record: int(record["seed"]))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# -- where ----------------------------------------------------------------------------------------------------------
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=FOLDER.parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
+    return int(text)
+
+
+def _writable(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.absolute().parent.is_dir():  # better now than when all is measured
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that exists, got {text!r}")
+    return path
+
+
+def _duration(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0 minutes, got {text!r}")
+    return minutes

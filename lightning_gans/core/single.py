@@ -1,0 +1,65 @@
+"""Models that minimise one loss with one optimizer."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+
+from torch import nn
+
+from lightning_gans.core import distributed
+from lightning_gans.core.optimizers import OptimizerFactory
+from lightning_gans.core.schedules import Schedule
+from lightning_gans.core.training import Training
+from lightning_gans.types import Batch, ImageShape, Losses
+
+
+class SingleLoss(Training):
+    """Minimise one loss over all weights. A subclass implements `model_loss`; all else is here.
+
+    Its terms are logged as `model/<term>`, beside `model/loss`, `model/gradient_norm` and `model/learning_rate`.
+
+    Args:
+        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        optimizer: Makes the optimizer from the weights.
+        schedules: What drives the optimizer's settings, by name ("lr", "beta1", ...).
+        accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
+        gradient_clip_val: Largest norm of the gradient; None does not clip.
+
+    Raises:
+        ValueError: A number is out of its range; it is named.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        optimizer: OptimizerFactory,
+        schedules: dict[str, Schedule] | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
+    ) -> None:
+        super().__init__(
+            image_shape=image_shape,
+            optimizers={"model": optimizer},
+            schedules={"model": schedules or {}},
+            accumulate_grad_batches=accumulate_grad_batches,
+            gradient_clip_val=gradient_clip_val,
+        )
+
+    @abstractmethod
+    def model_loss(self, batch: Batch) -> Losses:
+        """The terms whose sum is minimised."""
+
+    def players(self) -> dict[str, Iterable[nn.Parameter]]:
+        """One player, with all the weights."""
+        return {"model": self.parameters()}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Learn from one batch."""
+        self.check(batch)
+        if self.batches_seen == 0:
+            distributed.broadcast_state(self)  # each process may have started from other weights
+        self.begin_batch(batch)
+        self.play("model", self.model_loss, batch)
+        distributed.average_buffers(self)
+        self.images_seen = self.images_now
+        self.end_batch()

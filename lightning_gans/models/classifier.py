@@ -1,0 +1,88 @@
+"""A classifier, which is no game: what others are scored by."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gans.core.optimizers import OptimizerFactory
+from lightning_gans.core.single import SingleLoss
+from lightning_gans.networks.checks import check_positive
+from lightning_gans.networks.classifier import ConvClassifier
+from lightning_gans.types import Batch, ImageShape, Losses
+
+ClassifierFactory = Callable[[ImageShape, int], nn.Module]
+
+CHUNK = 500
+"""Pictures that are classified at a time."""
+
+
+class Classifier(SingleLoss):
+    """Tell classes apart, by the cross entropy of labelled pictures; examples without a label (-1) are left out.
+
+    Source: the natural training of Madry et al. 2018, arXiv:1706.06083, section 5 and Table 1.
+
+    Args:
+        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        num_classes: How many classes.
+        network: Makes the network from (image_shape, num_classes); it returns logits, (b, num_classes).
+        optimizer: Makes the optimizer from the network's parameters.
+        **kwargs: What every `SingleLoss` takes.
+
+    Raises:
+        ValueError: `num_classes` is below 1.
+
+    Example:
+        >>> model = Classifier(image_shape=(1, 8, 8), num_classes=10)
+        >>> model.predict(torch.zeros(4, 1, 8, 8)).shape
+        torch.Size([4])
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        num_classes: int,
+        network: ClassifierFactory = ConvClassifier,
+        optimizer: OptimizerFactory = torch.optim.Adam,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_shape=image_shape, optimizer=optimizer, **kwargs)
+        check_positive(num_classes=num_classes)
+        self.num_classes = num_classes
+        self.network = network(self.image_shape, num_classes)
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Pictures and their labels."""
+        return ("image", "label")
+
+    def model_loss(self, batch: Batch) -> Losses:
+        """The cross entropy, over the examples of the batch that have a label."""
+        label = batch["label"]
+        if (largest := int(label.max())) >= self.num_classes:
+            raise ValueError(f"`num_classes` is {self.num_classes}, but the data has the label {largest}")
+        logits = self.network(batch["image"])
+        known = label >= 0
+        right = logits.detach().argmax(1) == label
+        self.observe("model/accuracy", right.float().sum() / known.sum().clamp(min=1))
+        loss = F.cross_entropy(logits, label, ignore_index=-1, reduction="sum")
+        return {"cross_entropy": loss / known.sum().clamp(min=1)}
+
+    @torch.no_grad()
+    def logits(self, image: Tensor) -> Tensor:
+        """Score pictures (n, *image_shape) for every class, (n, num_classes), in evaluation mode."""
+        with self.evaluating():
+            return torch.cat([self.network(part.to(self.device)) for part in torch.split(image, CHUNK)])
+
+    def predict(self, image: Tensor) -> Tensor:
+        """The most probable class of each picture (n, *image_shape), (n,) int64."""
+        return self.logits(image).argmax(1)
+
+    def scores(self, batch: Batch) -> dict[str, float]:
+        """The share of the labelled examples that are classified rightly."""
+        known = batch["label"] >= 0
+        right = self.predict(batch["image"][known]) == batch["label"][known].to(self.device)
+        return {"accuracy": right.double().mean().item()}

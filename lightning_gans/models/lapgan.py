@@ -1,0 +1,118 @@
+"""The GAN on the levels of a Laplacian pyramid."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
+from lightning_gans.core.generative import CHUNK
+from lightning_gans.networks.perceptron import PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.pyramid import (
+    LaplacianDiscriminator,
+    LaplacianGenerator,
+    PyramidGenerator,
+    ResidualGeneratorFactory,
+    level_shapes,
+    scales,
+)
+from lightning_gans.objectives.losses import minimax_discriminator, non_saturating_generator
+from lightning_gans.types import Batch, ImageShape, Losses
+
+
+class LAPGAN(GAN):
+    """Generate coarse to fine, with a game of its own for every level of a Laplacian pyramid.
+
+    The coarsest level is an ordinary GAN on small pictures. Each finer generator gets the real coarser picture,
+    upsampled, and one plane of noise, and makes the residual; its discriminator sees their sum. So the levels learn
+    independently of each other, and only samples chain them: a latent is one vector for the coarsest level and the
+    planes of the others. What the levels add up to may leave [-1, 1], and is clamped there.
+
+    The authors' SGD, with its schedules, is in `lapgan_cifar10.yaml`; Adam, the default, needs fewer images. Their
+    noise is uniform, here it is normal, so that what lies between two latents is one; their filters are those of
+    `image.scale`, here means of 2 x 2 pixels and bilinear.
+
+    Source: Denton et al. 2015, arXiv:1506.05751; networks of the authors' `train_cifar_coarse_to_fine.lua`.
+
+    Args:
+        image_shape: (channels, height, width), multiples of 2^(levels - 1).
+        levels: Levels of the pyramid; each has twice the size of the one before.
+        generator: Makes the coarsest level's generator from (latent_dim, shape of that level).
+        discriminator: Makes the coarsest level's discriminator from (shape of that level).
+        residual_generator: Makes a finer level's generator from (shape of that level); it maps (noise, picture) to a
+            residual, the noise being one plane.
+        residual_discriminator: Makes a finer level's discriminator from (shape of that level).
+        **kwargs: What every `GAN` takes; `latent_dim` is the coarsest level's.
+
+    Raises:
+        ValueError: `image_shape` cannot be halved that often.
+
+    Example:
+        >>> LAPGAN(image_shape=(3, 32, 48), levels=3).sample(2, seed=0)["image"].shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    generator: PyramidGenerator
+    discriminator: nn.ModuleList
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        levels: int = 3,
+        generator: GeneratorFactory = PerceptronGenerator,
+        discriminator: DiscriminatorFactory = PerceptronDiscriminator,
+        residual_generator: ResidualGeneratorFactory = LaplacianGenerator,
+        residual_discriminator: DiscriminatorFactory = LaplacianDiscriminator,
+        **kwargs: Any,
+    ) -> None:
+        coarsest, *finer = shapes = level_shapes(image_shape, levels)
+        super().__init__(
+            image_shape=image_shape,
+            generator=lambda latent_dim, _: PyramidGenerator(
+                [generator(latent_dim, coarsest), *map(residual_generator, finer)], latent_dim, shapes
+            ),
+            discriminator=lambda _: nn.ModuleList([discriminator(coarsest), *map(residual_discriminator, finer)]),
+            **kwargs,
+        )
+        self.levels = levels
+
+    def sample_latents(self, n: int) -> Tensor:
+        """Draw n latents: a vector, and the planes of all finer levels, side by side."""
+        return self.noise(n, sum(self.generator.sizes))
+
+    def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
+        """Go from the coarsest level to the finest, each on what the one before made."""
+        return {"image": generator(latents)[-1].clamp(-1, 1)}
+
+    def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
+        """Add the samples as they are at each coarser level."""
+
+        def drawn(level: int) -> Batch:
+            return self.in_chunks(
+                columns**2, CHUNK, seed, lambda _: {"image": self.average(self.sample_latents(CHUNK))[level]}
+            )
+
+        coarser = {f"level_{level}": drawn(level) for level in range(self.levels - 1)}
+        return {**super().panels(columns, seed=seed), **coarser}
+
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """The cross-entropy of real against generated pictures, of each level."""
+        pictures = scales(batch["image"], self.levels)
+        real, fake = self._judged(pictures), self._judged([made.detach() for made in self._made(pictures)])
+        self.observe("discriminator/real", torch.cat([logits.flatten() for logits in real]))
+        self.observe("discriminator/fake", torch.cat([logits.flatten() for logits in fake]))
+        pairs = enumerate(zip(real, fake, strict=True))
+        return {f"level_{level}": minimax_discriminator(*logits) for level, logits in pairs}
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """The non-saturating loss, -log D(G(z)), of each level."""
+        fake = self._judged(self._made(scales(batch["image"], self.levels)))
+        return {f"level_{level}": non_saturating_generator(logits) for level, logits in enumerate(fake)}
+
+    def _made(self, pictures: list[Tensor]) -> list[Tensor]:
+        made: list[Tensor] = self.generator(self.sample_latents(len(pictures[0])), pictures)
+        return made
+
+    def _judged(self, pictures: list[Tensor]) -> list[Tensor]:
+        return [judge(level) for judge, level in zip(self.discriminator, pictures, strict=True)]

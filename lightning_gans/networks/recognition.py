@@ -1,0 +1,94 @@
+"""A discriminator that also reads the code of a generated sample off its features."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gans.networks.checks import check_positive
+from lightning_gans.types import ImageShape
+
+HeadFactory = Callable[[int, int], nn.Module]
+
+
+class RecognitionHead(nn.Module):
+    """Map features to what a code is read from, by one hidden layer under batch normalisation.
+
+    The recognition network of *InfoGAN*, arXiv:1606.03657, as in the authors' code (openai/InfoGAN).
+
+    Args:
+        features: Numbers in a feature vector.
+        codes: Numbers to read.
+        width: Units of the hidden layer.
+
+    Raises:
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> RecognitionHead(1024, 12)(torch.zeros(8, 1024)).shape
+        torch.Size([8, 12])
+    """
+
+    def __init__(self, features: int, codes: int, *, width: int = 128) -> None:
+        super().__init__()
+        check_positive(features=features, codes=codes, width=width)
+        self.layers = nn.Sequential(
+            nn.Linear(features, width, bias=False),  # batch normalisation would take any bias away
+            nn.BatchNorm1d(width),
+            nn.LeakyReLU(0.01),
+            nn.Linear(width, codes),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (b, features) to (b, codes)."""
+        readings: Tensor = self.layers(features)
+        return readings
+
+
+class RecognisingDiscriminator(nn.Module):
+    """Judge samples, and read their codes, from the same features.
+
+    Args:
+        discriminator: What maps samples to `features` and these by `logit` to a logit, as all discriminators of this
+            package do.
+        head: Makes the recognition head from (features, codes).
+        image_shape: The samples' shape.
+        codes: Numbers to read.
+
+    Raises:
+        ValueError: If `discriminator` has no `features` or no `logit`.
+
+    Example:
+        >>> from lightning_gans.networks import PerceptronDiscriminator
+        >>> both = RecognisingDiscriminator(PerceptronDiscriminator((2,)), RecognitionHead, (2,), codes=12)
+        >>> logits, readings = both.judge_and_read(torch.zeros(8, 2))
+        >>> logits.shape, readings.shape
+        (torch.Size([8]), torch.Size([8, 12]))
+    """
+
+    def __init__(self, discriminator: nn.Module, head: HeadFactory, image_shape: ImageShape, *, codes: int) -> None:
+        super().__init__()
+        network: Any = discriminator.eval()  # for a look at the features: nothing is drawn, no statistic moves
+        try:
+            with torch.no_grad():
+                features = network.features(torch.zeros(1, *image_shape))
+                network.logit(features)
+        except AttributeError as error:
+            raise ValueError(
+                f"`discriminator` {type(discriminator).__name__} must have `features` and `logit`, to read codes from"
+                f" the former: {error}"
+            ) from error
+        self.discriminator = discriminator.train()
+        self.head = head(features.flatten(1).shape[1], codes)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Map samples (b, ...) to logits (b,)."""
+        logits: Tensor = self.discriminator(samples)
+        return logits
+
+    def judge_and_read(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Map samples (b, ...) to logits (b,), and to what their codes are read from (b, codes)."""
+        network: Any = self.discriminator
+        features = network.features(samples)
+        return network.logit(features).flatten(), self.head(features.flatten(1))

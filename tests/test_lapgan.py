@@ -1,0 +1,210 @@
+"""The Laplacian pyramid comes apart and together again; LAPGAN plays a game on each level of it."""
+
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from cases import PERCEPTRONS, images
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gans.models import LAPGAN
+from lightning_gans.networks.perceptron import PerceptronDiscriminator
+from lightning_gans.networks.pyramid import (
+    LaplacianDiscriminator,
+    LaplacianGenerator,
+    level_shapes,
+    merge,
+    scales,
+    split,
+    upsample,
+)
+
+
+def small(image_shape: tuple[int, ...] = (1, 8, 12), levels: int = 3, **arguments: Any) -> LAPGAN:
+    torch.manual_seed(0)
+    networks: dict[str, Any] = {
+        **PERCEPTRONS,
+        "residual_generator": partial(LaplacianGenerator, width=3),
+        "residual_discriminator": partial(PerceptronDiscriminator, width=8),
+    }
+    return LAPGAN(image_shape=image_shape, levels=levels, latent_dim=5, **{**networks, **arguments})
+
+
+# The pyramid
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels"),
+    [((1, 8, 8), 2), ((1, 8, 8), 4), ((1, 28, 28), 3), ((3, 32, 32), 3), ((2, 12, 20), 3), ((3, 7, 5), 1)],
+)
+def test_levels_put_together_are_the_picture(shape: tuple[int, ...], levels: int) -> None:
+    picture = images(shape, 4)
+    parts = split(picture, levels)
+    assert [part.shape[1:] for part in parts] == level_shapes(shape, levels)
+    assert (merge(parts) - picture).abs().max() < 1e-6
+    for count, coarser in enumerate(scales(picture, levels), 1):
+        torch.testing.assert_close(merge(parts[:count]), coarser)
+
+
+def test_sizes_of_mnist_and_cifar() -> None:
+    assert [shape[1] for shape in level_shapes((1, 28, 28), 3)] == [7, 14, 28]
+    assert [shape[1] for shape in level_shapes((3, 32, 32), 3)] == [8, 16, 32]
+
+
+def test_a_coarse_pixel_is_the_mean_of_four() -> None:
+    picture = images((1, 4, 6), 2).double()
+    expected = picture.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    torch.testing.assert_close(scales(picture, 2)[0], expected)
+
+
+def test_upsampling_is_bilinear() -> None:
+    """Between two pixels the new ones lie at 1/4 and 3/4 of the way; at the border they are the pixel."""
+    row = torch.tensor([[[[0.0, 4.0]]]])
+    torch.testing.assert_close(upsample(row), torch.tensor([[[[0.0, 1.0, 3.0, 4.0]] * 2]]))
+    torch.testing.assert_close(upsample(row.mT), upsample(row).mT)
+
+
+def test_a_slope_leaves_no_residual_but_at_the_border() -> None:
+    slope = torch.linspace(-1, 1, 16).expand(1, 1, 16, 16)
+    _, residual = split(slope, 2)
+    assert residual[..., 2:-2].abs().max() < 1e-6
+    assert residual.abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_shape": (1, 30, 28), "levels": 3}, "`levels` 3 needs a height and a width that are multiples of 4"),
+        ({"image_shape": (1, 7, 7), "levels": 2}, r"multiples of 2, got \(7, 7\)"),
+        ({"image_shape": (1, 8, 8), "levels": 0}, "`levels` must be at least 1, got 0"),
+        ({"image_shape": (2,)}, r"A Laplacian pyramid works on pictures .* got `image_shape` \(2,\)"),
+        ({"image_shape": (1, 8, 8), "levels": 2, "latent_dim": 0}, "`latent_dim` must be at least 1, got 0"),
+    ],
+)
+def test_what_has_no_pyramid_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        LAPGAN(**arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_dropout_is_a_probability() -> None:
+    with pytest.raises(ValueError, match=r"`dropout` must be a probability in \[0, 1\], got 1.5"):
+        LaplacianDiscriminator((1, 8, 8), dropout=1.5)
+
+
+# The game
+
+
+def test_the_networks_of_a_level_are_the_published_ones() -> None:
+    """facebookarchive/eyescream, train_cifar_coarse_to_fine.lua."""
+    game = LAPGAN(image_shape=(3, 32, 32))
+    for network, kernels in ((game.generator.levels[2], [7, 7, 5]), (game.discriminator[2], [5, 5])):
+        convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        assert [convolution.kernel_size[0] for convolution in convolutions] == kernels
+        assert {convolution.out_channels for convolution in convolutions} <= {64, 3}
+    assert convolutions[1].stride == (2, 2)
+    assert [module.p for module in game.discriminator[2].modules() if isinstance(module, nn.Dropout)] == [0.5]
+    assert game.generator.sizes == [100, 16 * 16, 32 * 32]
+
+
+def test_samples_are_the_levels_put_together() -> None:
+    model = small()
+    latents = torch.randn(6, sum(model.generator.sizes))
+    latent, planes = latents[:, :5], latents[:, 5:]
+    coarsest, *residuals = model.average.network.levels  # type: ignore[union-attr, misc]
+    parts = [coarsest(latent)]
+    for network, (height, width), begin in zip(residuals, [(4, 6), (8, 12)], [0, 24], strict=True):
+        noise = planes[:, begin : begin + height * width].view(6, 1, height, width)
+        parts.append(network(noise, upsample(merge(parts))))
+    made = model.generate(model.average, latents, {})["image"]
+    torch.testing.assert_close(made, merge(parts).clamp(-1, 1))
+    pictures = model.average(latents)
+    for count, picture in enumerate(pictures, 1):
+        torch.testing.assert_close(picture, merge(parts[:count]))
+    for part, again in zip(parts, split(merge(parts), 3), strict=True):
+        assert part.shape == again.shape
+
+
+class Loud(nn.Module):
+    """A residual far beyond the range of pictures."""
+
+    def __init__(self, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(50.0))
+
+    def forward(self, noise: Tensor, coarse: Tensor) -> Tensor:
+        return self.gain * noise.expand_as(coarse)
+
+
+def test_samples_stay_in_the_range_of_pictures() -> None:
+    image = small(residual_generator=Loud).sample(4, seed=0)["image"]
+    assert image.abs().max() == 1
+
+
+def test_each_level_is_a_game_on_real_coarse_pictures() -> None:
+    """Its terms are cross-entropies of what the level alone made of the real picture below."""
+    game, real = small().double(), images((1, 8, 12), 6).double()
+    latents = torch.randn(6, sum(game.generator.sizes), dtype=torch.float64)
+    game.sample_latents = lambda n: latents  # type: ignore[method-assign]
+    discriminator, generator = game.discriminator_loss({"image": real}), game.generator_loss({"image": real})
+    assert list(discriminator) == list(generator) == ["level_0", "level_1", "level_2"]
+    sizes = [F.avg_pool2d(real, 4), F.avg_pool2d(real, 2), real]
+    planes = [latents[:, 5:29].view(6, 1, 4, 6), latents[:, 29:].view(6, 1, 8, 12)]
+    entropy = F.binary_cross_entropy_with_logits
+    for level, judge in enumerate(game.discriminator):
+        made = game.generator.levels[level]
+        below = None if level == 0 else F.interpolate(sizes[level - 1], size=sizes[level].shape[2:], mode="bilinear")
+        fake = made(latents[:, :5]) if below is None else below + made(planes[level - 1], below)
+        on_real, on_fake = judge(sizes[level]), judge(fake)
+        ones, zeros = torch.ones_like(on_real), torch.zeros_like(on_fake)
+        name = f"level_{level}"
+        torch.testing.assert_close(discriminator[name], entropy(on_real, ones) + entropy(on_fake, zeros))
+        torch.testing.assert_close(generator[name], entropy(on_fake, ones))
+
+
+def test_a_level_teaches_no_other_level() -> None:
+    game = small()
+    losses = game.generator_loss({"image": images((1, 8, 12), 6)})
+    for level in range(3):
+        weights = list(game.generator.named_parameters())
+        gradients = torch.autograd.grad(
+            losses[f"level_{level}"], [weight for _, weight in weights], allow_unused=True, retain_graph=True
+        )
+        for (name, _), gradient in zip(weights, gradients, strict=True):
+            assert (gradient is not None) == name.startswith(f"levels.{level}."), name
+
+
+def test_each_coarser_level_is_shown_beside_the_samples() -> None:
+    model = small()
+    panels = model.panels(3, seed=4)
+    assert {name: tuple(batch["image"].shape) for name, batch in panels.items()} == {
+        "interpolation": (9, 1, 8, 12),
+        "level_0": (9, 1, 2, 3),
+        "level_1": (9, 1, 4, 6),
+    }
+    samples = small(residual_generator=Silent).sample(9, seed=4)["image"]
+    coarsest = small(residual_generator=Silent).panels(3, seed=4)["level_0"]["image"]
+    torch.testing.assert_close(samples, upsample(upsample(coarsest)))
+
+
+class Silent(Loud):
+    """Nothing to add: samples are what the coarsest level made, enlarged."""
+
+    def forward(self, noise: Tensor, coarse: Tensor) -> Tensor:
+        return 0 * self.gain * coarse
+
+
+class Small(Loud):
+    """One row and one column too few."""
+
+    def forward(self, noise: Tensor, coarse: Tensor) -> Tensor:
+        return coarse[..., 1:, 1:]
+
+
+def test_a_residual_of_another_shape_is_refused() -> None:
+    message = re.escape("`residual_generator` makes (1, 3, 5) at level 1, whose shape is (1, 4, 6)")
+    with pytest.raises(ValueError, match=message):
+        small(residual_generator=Small).sample(1)

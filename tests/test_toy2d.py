@@ -1,0 +1,199 @@
+"""Points in the plane: the truth about each distribution, and how it is served."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy import integrate
+from sklearn.datasets import make_moons, make_swiss_roll
+
+from lightning_gans.datamodules.distributions import Checkerboard, Curve, Mixture, grid, ring, swiss_roll, two_moons
+from lightning_gans.datamodules.toy2d import TOYS, Toy2D, ToyName
+from lightning_gans.metrics.energy import energy_distance
+
+NAMES: list[ToyName] = list(get_args(ToyName))
+
+
+def drawn(name: str, n: int, seed: int = 0) -> torch.Tensor:
+    points, _ = TOYS[name].make().sample(n, np.random.RandomState(seed))
+    return points
+
+
+@pytest.mark.parametrize(
+    ("name", "entropy"),
+    [
+        ("ring", -4.2930),
+        ("grid", 0.0653),
+        ("eight_gaussians", -3.600),
+        ("twenty_five_gaussians", -2.014),
+        ("checkerboard", math.log(32)),
+    ],
+)
+def test_entropies(name: ToyName, entropy: float) -> None:
+    """Independently computed ones, and the mean of -log p over draws."""
+    truth = TOYS[name].make()
+    assert truth.entropy == pytest.approx(entropy, abs=5e-4)
+    surprise = -truth.log_prob(drawn(name, 20_000))
+    assert surprise.mean().item() == pytest.approx(entropy, abs=4 * surprise.std().item() / math.sqrt(20_000) + 5e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_densities_integrate_to_one(name: ToyName) -> None:
+    """On a grid of fourth parts of sigma around each of a mixture's modes, elsewhere over all where there is any."""
+    truth = TOYS[name].make()
+    if isinstance(truth, Mixture):
+        side = truth.sigma * torch.arange(-8, 8.01, 0.25, dtype=torch.float64)
+        cell = torch.cartesian_prod(side, side)
+        points, area = (truth.centres[:, None] + cell).flatten(0, 1), (0.25 * truth.sigma) ** 2
+    else:
+        side_length, step = {"checkerboard": (10.0, 0.04), "two_moons": (8.0, 0.1), "swiss_roll": (4.4, 0.032)}[name]
+        side = torch.arange(-side_length / 2, side_length / 2, step, dtype=torch.float64) + step / 2
+        points, area = torch.cartesian_prod(side, side), step**2
+    assert truth.log_prob(points).exp().sum().item() * area == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["swiss_roll", "two_moons"])
+def test_the_density_along_a_curve_is_the_integral(name: str) -> None:
+    """At places on the curve, at its ends and off it, by adaptive quadrature."""
+    truth = TOYS[name].make()
+    assert isinstance(truth, Curve)
+    curves = truth.curves(torch.tensor([0.0, 1e-3, 0.37, 1.0], dtype=torch.float64))
+    points = torch.cat([curves[:, 0], curves[:, -1] + 1.3 * truth.sigma])
+    for point, log_prob in zip(points, truth.log_prob(points), strict=True):
+
+        def density(share: float, curve: int, point: torch.Tensor = point) -> float:
+            place = truth.curves(torch.tensor([share], dtype=torch.float64))[0, curve]
+            squared = (place - point).square().sum().item() / (2 * truth.sigma**2)
+            return math.exp(-squared) / (2 * math.pi * truth.sigma**2)
+
+        pieces = np.linspace(0, 1, 21)
+        total = sum(
+            integrate.quad(density, start, end, args=(curve,), epsabs=1e-9, epsrel=1e-9)[0]
+            for curve in range(truth.classes)
+            for start, end in pairwise(pieces)
+        )
+        assert log_prob.item() == pytest.approx(math.log(total / truth.classes), abs=1e-6)
+
+
+def test_the_roll_and_the_moons_are_those_of_scikit_learn() -> None:
+    """Equal in distribution: an energy distance within the noise of 3,000 draws, .0003 for equal and .01 for moved."""
+    roll = make_swiss_roll(3000, noise=0.25, random_state=0)[0][:, [0, 2]] / 7.5
+    moons = make_moons(3000, noise=0.2, random_state=0)[0]
+    for name, theirs in (("swiss_roll", roll), ("two_moons", moons)):
+        assert abs(energy_distance(drawn(name, 3000), torch.from_numpy(theirs)).item()) < 3e-3
+
+
+def test_the_board_is_a_board() -> None:
+    points, label = Checkerboard().sample(4000, np.random.RandomState(0))
+    squares = torch.stack([(points[:, 0] / 2).floor(), (points[:, 1] / 2).floor()], 1)
+    assert (squares.sum(1) % 2 == 0).all()
+    assert len(torch.unique(squares, dim=0)) == 8
+    assert all(len(torch.unique(squares[label == part], dim=0)) == 1 for part in range(8))
+    outside = torch.tensor([[5.0, 5.0], [-5.0, 1.0], [4.0, 4.0]])
+    assert Checkerboard().log_prob(outside).tolist() == [-math.inf] * 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_are_the_parts(name: ToyName) -> None:
+    data = Toy2D(name=name, count=2000, validation_size=0)
+    batch = data.examples("train")
+    assert data.num_classes == data.distribution.classes
+    assert set(batch["label"].tolist()) == set(range(data.distribution.classes))
+    if isinstance(data.distribution, Mixture):
+        nearest = torch.cdist(data.unscaled(batch["image"]), data.distribution.centres).argmin(1)
+        assert torch.equal(nearest, batch["label"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_are_about_within_one_and_come_back(name: ToyName) -> None:
+    data = Toy2D(name=name, count=5000, validation_size=0)
+    image = data.examples("train")["image"]
+    assert image.dtype == torch.float32
+    assert 0.5 < image.abs().max() < 1.3
+    points, _ = data.distribution.sample(5000, np.random.RandomState(0))
+    torch.testing.assert_close(data.unscaled(points / data.scale), points)
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "checkerboard"])
+def test_the_entropy_is_in_the_units_that_a_model_sees(name: ToyName) -> None:
+    data = Toy2D(name=name, count=20_000, validation_size=0)
+    surprise = -data.log_prob(data.examples("train")["image"])
+    assert data.entropy == pytest.approx(surprise.mean().item(), abs=0.03)
+
+
+def test_the_points_depend_on_the_name_and_the_seed_alone() -> None:
+    def points(**options: Any) -> torch.Tensor:
+        return Toy2D(**{"name": "grid", "count": 100, "validation_size": 10, "batch_size": 5, **options}).examples(
+            "train"
+        )["image"]
+
+    assert torch.equal(points(), points(batch_size=7))
+    assert not torch.equal(points(), points(seed=1))
+    assert not torch.equal(points(), points(name="ring"))
+
+
+def test_of_100_000_points_5_000_are_for_validation() -> None:
+    assert Toy2D().sizes == {"train": 95_000, "validation": 5000, "test": 10_000}
+
+
+@pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25), ("swiss_roll", None)])
+def test_scores_are_taken_in_the_datas_own_units(name: ToyName, modes: int | None) -> None:
+    data = Toy2D(name=name)
+    scores = data.scores(lambda n: data.draw(n, np.random.RandomState(5))["image"])
+    assert abs(scores["energy_distance"]) < 0.01
+    if modes is None:
+        assert list(scores) == ["energy_distance"]
+    else:
+        assert scores["modes"] == modes
+        assert scores["high_quality"] == pytest.approx(0.9889, abs=0.009)
+        assert scores["reverse_kl"] < 0.02
+    shrunken = data.scores(lambda n: 0.5 * data.draw(n, np.random.RandomState(5))["image"])
+    assert shrunken["energy_distance"] > 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "spiral"}, "`name` must be one of ring, grid, .*, got 'spiral'"),
+        ({"count": 0}, "`count` must be at least 1, got 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Toy2D(**options)
+
+
+def test_distributions_refuse_what_has_no_closed_form() -> None:
+    with pytest.raises(ValueError, match=r"`centres` must be 12 `sigma` apart, got 0.765 with sigma 0.1"):
+        Mixture(ring(8), sigma=0.1)
+    for make in (lambda: Mixture(grid(), sigma=0), lambda: Curve(two_moons().curves, sigma=0)):
+        with pytest.raises(ValueError, match="`sigma` must be above 0, got 0"):
+            make()
+    assert swiss_roll().entropy is None
+
+
+def test_the_recipes_have_the_settings_of_the_benchmark() -> None:
+    mixtures = pytest.importorskip("mixtures")
+    folder = Path(__file__).resolve().parents[1] / "configs"
+    for data in ("ring", "grid"):
+        recipe = yaml.safe_load((folder / f"r3gan_{data}.yaml").read_text())
+        game = mixtures.game("R3GAN", recipe["run"]["max_images"])
+        model = recipe["model"]["init_args"]
+        assert model["gamma"]["init_args"] == pytest.approx(game.gamma.arguments | {"start": 0.1}, rel=1e-2)
+        assert model["average_half_life"]["init_args"] == pytest.approx(game.average_half_life.arguments)
+        assert (model["latent_dim"], recipe["data"]["init_args"]["batch_size"]) == (2, mixtures.BATCH_SIZE)
+        for player in ("generator", "discriminator"):
+            assert model[player]["init_args"]["width"] == mixtures.WIDTH
+            (group,) = [
+                optimizer.param_groups[0]
+                for optimizer, name in zip(game.configure_optimizers(), ("generator", "discriminator"), strict=True)
+                if name == player
+            ]
+            given = model[f"{player}_optimizer"]["init_args"]
+            assert {**given, "betas": tuple(given["betas"])}.items() <= group.items()
