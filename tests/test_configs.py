@@ -15,6 +15,7 @@ from torchvision import datasets
 
 from lightning_gans.__main__ import main
 from lightning_gans.core.checkpoints import load, load_data
+from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.datamodules import CIFAR10
 
@@ -23,6 +24,7 @@ RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 COMMAND = "# python -m lightning_gans "
 FEW = shlex.split("--run.name x --wandb.mode disabled --samples.count 4 --evaluation.count 8 --evaluation.k 2")
+NARROW = shlex.split("--model.generator.width 2 --model.discriminator.width 2")
 SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
 
@@ -94,7 +96,9 @@ def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
     content = yaml.safe_load(RECIPES[name].read_text())
     data = content["data"]  # of which some are several, by name
     words = content["model"]["class_path"] + data.get("init_args", {}).get("name", data["class_path"])
-    assert name.replace("_", "") == words.lower().replace("_", "")
+    networks = content["model"].get("init_args", {}).get("generator", {}).get("class_path", "").rpartition(".")[2]
+    plain = words.lower().replace("_", "")
+    assert name.replace("_", "") in (plain, plain + networks.removesuffix("Generator").lower())
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -106,7 +110,7 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     if content["model"]["class_path"] == "Classifier":
         options += ["--model.network.width", "2", "--model.network.hidden", "4"]
     elif content["model"]["class_path"] != "VanillaGAN":
-        options += ["--model.generator.width", "2", "--model.discriminator.width", "2"]
+        options += NARROW
     if content["model"]["class_path"] == "LAPGAN":
         options += ["--model.residual_generator.width", "2", "--model.residual_discriminator.width", "2"]
     assert main([*command(RECIPES[name]), *options]) == 0
@@ -131,6 +135,28 @@ def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
             assert init[f"{player}_optimizer"]["init_args"][setting] == 0.5
             rise = init[f"{player}_schedules"][setting]["init_args"]
             assert rise == {"start": 0.5, "end": 0.7, "images": 250 * 45_000}
+
+
+@pytest.mark.parametrize(
+    ("name", "generator_steps", "widths"),
+    [("sngan_cifar10", 50_000, (256, 128)), ("wgan_gp_cifar10_resnet", 100_000, (128, 128))],
+)
+def test_the_residual_recipes_have_the_settings_of_their_authors(
+    name: str, generator_steps: int, widths: tuple[int, int], data: Path
+) -> None:
+    # sn_cifar10_unconditional.yml and gan_cifar_resnet.py: Adam 2e-4 (0, .9) down to 0, five batches of 64 a step
+    recipe = yaml.safe_load(RECIPES[name].read_text())
+    assert recipe["run"]["max_images"] == generator_steps * 5 * 64
+    networks = [recipe["model"]["init_args"][player]["init_args"]["width"] for player in ("generator", "discriminator")]
+    assert networks == list(widths)
+    assert main([*command(RECIPES[name]), *FEW, *SMALL, "--data.validation_size", "10", *NARROW]) == 0
+    model = load("runs/x")
+    assert isinstance(model, GAN)
+    assert (model.latent_dim, model.discriminator_steps) == (128, 5)
+    for state in torch.load("runs/x/checkpoints/last.ckpt", weights_only=True)["optimizer_states"]:
+        (group,) = state["param_groups"]
+        assert tuple(group["betas"]) == (0.0, 0.9)
+        assert group["lr"] == pytest.approx(2e-4 * (1 - 32 / recipe["run"]["max_images"]), rel=1e-12)
 
 
 def test_the_first_gan_has_the_schedules_of_its_authors(data: Path) -> None:
