@@ -130,7 +130,7 @@ def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
     Returns:
         `seconds` and `images` of the training alone.
     """
-    from pytorch_lightning import LambdaCallback  # noqa: PLC0415 (seconds)
+    from pytorch_lightning.callbacks import LambdaCallback  # noqa: PLC0415 (seconds)
 
     from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb  # noqa: PLC0415
     from lightning_gans.trainer import Trainer  # noqa: PLC0415

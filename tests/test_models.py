@@ -18,9 +18,9 @@ from lightning_gans.core.schedules import Linear
 from lightning_gans.models import DCGAN, LAPGAN, R3GAN, WGANGP, InfoGAN, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
-from lightning_gans.types import Batch
 from lightning_gans.networks.pyramid import PyramidGenerator
 from lightning_gans.networks.recognition import RecognisingDiscriminator
+from lightning_gans.types import Batch
 
 ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
 ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
