@@ -17,6 +17,7 @@ from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
+from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.recognition import RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch, ImageShape
@@ -158,9 +159,10 @@ CASES = [
         "r3gan",
         R3GAN,
         (1, 8, 8),
-        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
-        no_mean_over_samples=NORMALISES,
-        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+        {
+            "generator": partial(R3GANGenerator, width=4, blocks=1),
+            "discriminator": partial(R3GANDiscriminator, width=4, blocks=1),
+        },
     ),
     Case("r3gan-points", R3GAN, (2,), PERCEPTRONS),
     Case(

@@ -165,8 +165,9 @@ def test_a_run_says_what_share_it_tells_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = "--run.name x --run.max_images 4000 --evaluation.every 2000 --model.network.width 4 --model.network.hidden 32 --model.optimizer.lr .01"
-    assert main(["fit", "--model", "Classifier", "--data", "Digits", *run.split()]) == 0
+    run = "--run.name x --run.max_images 4000 --evaluation.every 2000"
+    model = "--model Classifier --model.network.width 4 --model.network.hidden 32 --model.optimizer.lr .01"
+    assert main(["fit", *model.split(), "--data", "Digits", *run.split()]) == 0
     result = json.loads(Path("runs/x/evaluation.json").read_text())
     assert result["accuracy"] > 0.5
     assert {key: result[key] for key in ("split", "real", "images_seen")} == {
