@@ -91,7 +91,8 @@ def run_table(table: Table, options: argparse.Namespace) -> int:
     shown = rich_table(table, results)
     needed = Console(width=10_000).measure(shown).maximum  # no cell is cut
     Console(width=max(needed, Console().width)).print(shown)
-    (options.results / f"{table.name}.md").write_text(markdown(table, results, options.minutes))
+    name = table.name if options.minutes == table.minutes else f"{table.name}-{options.minutes:g}min"
+    (options.results / f"{name}.md").write_text(markdown(table, results, options.minutes))
     if options.json:
         options.json.write_text(json.dumps(json_rows(table, results), indent=2) + "\n")
     return 1 if failures else 0
@@ -130,7 +131,7 @@ def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
     Returns:
         `seconds` and `images` of the training alone.
     """
-    from pytorch_lightning import LambdaCallback  # noqa: PLC0415 (seconds)
+    from pytorch_lightning.callbacks import LambdaCallback  # noqa: PLC0415 (seconds)
 
     from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb  # noqa: PLC0415
     from lightning_gans.trainer import Trainer  # noqa: PLC0415

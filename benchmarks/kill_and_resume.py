@@ -22,9 +22,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import harness
 import torch
 from rich.console import Console
 from rich.progress import track
+
+RESULT = harness.FOLDER / "results" / "kill_and_resume.md"
+PROTOCOL = (
+    "Each line is a run of DCGAN on Digits by the command line, killed (`kill -9`) a random time after so many"
+    " checkpoints and continued from the last of them by `fit --ckpt_path RUN`, against one left alone: every tensor of"
+    " the last checkpoint, every picture and every line of `metrics.csv` but for the speed."
+)
 
 EVERY = 1500
 """Images from one checkpoint to the next."""
@@ -48,15 +56,28 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     options = parser.parse_args()
+    about = harness.provenance()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         rows = measure(options.moments, options.images, random.Random(options.seed))
-    for row in rows:
-        print(f"killed after {row['saves']} saves, gone on at {row['images']:,} images: {row['difference'] or 'equal'}")
-    print(f"{sum(not row['difference'] for row in rows)} of {len(rows)}")
+    lines = [
+        f"killed after {row['saves']} saves, gone on at {row['images']:,}: {row['difference'] or 'equal'}"
+        for row in rows
+    ]
+    lines.append(f"{sum(not row['difference'] for row in rows)} of {len(rows)}")
+    print("\n".join(lines))
+    RESULT.write_text("\n".join(["# Killed and resumed", "", PROTOCOL, "", "```", *lines, "```", "", *said(about), ""]))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0 if not any(row["difference"] for row in rows) else 1
+
+
+def said(about: dict[str, Any]) -> list[str]:
+    """Where and with what it was measured."""
+    return [
+        f"* {name.capitalize()}: {about[name]}"
+        for name in ("commit", "date", "hardware", "torch", "lightning", "command")
+    ]
 
 
 def measure(moments: int, images: int, draw: random.Random) -> list[dict[str, Any]]:

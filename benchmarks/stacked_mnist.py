@@ -50,8 +50,9 @@ def measure(
     if row == "MNIST":
         pictures = data.examples("train", SAMPLES)["image"]
     else:
-        images = harness.images_in(lambda: game(row, 1), data, minutes=minutes)
-        model = game(row, images)
+        layout: Any = {"memory_format": torch.channels_last}  # a quarter faster on a CPU
+        images = harness.images_in(lambda: game(row, 1).to(**layout), data, minutes=minutes)
+        model = game(row, images).to(**layout)
         used = harness.train(model, data, minutes=minutes)
         pictures = model.sample(SAMPLES, seed=seed)["image"]
     for part in torch.split(pictures, 1000):

@@ -62,13 +62,14 @@ class Evaluation(Periodic):
         self.result: dict[str, Any] | None = None
         self._best = -1.0
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """What a resumed run has to beat."""
-        return {"best": self._best}
+        return {"metric": self.metric, "best": self._best}
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on from there."""
-        self._best = state_dict["best"]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there, unless it is now measured by another metric."""
+        if state_dict.get("metric", self.metric) == self.metric:
+            self._best = state_dict["best"]
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Score the validation split; keep the best."""

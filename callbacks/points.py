@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from lightning_gans.callbacks.pictures import Picture
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.datamodules import DataModule, Truth
+from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules.truth import Truth
 
 SHOWN = 2500
 """Points in a picture, as many as scores are taken on."""

@@ -12,7 +12,6 @@ from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.toy2d import Toy2D
-from lightning_gans.datamodules.truth import Truth
 
 __all__ = [
     "CIFAR10",
@@ -24,5 +23,4 @@ __all__ = [
     "InMemoryLoader",
     "StackedMNIST",
     "Toy2D",
-    "Truth",
 ]

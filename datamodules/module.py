@@ -168,8 +168,11 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what Lightning keeps in the checkpoint: the place in the training batches, and the preprocessing."""
-        position = {} if self._train_loader is None else self._train_loader.state_dict()
-        return {"preprocessing": self.preprocessing, **position}
+        place = {} if self._train_loader is None else self._train_loader.state_dict()
+        if place and self.trainer is not None and place["position"] >= self.trainer.num_training_batches:
+            # the trainer's `limit_train_batches` may end an epoch before the loader does
+            place |= {"epoch": place["epoch"] + 1, "position": 0}
+        return {"preprocessing": self.preprocessing, **place}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training loader go on where the one of the checkpoint stood.

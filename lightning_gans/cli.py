@@ -154,7 +154,10 @@ def _with_files(arguments: Sequence[str]) -> list[str]:
     options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     options.add_argument("--ckpt_path")
     options.add_argument("--run.root", default="runs")
-    given, _ = options.parse_known_args(list(arguments))
+    try:
+        given, _ = options.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:  # such as an option without its value
+        raise Mistake(f"`{error.argument_name}`: {error.message}") from error
     arguments = _in_order(arguments)
     replaced = _with_recipes(arguments)
     if given.ckpt_path in (None, "null"):
@@ -225,7 +228,7 @@ def _recipe(name: str) -> str:
     known = recipes()
     path = Path(name) if Path(name).is_file() else known.get(name)
     if path is None:
-        raise Mistake(f"`--config` {name!r} is neither a file nor a recipe{hint(name, known)}")
+        raise Mistake(f"`--config` {name!r} is neither a file nor a recipe{hint(name, known) or '; `list` shows all'}")
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:

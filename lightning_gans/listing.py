@@ -36,8 +36,7 @@ def classes(package: str) -> dict[str, str]:
 def listing() -> str:
     """Models, data and recipes, each with a line about it."""
     sections = {title: classes(package) for title, package in FOLDERS.items()}
-    for base in ("DataModule", "Truth"):  # what the others are
-        sections["data"].pop(base, None)
+    sections["data"].pop("DataModule", None)  # what the others are
     sections["recipes"] = {name: path.read_text().partition("\n")[0].lstrip("# ") for name, path in recipes().items()}
     return "\n\n".join("\n".join(_section(title, rows)) for title, rows in sections.items())
 

@@ -79,6 +79,15 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
         return f"{option} {found['name']} is not known{hint(found['name'], _names(key))}"
     if found := re.search(r"(?P<what>[^:]*has no attribute '(?P<name>\w+)'|No module named '[^']+')", reason):
         return f"{option} cannot be imported: {found['what'].strip()}"
+    if found := re.search(r"Expected a typing\.Literal\[(?P<names>.*)\]\. Got value: (?P<value>.*)", reason):
+        names = [name.strip("'") for name in found["names"].split(", ")]
+        return f"{option} must be one of {', '.join(names)}, got {found['value']!r}"
+    if found := re.search(r"^the following arguments are required: (?P<name>\w+)$", reason):
+        return f"`--{key}.{found['name']}` must be given"
+    if found := re.search(
+        r"Expected (an? )?<class '[\w.]*(?P<kind>Sequence|NoneType)'>\.? Got value: (?P<value>.*)", reason
+    ):
+        return f"{option} must be a list such as [{found['value']}], got {found['value']!r}"
     if found := re.search(
         r"Expected an? <class '(?P<kind>\w+)'>\.? Got value: (?P<value>.*?)(\. Got value:|$)", reason
     ):

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.model import Model
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, Classifier, InfoGAN, VanillaGAN
+from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
+from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.recognition import RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch, ImageShape
@@ -35,17 +38,27 @@ class Case:
     """
 
     name: str
-    model: type[GAN]
+    model: type[Model]
     image_shape: ImageShape
     arguments: Mapping[str, Any] = field(default_factory=dict)
     representative: bool = False
     no_mean_over_samples: str = ""
     mean_over_samples: Mapping[str, Any] = field(default_factory=dict)
 
-    def make(self, **changes: Any) -> GAN:
+    @property
+    def is_game(self) -> bool:
+        """Whether two players meet in the model."""
+        return issubclass(self.model, GAN)
+
+    def make(self, **changes: Any) -> Any:
         """Build the model, always from the same initial weights."""
         torch.manual_seed(0)
-        return self.model(**{"image_shape": self.image_shape, "latent_dim": 6, **self.arguments, **changes})
+        if self.is_game:
+            changes = {"latent_dim": 6, **self.arguments, **changes}
+        else:
+            changes.pop("discriminator_steps", None)  # it has no turns to take
+            changes = {**self.arguments, **changes}
+        return self.model(image_shape=self.image_shape, **changes)
 
     def batch(self, size: int = 8, *, seed: int = 0) -> Batch:
         """Make up a batch."""
@@ -53,14 +66,16 @@ class Case:
 
     def data(self, **arguments: Any) -> "Noise":
         """Make up a data module: 40 examples to train on, 16 for validation, 24 for the test."""
-        return Noise(image_shape=list(self.image_shape), **{"batch_size": 8, "validation_size": 16, **arguments})
+        sizes = {"image_shape": list(self.image_shape), "classes": self.arguments.get("num_classes", 0)}
+        return Noise(**{**sizes, "batch_size": 8, "validation_size": 16, **arguments})
 
 
 class Noise(DataModule):
-    """Nothing to learn: uniform noise, as uint8 pictures or as points."""
+    """Nothing to learn: uniform noise, as uint8 pictures or as points, labelled if there are classes."""
 
-    def __init__(self, *, image_shape: list[int], **arguments: Any) -> None:
+    def __init__(self, *, image_shape: list[int], classes: int = 0, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self.class_names = tuple(str(label) for label in range(classes)) or None
         self.image_shape = tuple(image_shape)
         self.levels = 256 if len(image_shape) == 3 else None
 
@@ -70,7 +85,8 @@ class Noise(DataModule):
 
     def _stored(self, image: Tensor) -> Batch:
         stored = image if self.levels is None else ((image + 1) * 127.5).round().to(torch.uint8)
-        return {"image": stored, "label": torch.full((len(image),), -1)}
+        label = torch.arange(len(image)) % self.num_classes if self.num_classes else torch.full((len(image),), -1)
+        return {"image": stored, "label": label}
 
 
 def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
@@ -143,9 +159,10 @@ CASES = [
         "r3gan",
         R3GAN,
         (1, 8, 8),
-        {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
-        no_mean_over_samples=NORMALISES,
-        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+        {
+            "generator": partial(R3GANGenerator, width=4, blocks=1),
+            "discriminator": partial(R3GANDiscriminator, width=4, blocks=1),
+        },
     ),
     Case("r3gan-points", R3GAN, (2,), PERCEPTRONS),
     Case(
@@ -211,14 +228,34 @@ CASES = [
         no_mean_over_samples=NORMALISES,
         mean_over_samples=PERCEPTRONS,
     ),
+    Case(
+        "classifier",
+        Classifier,
+        (1, 8, 8),
+        # as many classes as `two_processes.py` numbers examples, whose numbers are their labels
+        {"num_classes": 60, "network": partial(ConvClassifier, width=4, hidden=8)},
+    ),
 ]
 
 
-def cases(can: Callable[[Case], bool] = lambda case: True) -> list[Any]:
+def is_game(case: Case) -> bool:
+    """Whether two players meet in the model of that case."""
+    return case.is_game
+
+
+def is_any(case: Case) -> bool:
+    """Whether it is a case at all."""
+    return True
+
+
+GAMES = [case for case in CASES if case.is_game]
+
+
+def cases(can: Callable[[Case], bool] = is_game) -> list[Any]:
     """List the cases for `pytest.mark.parametrize`: those that can; by default one of each further model.
 
     Args:
-        can: Whether a property is one of that case.
+        can: Whether a property is one of that case; most are of games.
     """
     able = [case for case in CASES if can(case)]
     first = {case.model: case for case in reversed(able)}

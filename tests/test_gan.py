@@ -291,14 +291,19 @@ def test_a_logged_loss_is_that_of_the_whole_batch(fit: Fit, record: Record) -> N
 # -- clipping ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("fused", [False, True])  # a fused optimizer unscales within its step, if nobody did before
 @pytest.mark.parametrize("scale", [None, 1024.0])
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_a_long_gradient_is_clipped_to_the_given_norm(scale: float | None, player: str, fit: Fit) -> None:
+def test_a_long_gradient_is_clipped_to_the_given_norm(
+    scale: float | None, player: str, fused: bool, fit: Fit, record: Record
+) -> None:
     """At a rate of 1 the weights move by the clipped gradient, which points where it pointed."""
-    model = still(**{player: sum_of_squares(player), f"{player}_optimizer": STEEP}, gradient_clip_val=0.25)
+    steep = partial(STEEP, fused=fused)
+    model = still(**{player: sum_of_squares(player), f"{player}_optimizer": steep}, gradient_clip_val=0.25)
     before = flat(getattr(model, player).parameters())
     assert before.norm() > 0.5
-    fit(model, batches(1), max_steps=1, **scaled(scale))
+    fit(model, batches(1), max_steps=1, logger=record, log_every_n_steps=1, **scaled(scale))
+    assert record.column(f"{player}/gradient_norm") == [pytest.approx(before.norm().item(), rel=1e-4)]
     step = before - flat(getattr(model, player).parameters())
     torch.testing.assert_close(step.norm(), torch.tensor(0.25), rtol=1e-4, atol=0)
     torch.testing.assert_close(step, 0.25 * before / before.norm(), rtol=1e-4, atol=1e-6)
@@ -347,6 +352,12 @@ def test_settings_follow_the_images(fit: Fit, record: Record) -> None:
     assert record.column("discriminator/learning_rate") == pytest.approx([1e-2 * share for share in at])
     assert trainer.optimizers[1].param_groups[0]["betas"] == (0.9, 0.999)
     assert trainer.optimizers[0].param_groups[0]["betas"] == (0.5, 0.999)
+
+
+def test_a_rate_is_the_schedules_before_its_player_moved(fit: Fit, record: Record) -> None:
+    model = game(generator_schedules={"lr": Linear(1e-2, 0.0, images=80)}, discriminator_steps=3)
+    fit(model, batches(4), max_steps=4, logger=record, log_every_n_steps=1)
+    assert record.column("generator/learning_rate") == pytest.approx([1e-2, 1e-2, 8e-3, 8e-3])
 
 
 def test_an_untouched_rate_moves_nothing(fit: Fit) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from cases import CASES, PERCEPTRONS, images
+from cases import GAMES, PERCEPTRONS, images
 from torch import nn
 from torch.nn import functional as F
 
@@ -27,6 +27,7 @@ from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, In
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pyramid import PyramidGenerator
+from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.recognition import RecognisingDiscriminator
 from lightning_gans.networks.resnet import SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch
@@ -61,7 +62,7 @@ PUBLISHED = [
     Published(
         InfoGAN, 74, 1, DCGANGenerator, RecognisingDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN
     ),
-    Published(R3GAN, 64, 1, DCGANGenerator, DCGANCritic, R3GANAdam, ADAM_R3GAN),
+    Published(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
     Published(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
     Published(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]
@@ -81,8 +82,8 @@ def test_the_defaults_are_the_published_ones(published: Published) -> None:
     assert published.settings.items() <= discriminator.param_groups[0].items()
 
 
-def test_every_model_has_its_settings_here() -> None:
-    assert {row.model for row in PUBLISHED} == {case.model for case in CASES}
+def test_every_game_has_its_settings_here() -> None:
+    assert {row.model for row in PUBLISHED} == {case.model for case in GAMES}
 
 
 # -- losses, by independent formulas -------------------------------------------------------------------------------

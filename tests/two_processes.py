@@ -15,10 +15,11 @@ import pytorch_lightning as pl
 import torch
 from cases import CASES, PERCEPTRONS, Case, Noise
 from test_resume import SaveAt, whole
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.model import Model
 from lightning_gans.models import VanillaGAN
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch, Losses
@@ -62,7 +63,7 @@ def comparable(case: Case) -> bool:
 
 
 def fix_noise(model: GAN) -> None:
-    """Make noise a function of the batch, the example's number and the shape, whoever draws it, in whichever part."""
+    """Make noise a function of the batch, the example's number and the shape, in whichever part it is drawn."""
     numbers: list[int] = []
 
     def numbered(loss: Callable[[Batch], Losses]) -> Callable[[Batch], Losses]:
@@ -98,7 +99,7 @@ def record_latents(model: GAN) -> list[Tensor]:
 
 
 def fit(
-    model: GAN, data: pl.LightningDataModule, steps: int, *, ckpt_path: Path | None = None, **options: Any
+    model: Model, data: pl.LightningDataModule, steps: int, *, ckpt_path: Path | None = None, **options: Any
 ) -> pl.Trainer:
     """Train with Lightning's own Trainer as it is."""
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -110,7 +111,8 @@ def fit(
 def fit_fixed(case: Case, discriminator_steps: int, devices: int) -> dict[str, Any]:
     """Train in float64 under fixed noise, with arguments that make every loss a mean over examples."""
     model, numbers = case.make(discriminator_steps=discriminator_steps, **case.mean_over_samples).double(), Numbers()
-    fix_noise(model)
+    if case.is_game:
+        fix_noise(model)
     data = Numbered(image_shape=list(case.image_shape), batch_size=8, validation_size=16)
     trainer = fit(model, data, FIXED_STEPS, devices=devices, callbacks=[numbers], precision="64-true")
     return {**whole(trainer), "numbers": numbers.batches}
@@ -122,7 +124,7 @@ def fit_free(case: Case, rank: int, path: Path, **changes: Any) -> dict[str, Any
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.add_(rank)
-    latents = record_latents(model)
+    latents = record_latents(model) if case.is_game else [torch.empty(0)]
     expected = whole(fit(model, case.data(), STEPS, devices=2, callbacks=[SaveAt(path, STOP)]))
     other = case.make(**changes)
     torch.manual_seed(77)  # a resumed run starts from any stream
@@ -153,6 +155,32 @@ def fit_with_everything(folder: Path) -> dict[str, Any]:
     return whole(trainer)
 
 
+class Idle(nn.Module):
+    """A network with a layer that is frozen, one that nothing asks, and one that only the first process asks."""
+
+    def __init__(self, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+        self.unused = nn.Linear(2, 2)
+        self.first = nn.Linear(2, 2)
+        self.last = nn.Linear(image_shape[0], 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        image = self.frozen(image)
+        first = os.environ.get("LOCAL_RANK", "0") == "0"
+        logits: Tensor = self.last(image + self.first(image) if first else image)
+        return logits
+
+
+def fit_idle() -> dict[str, Any]:
+    """Train a network with idle layers, by an optimizer that decays all that has a gradient; say which have moved."""
+    model = POINTS.make(discriminator=Idle, discriminator_optimizer=torch.optim.AdamW)
+    before = {name: parameter.detach().clone() for name, parameter in model.discriminator.named_parameters()}
+    fitted = whole(fit(model, POINTS.data(), 2, devices=2))
+    after = model.discriminator.named_parameters()
+    return {"whole": fitted, "moved": {name for name, weight in after if not torch.equal(weight, before[name])}}
+
+
 def refusal() -> str:
     """What is said of 7 examples for two processes."""
     try:
@@ -176,6 +204,7 @@ def main(folder: Path) -> None:
             seen["free"][key] = fit_free(case, rank, folder / f"{key}.ckpt", discriminator_steps=steps)
     initialised = Initialised(image_shape=(2,), **PERCEPTRONS)
     seen["initialised"] = whole(fit(initialised, POINTS.data(), 1, devices=2))
+    seen["idle"] = fit_idle()
     seen["everything"] = fit_with_everything(folder)
     seen["refusal"] = refusal()
     torch.save(seen, folder / f"{rank}.pt")

@@ -14,17 +14,23 @@ from torch import Tensor, nn
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Average the gradients over all processes, in place; a parameter without one counts as zero.
+    """Average the gradients over all processes, in place; where only some have one, it is zero on the others.
+
+    A parameter that has none on any process stays without: an optimizer would decay what one process leaves alone.
 
     Args:
-        parameters: The same ones on every process.
+        parameters: The same ones on every process; those that are frozen are left out.
     """
-    if not _several():
+    moving = [parameter for parameter in parameters if parameter.requires_grad]
+    if not _several() or not moving:
         return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    _average([parameter.grad for parameter in parameters if parameter.grad is not None])
+    missing = [parameter.grad is None for parameter in moving]
+    gradients = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in moving]
+    present = gradients[0].new_tensor([not none for none in missing])
+    _average([*gradients, present])
+    if any(missing):  # only then is the device waited for
+        for parameter, gradient, share in zip(moving, gradients, present.tolist(), strict=True):
+            parameter.grad = gradient if share else None
 
 
 @torch.no_grad()

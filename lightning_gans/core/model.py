@@ -170,8 +170,11 @@ class Model(Recorded, pl.LightningModule, ABC):
         private.straighten_progress(checkpoint)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Put the random streams back where the checkpoint left them; what made the loaders has moved them since."""
-        states, self._random_states = self._random_states, []
+        """Put the random streams back where the checkpoint left them; what made the loaders has moved them since.
+
+        Not for a model that was loaded from one, and begins another run.
+        """
+        states, self._random_states = self._random_states if self.trainer.ckpt_path else [], []
         if len(states) == self.trainer.world_size:
             set_random_state(states[self.trainer.global_rank])
         elif states:

@@ -4,7 +4,7 @@ A class as a model's default (rather than a partial) lets the command line chang
 `--model.generator_optimizer.lr 1e-4`. Any optimizer of torch goes in by its class path.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -213,19 +213,37 @@ def settings_of(optimizer: torch.optim.Optimizer) -> Settings:
     return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
 
 
-def put_back(optimizer: torch.optim.Optimizer, settings: Settings) -> None:
-    """Let the settings that an optimizer was made with win over those of a checkpoint.
+def undriven(settings: Settings, schedules: Iterable[str]) -> Settings:
+    """The settings without those that schedules drive.
+
+    Example:
+        >>> undriven([{"lr": 1e-4, "betas": (0.5, 0.9), "eps": 1e-8}], ["lr", "beta1"])
+        [{'eps': 1e-08}]
+    """
+    driven = {*schedules} | ({"betas"} if {"beta1", "beta2"} & {*schedules} else set())
+    return [{name: value for name, value in group.items() if name not in driven} for group in settings]
+
+
+def put_back(optimizer: torch.optim.Optimizer, settings: Settings, former: Settings) -> None:
+    """Let the settings that an optimizer was made with win over those of a checkpoint, where they are others.
+
+    The others stay as the checkpoint has them: some optimizers count their steps there, beside their settings.
+
+    Args:
+        optimizer: It has the settings of the checkpoint.
+        settings: What it was made with.
+        former: What the checkpoint's optimizer was made with, without what schedules drove; [] if that is unknown.
 
     Example:
         >>> adam = DCGANAdam([torch.zeros(1)], lr=1e-4)
         >>> settings = settings_of(adam)
-        >>> adam.param_groups[0]["lr"] = 1.0
-        >>> put_back(adam, settings)
-        >>> adam.param_groups[0]["lr"]
-        0.0001
+        >>> adam.param_groups[0] |= {"lr": 1.0, "eps": 1e-6}
+        >>> put_back(adam, settings, [{**settings[0], "lr": 1.0}])
+        >>> adam.param_groups[0]["lr"], adam.param_groups[0]["eps"]
+        (0.0001, 1e-06)
     """
-    for group, given in zip(optimizer.param_groups, settings, strict=True):
-        group.update(given)
+    for group, given, before in zip(optimizer.param_groups, settings, former or [{}] * len(settings), strict=True):
+        group.update({name: value for name, value in given.items() if name not in before or before[name] != value})
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from jsonargparse import _typehints
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
@@ -28,15 +29,18 @@ def straighten_progress(checkpoint: dict[str, Any]) -> None:
 
     What Lightning saves depends on the hook that saved, and it misreads some of it: after a run that ended with an
     epoch, the next epoch would end after one batch. Where our loader's state is in the checkpoint, the counts follow
-    from it: `position` batches of epoch `epoch` are done, or, at its end, none of the next.
+    from it: `position` batches of epoch `epoch` are done, or, at its end or before its first batch, none.
     """
     loader = next((state for state in checkpoint.values() if isinstance(state, dict) and "position" in state), None)
     if loader is None:
         return
     epoch, position = loader["epoch"], loader["position"]
     over = position >= loader["examples"] // loader["batch_size"]
-    done, batches = checkpoint["lightning_gans"]["batches_seen"], 0 if over else position
+    within = position > 0 and not over
+    done, batches = checkpoint["lightning_gans"]["batches_seen"], position if within else 0
     loops = checkpoint["loops"]["fit_loop"]
+    for place in loops["state_dict"].get("combined_loader", []):
+        place.update({key: loader[key] for key in ("epoch", "position") if key in place})
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] = done
     progress = loops["epoch_loop.batch_progress"]
     progress["total"] = dict.fromkeys(progress["total"], done)
@@ -44,7 +48,7 @@ def straighten_progress(checkpoint: dict[str, Any]) -> None:
     progress["is_last_batch"] = False
     for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
         counts.update(dict.fromkeys(counts, epoch + over))
-        if not over:
+        if within:
             counts["ready"] = counts["started"] = epoch + 1
 
 
@@ -52,6 +56,16 @@ def scales_losses(trainer: pl.Trainer) -> bool:
     """Whether a GradScaler is at work, which tries scales until gradients overflow, and skips those steps."""
     plugin = trainer.precision_plugin
     return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+
+
+def unscale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> None:
+    """Unscale the gradients of an optimizer that would do it within its own step, as fused ones do.
+
+    Lightning leaves theirs scaled, as it cannot clip them then; the scaler's step knows what was unscaled.
+    """
+    plugin = trainer.precision_plugin
+    if isinstance(plugin, MixedPrecision) and plugin.scaler and getattr(optimizer, "_step_supports_amp_scaling", False):
+        plugin.scaler.unscale_(optimizer)
 
 
 def replace_experiment(logger: WandbLogger, run: Any) -> None:

@@ -16,8 +16,16 @@ from torch.optim import Optimizer
 
 from lightning_gans.core import distributed, health, private
 from lightning_gans.core.batches import split, total
-from lightning_gans.core.model import Model
-from lightning_gans.core.optimizers import OptimizerFactory, apply_schedules, parameters_of, put_back, settings_of
+from lightning_gans.core.model import CHECKPOINT_KEY, Model
+from lightning_gans.core.optimizers import (
+    OptimizerFactory,
+    Settings,
+    apply_schedules,
+    parameters_of,
+    put_back,
+    settings_of,
+    undriven,
+)
 from lightning_gans.core.schedules import Schedule
 from lightning_gans.networks.checks import check_positive
 from lightning_gans.types import Batch, ImageShape, Losses
@@ -67,7 +75,8 @@ class Training(Model):
         self._checks = False
         self._observed: dict[str, Tensor] = {}
         self._share = 1.0
-        self._settings: list[list[dict[str, Any]]] = []
+        self._settings: list[Settings] = []
+        self._former_settings: list[Settings] = []
         self._lap = (0, 0.0)
 
     @abstractmethod
@@ -128,6 +137,7 @@ class Training(Model):
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
             distributed.average_gradients(parameters_of(optimizer))
+            private.unscale(self.trainer, optimizer)
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True
 
@@ -150,10 +160,25 @@ class Training(Model):
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the optimizers were made with."""
+        super().on_save_checkpoint(checkpoint)
+        pairs = zip(self._settings, self._schedules.values(), strict=bool(self._settings))
+        checkpoint[CHECKPOINT_KEY]["settings"] = [undriven(settings, schedules) for settings, schedules in pairs]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what the optimizers were made with then."""
+        super().on_load_checkpoint(checkpoint)
+        self._former_settings = checkpoint[CHECKPOINT_KEY].get("settings", [])
+
     def on_train_start(self) -> None:
         """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
-        for optimizer, settings in zip(self.trainer.optimizers, self._settings, strict=True):
-            put_back(optimizer, settings)
+        former, self._former_settings = self._former_settings or [[] for _ in self._settings], []
+        for optimizer, settings, before, schedules in zip(
+            self.trainer.optimizers, self._settings, former, self._schedules.values(), strict=True
+        ):
+            put_back(optimizer, settings, before)
+            apply_schedules(optimizer, schedules, self.images_seen)
         self._lap = (self.images_seen, time.perf_counter())
 
     def _optimizers(self) -> dict[str, Optimizer]:

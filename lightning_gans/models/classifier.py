@@ -26,13 +26,13 @@ class Classifier(SingleLoss):
 
     Args:
         image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
-        num_classes: How many classes.
+        num_classes: How many classes; the data's, which are None where it has no labels.
         network: Makes the network from (image_shape, num_classes); it returns logits, (b, num_classes).
         optimizer: Makes the optimizer from the network's parameters.
         **kwargs: What every `SingleLoss` takes.
 
     Raises:
-        ValueError: `num_classes` is below 1.
+        ValueError: `num_classes` is None or below 1; in training, a label lies beyond it.
 
     Example:
         >>> model = Classifier(image_shape=(1, 8, 8), num_classes=10)
@@ -44,12 +44,14 @@ class Classifier(SingleLoss):
         self,
         *,
         image_shape: ImageShape,
-        num_classes: int,
+        num_classes: int | None,
         network: ClassifierFactory = ConvClassifier,
         optimizer: OptimizerFactory = torch.optim.Adam,
         **kwargs: Any,
     ) -> None:
         super().__init__(image_shape=image_shape, optimizer=optimizer, **kwargs)
+        if num_classes is None:
+            raise ValueError("`num_classes` is None: the data has no classes")
         check_positive(num_classes=num_classes)
         self.num_classes = num_classes
         self.network = network(self.image_shape, num_classes)

@@ -5,7 +5,7 @@ from typing import Any
 from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, R3GANAdam
 from lightning_gans.core.schedules import Schedule, value_at
-from lightning_gans.networks.dcgan import DCGANCritic, DCGANGenerator
+from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.objectives.losses import relativistic_discriminator, relativistic_generator
 from lightning_gans.objectives.penalties import zero_centred_penalty
 from lightning_gans.types import Batch, ImageShape, Losses
@@ -44,8 +44,8 @@ class R3GAN(GAN):
         self,
         *,
         image_shape: ImageShape,
-        generator: GeneratorFactory = DCGANGenerator,
-        discriminator: DiscriminatorFactory = DCGANCritic,
+        generator: GeneratorFactory = R3GANGenerator,
+        discriminator: DiscriminatorFactory = R3GANDiscriminator,
         gamma: float | Schedule = 0.1,
         latent_dim: int = 64,
         generator_optimizer: OptimizerFactory = R3GANAdam,

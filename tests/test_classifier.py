@@ -1,0 +1,186 @@
+"""The classifier: its loss, what it predicts, and what a run of it says and keeps. Its properties are in the table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cases import CASES, Case, images
+from conftest import Fit, Record
+from torch import nn
+
+from lightning_gans.__main__ import main
+from lightning_gans.core.checkpoints import load
+from lightning_gans.models import Classifier
+from lightning_gans.networks.classifier import ConvClassifier
+from lightning_gans.types import Batch
+
+CASE = next(case for case in CASES if case.model is Classifier)
+
+
+def linear(image_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    return nn.Linear(image_shape[0], num_classes)
+
+
+POINTS = Case("points", Classifier, (3,), {"num_classes": 3, "network": linear})
+
+
+class Same(nn.Module):
+    """Take the coordinates of a point for the logits of its classes."""
+
+    def __init__(self, image_shape: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return self.scale * points
+
+
+def same() -> Classifier:
+    return Classifier(image_shape=(3,), num_classes=3, network=Same)
+
+
+def batch_of(labels: list[int]) -> Batch:
+    return {"image": images((3,), len(labels)).double(), "label": torch.tensor(labels)}
+
+
+def test_the_loss_is_the_cross_entropy_of_what_has_a_label() -> None:
+    batch = batch_of([2, -1, 0, 1, -1])
+    terms = same().double().model_loss(batch)
+    entropies = [
+        -(point[label] - point.exp().sum().log())
+        for point, label in zip(batch["image"], batch["label"].tolist(), strict=True)
+        if label >= 0
+    ]
+    assert list(terms) == ["cross_entropy"]
+    torch.testing.assert_close(terms["cross_entropy"], torch.stack(entropies).mean())
+
+
+def test_a_batch_without_a_label_teaches_nothing() -> None:
+    model = same().double()
+    loss = model.model_loss(batch_of([-1, -1]))["cross_entropy"]
+    loss.backward()
+    assert loss == 0
+    assert model.network.scale.grad == 0
+
+
+def test_it_predicts_the_largest_logit_and_counts_what_is_right() -> None:
+    image = torch.tensor([[0.0, 0.5, 0.1], [0.9, 0.5, 0.1], [0.0, 0.1, 0.2], [0.3, 0.2, 0.1]])
+    model = same()
+    assert model.predict(image).tolist() == [1, 0, 2, 0]
+    assert model.scores({"image": image, "label": torch.tensor([1, 0, 1, -1])}) == {"accuracy": pytest.approx(2 / 3)}
+
+
+def test_predicting_goes_in_parts_and_leaves_the_modes_alone() -> None:
+    model = CASE.make()
+    model.network.train()
+    model.network.features.eval()
+    image = images((1, 8, 8), 1203)
+    predicted = model.predict(image)
+    assert predicted.shape == (1203,)
+    torch.testing.assert_close(model.logits(image[1200:]), model.network(image[1200:]).detach())
+    assert torch.equal(predicted[1200:], model.predict(image[1200:]))
+    assert model.network.training
+    assert not model.network.features.training
+
+
+def test_it_learns_and_logs(fit: Fit, record: Record) -> None:
+    model = POINTS.make(optimizer=lambda weights: torch.optim.SGD(weights, lr=1.0))
+    image = images((3,), 64)
+    batch: Batch = {"image": image, "label": image.argmax(1)}
+    with pytest.warns(UserWarning, match="cannot record `network` and `optimizer`"):
+        fit(model, [batch] * 4, max_steps=40, logger=record, log_every_n_steps=20)
+    assert record.steps == [20, 40]
+    first, last = (row for _, row in record.rows)
+    assert {"model/loss", "model/cross_entropy", "model/accuracy", "model/gradient_norm", "model/learning_rate"} <= set(
+        last
+    )
+    assert last["model/loss"] < first["model/loss"]
+    assert last["model/accuracy"] > 0.9
+    assert last["images_seen"] == model.images_seen == 40 * 64
+
+
+def test_every_weight_gets_a_gradient_and_the_clock_counts(fit: Fit) -> None:
+    model = CASE.make()
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    trainer = fit(model, [CASE.batch()] * 3, max_steps=3)
+    assert [name for name, weight in model.named_parameters() if torch.equal(weight, before[name])] == []
+    assert (model.images_seen, model.batches_seen, trainer.global_step) == (24, 3, 3)
+
+
+def test_parts_of_a_batch_add_up_to_it(fit: Fit) -> None:
+    whole, parts = CASE.make().double(), CASE.make(accumulate_grad_batches=4).double()
+    for model in (whole, parts):
+        fit(model, [CASE.batch()], max_steps=3, precision="64-true")
+    for ours, theirs in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_loss_that_is_no_number_is_named(fit: Fit) -> None:
+    batch = CASE.batch()
+    batch["image"][3] = torch.nan
+    with pytest.raises(ArithmeticError, match=r"`cross_entropy` of the model's loss is nan: .*`image`, example 3"):
+        fit(CASE.make(), [batch], max_steps=1)
+
+
+def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
+    model = CASE.make()
+    fit(model, [CASE.batch()], max_steps=2).save_checkpoint(tmp_path / "model.ckpt")
+    loaded = load(tmp_path / "model.ckpt")
+    assert isinstance(loaded, Classifier)
+    image = images((1, 8, 8), 20)
+    assert torch.equal(loaded.logits(image), model.logits(image))
+    assert loaded.images_seen == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"num_classes": 0}, "`num_classes` must be at least 1, got 0"),
+        ({"num_classes": None}, "`num_classes` is None: the data has no classes"),
+        ({"image_shape": (2,)}, r"ConvClassifier works on pictures .* got `image_shape` \(2,\)"),
+        ({"image_shape": (1, 3, 8)}, r"halves a picture twice, got `image_shape` \(1, 3, 8\): 4 x 4 at least"),
+        ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1, got 0"),
+        ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be above 0"),
+    ],
+)
+def test_what_it_refuses(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Classifier(**{"image_shape": (1, 8, 8), "num_classes": 10, **arguments})
+
+
+def test_a_label_beyond_the_classes_is_refused(fit: Fit) -> None:
+    with pytest.raises(ValueError, match="`num_classes` is 2, but the data has the label 2"):
+        fit(POINTS.make(num_classes=2), [{"image": images((3,), 3), "label": torch.arange(3)}], max_steps=1)
+
+
+def test_the_published_network_has_its_sizes() -> None:
+    """Madry et al. 2018: conv 32, pool, conv 64, pool, 1024 units."""
+    shapes = [tuple(weight.shape) for weight in ConvClassifier((1, 28, 28), 10).parameters() if weight.dim() > 1]
+    assert shapes == [(32, 1, 5, 5), (64, 32, 5, 5), (1024, 7 * 7 * 64), (10, 1024)]
+
+
+def test_a_run_says_what_share_it_tells_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = "--run.name x --run.max_images 4000 --evaluation.every 2000"
+    model = "--model Classifier --model.network.width 4 --model.network.hidden 32 --model.optimizer.lr .01"
+    assert main(["fit", *model.split(), "--data", "Digits", *run.split()]) == 0
+    result = json.loads(Path("runs/x/evaluation.json").read_text())
+    assert result["accuracy"] > 0.5
+    assert {key: result[key] for key in ("split", "real", "images_seen")} == {
+        "split": "test",
+        "real": 360,
+        "images_seen": 4032,
+    }
+    printed = capsys.readouterr().out
+    assert f"held out (360 examples): accuracy {result['accuracy']:.4f}" in printed
+    assert "Next: evaluate runs/x" in printed
+    assert Path("runs/x/checkpoints/best.ckpt").is_file()
+    assert "evaluation/validation/accuracy_best" in Path("runs/x/metrics.csv").read_text().partition("\n")[0]
+    assert main(["evaluate", "runs/x"]) == 0
+    assert json.loads(capsys.readouterr().out) == result
+    assert main(["sample", "runs/x"]) == 2
+    assert capsys.readouterr().err == "error: Classifier makes no examples\n"

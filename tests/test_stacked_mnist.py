@@ -1,0 +1,129 @@
+"""Stacked MNIST: its triples, and the score that counts its modes."""
+
+import itertools
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_configs import write_idx
+from torch import Tensor
+
+from lightning_gans.datamodules import MNIST, StackedMNIST
+from lightning_gans.datamodules.stacked_mnist import draw_triples
+from lightning_gans.metrics.stacked_mnist import StackedModes
+
+FREQUENCIES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+"""Of MNIST's training digits, counted in its label file."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    write_idx(tmp_path / "MNIST" / "raw", np.random.default_rng(0))
+    return str(tmp_path)
+
+
+def make(root: str, **arguments: int) -> StackedMNIST:
+    return StackedMNIST(root=root, **{"batch_size": 10, "train_size": 300, "validation_size": 20, **arguments})
+
+
+def plane(digits: Tensor) -> Tensor:
+    return digits.float().mean((1, 2, 3)).round().long()
+
+
+def flat(labels: Tensor) -> Tensor:
+    """Pictures whose colours have the values of the label's digits, hundreds first."""
+    digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], dim=1)
+    return digits.float().view(-1, 3, 1, 1).expand(-1, 3, 4, 4)
+
+
+def test_the_colours_are_digits_and_the_label_is_their_number(root: str) -> None:
+    train, test = make(root).load()
+    originals = MNIST(root=root).load()
+    assert train["image"].shape == (320, 3, 28, 28)
+    assert test["image"].shape == (10_000, 3, 28, 28)
+    assert train["image"].dtype == torch.uint8
+    for stacked, digits in zip((train, test), originals, strict=True):
+        known = {image.numpy().tobytes(): int(label) for image, label in zip(*digits.values(), strict=True)}  # type: ignore[attr-defined]
+        for image, label in zip(stacked["image"][:200], stacked["label"][:200].tolist(), strict=True):
+            red, green, blue = (known[colour.unsqueeze(0).numpy().tobytes()] for colour in image)
+            assert label == 100 * red + 10 * green + blue
+
+
+def test_a_triple_depends_on_the_seed_and_its_place_alone(root: str) -> None:
+    few, many = (make(root, train_size=size).load() for size in (50, 300))
+    assert torch.equal(few[0]["image"], many[0]["image"][:70])
+    again, other = make(root).load(), make(root, seed=1).load()
+    assert torch.equal(many[0]["image"], again[0]["image"])
+    assert not torch.equal(many[0]["label"], other[0]["label"])
+    assert torch.equal(many[1]["image"], other[1]["image"])  # the test set stays
+
+
+def test_there_are_as_many_as_it_says(root: str) -> None:
+    assert make(root).sizes == {"train": 300, "validation": 20, "test": 10_000}
+    assert StackedMNIST().train_size == 128_000
+
+
+def test_triples_are_uniform_and_independent() -> None:
+    triples = draw_triples(10, 100_000, seed=0)
+    assert (triples.min(), triples.max()) == (0, 9)
+    expected = 100_000 / 100
+    for first, second in itertools.combinations(range(3), 2):
+        pairs = torch.bincount(10 * triples[:, first] + triples[:, second], minlength=100)
+        chi_squared = float(((pairs - expected) ** 2 / expected).sum())
+        assert chi_squared < 99 + 4 * math.sqrt(2 * 99)
+
+
+def test_what_it_refuses(root: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="`train_size` must be at least 1, got 0"):
+        make(root, train_size=0)
+    with pytest.raises(ValueError, match="MNIST cannot be read from `root`"):
+        make(str(tmp_path / "elsewhere")).load()
+    with pytest.raises(ValueError, match=r"`root` .* is not a folder"):
+        make(str(tmp_path / "elsewhere")).prepare_data()
+
+
+def test_modes_and_divergence_are_those_of_the_histogram() -> None:
+    """Against a count by hand, in Python's own arithmetic."""
+    labels = torch.randint(0, 1000, (700,), generator=torch.Generator().manual_seed(0))
+    labels[:300] = 407
+    metric = StackedModes(plane)
+    for part in torch.split(flat(labels), 64):
+        metric.update(part)
+    histogram = Counter(labels.tolist())
+    divergence = sum(n / 700 * math.log(1000 * n / 700) for n in histogram.values())
+    scores = metric.compute()
+    assert scores["modes"] == len(histogram)
+    assert scores["reverse_kl"].item() == pytest.approx(divergence, rel=1e-6)
+    assert metric.counts[407] == histogram[407]
+
+
+def test_one_mode_is_log_1000_away_and_all_alike_are_none() -> None:
+    metric = StackedModes(plane)
+    metric.update(flat(torch.arange(1000)))
+    assert metric.compute()["modes"] == 1000
+    assert metric.compute()["reverse_kl"] == pytest.approx(0, abs=1e-6)
+    metric.reset()
+    metric.update(flat(torch.full((9,), 123)))
+    assert metric.compute()["reverse_kl"].item() == pytest.approx(math.log(1000), rel=1e-6)
+
+
+def test_a_perfect_copy_has_all_modes_and_the_known_divergence() -> None:
+    """26,000 triples with MNIST's frequencies: 1,000 modes, .0236 +- .001."""
+    divergences = []
+    for seed in range(5):
+        stream = np.random.default_rng(seed)
+        digits = stream.choice(10, (26_000, 3), p=np.array(FREQUENCIES) / sum(FREQUENCIES))
+        metric = StackedModes(plane)
+        metric.update(flat(torch.from_numpy(digits @ [100, 10, 1])))
+        scores = metric.compute()
+        assert scores["modes"] == 1000
+        divergences.append(scores["reverse_kl"].item())
+    assert np.mean(divergences) == pytest.approx(0.0236, abs=0.001)
+
+
+def test_pictures_without_three_colours_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`pictures` must be of shape \(b, 3, height, width\), got \(2, 1, 4, 4\)"):
+        StackedModes(plane).update(torch.zeros(2, 1, 4, 4))
