@@ -291,6 +291,7 @@ def test_the_best_checkpoint_is_that_of_the_best_score(coverages: list[float], b
     assert names(run / "checkpoints") == ["best.ckpt", "last.ckpt"]
     kept = read_checkpoint(run / "checkpoints" / "best.ckpt")
     assert kept["lightning_gans"]["images_seen"] == best
+    assert kept["callbacks"]["Scripted"]["best"] == max(coverages)  # which a run that goes on from it has to beat
 
 
 @pytest.mark.parametrize(("former", "new"), [("coverage", []), ("density", ["best.ckpt"])])

@@ -275,7 +275,7 @@ def test_parts_of_a_batch_add_up_to_it(
         torch.testing.assert_close(accumulated, whole, rtol=0, atol=1e-10)
 
 
-def test_a_logged_loss_is_that_of_the_whole_batch(fit: Fit, record: Record) -> None:
+def test_a_logged_loss_and_gradient_are_those_of_the_whole_batch(fit: Fit, record: Record) -> None:
     """Of 5 examples in 2 parts the first part has 3: a mean of the parts' means would be another number."""
     model = still(
         discriminator=lambda model, batch: {"mean": model.discriminator(batch["image"]).mean()},
@@ -284,8 +284,10 @@ def test_a_logged_loss_is_that_of_the_whole_batch(fit: Fit, record: Record) -> N
     )
     (batch,) = batches(1, size=5)
     fit(model, [batch], max_steps=1, logger=record, log_every_n_steps=1)
-    expected = model.discriminator(batch["image"]).mean().item()
-    assert record.column("discriminator/loss") == [pytest.approx(expected, rel=1e-5)]
+    mean = model.discriminator(batch["image"]).mean()
+    gradient = flat(torch.autograd.grad(mean, list(model.discriminator.parameters())))
+    assert record.column("discriminator/loss") == [pytest.approx(mean.item(), rel=1e-5)]
+    assert record.column("discriminator/gradient_norm") == [pytest.approx(gradient.norm().item(), rel=1e-5)]
 
 
 # -- clipping ------------------------------------------------------------------------------------------------------
