@@ -136,7 +136,7 @@ def test_a_later_configuration_and_then_the_command_line_win(capsys: pytest.Capt
     (folder / "over.yaml").write_text("samples:\n  every: 5\ndata:\n  init_args:\n    batch_size: 32\n")
     config = configuration(capsys, "--config", "wgan_gp_digits", "--config=over.yaml", "--samples.every", "7")
     assert config["model"]["class_path"].endswith("WGANGP")
-    assert (config["run"]["max_images"], config["samples"]["every"]) == (400_000, 7)
+    assert (config["run"]["max_images"], config["samples"]["every"]) == (160_000, 7)
     assert config["data"]["init_args"]["batch_size"] == 32
 
 
