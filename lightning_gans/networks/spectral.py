@@ -1,27 +1,55 @@
-"""Spectral normalisation: every layer divided by its largest singular value.
-
-PyTorch's parametrisation holds the vectors of a power iteration as buffers, and takes one step of it at each forward
-pass in training mode, none in evaluation mode. That is the paper's algorithm, and follows weights that move: the norm
-is never below 1, and above it by as much as the last steps have turned the weight's first singular vectors (a few
-percent in training, 20 seen on 8 x 8 digits); it is 1 at the start, and again where weights come to rest.
-"""
+"""Spectral normalisation: every layer divided by its largest singular value."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
-from torch.nn import functional
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import spectral_norm
+
+
+class SpectralNorm(nn.Module):
+    """Divide a weight by its largest singular value: as a power iteration has it in training, itself in evaluation.
+
+    The iteration takes one step at each forward pass in training mode, as the paper's does, and follows weights that
+    move: it is never above the singular value, and below it by as much as the last steps have turned the first singular
+    vectors, a few percent in training (20 seen on 8 x 8 digits). A trained network is judged without that lag, which
+    PyTorch's `spectral_norm` keeps in evaluation. The iteration starts at its end: from a random start, the flat
+    spectrum of large random weights would leave it a percent off for a hundred steps.
+
+    A convolution's weight counts as the matrix (outputs, inputs * height * width).
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, section 2.1 and appendix A.
+
+    Args:
+        weight: The weight at first, (outputs, ...).
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        matrix = weight.detach().flatten(1)
+        left = torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1]
+        self.register_buffer("left", left)
+        self.register_buffer("right", F.normalize(matrix.T @ left, dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Normalise (outputs, ...)."""
+        matrix = weight.flatten(1)
+        if not self.training:
+            largest: Tensor = torch.linalg.matrix_norm(matrix, 2)
+            return weight / largest
+        with torch.no_grad():
+            self.left = F.normalize(torch.mv(matrix, self.right), dim=0)
+            self.right = F.normalize(torch.mv(matrix.T, self.left), dim=0)
+        return weight / torch.dot(self.left, torch.mv(matrix, self.right))
 
 
 def normalise_spectrally(network: nn.Module) -> None:
     """Divide the weight of every linear and convolutional layer by its largest singular value, from now on.
-
-    A convolution's weight counts as the matrix (outputs, inputs * height * width), as in *Spectral Normalization for
-    Generative Adversarial Networks*, arXiv:1802.05957, section 2.1. The power iteration starts at its end: from a
-    random start, the flat spectrum of large random weights would leave it a percent off for a hundred steps.
 
     Args:
         network: What is changed, after its weights were initialised.
@@ -33,11 +61,7 @@ def normalise_spectrally(network: nn.Module) -> None:
         1.0
     """
     for layer in [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]:
-        matrix = layer.weight.detach().flatten(1)
-        left = torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1]
-        right = functional.normalize(matrix.T @ left, dim=0)
-        spectral_norm(layer)
-        layer.parametrizations.weight[0].load_state_dict({"_u": left, "_v": right})  # type: ignore[index, union-attr]
+        parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
 
 
 @contextmanager
