@@ -162,7 +162,7 @@ class Wandb(pl.Callback):
             )
         except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
             if mode == "offline":
-                raise
+                raise ValueError(f"W&B cannot begin a run: {_in_one_line(error)}") from error
             rank_zero_warn(f"W&B cannot be reached ({_in_one_line(error)}): the run is written offline")
             return self._start(trainer, model, "offline")
         if mode == "online":

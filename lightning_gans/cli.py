@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,10 @@ CALLBACKS: dict[str, type[pl.Callback]] = {
     "save": Saving,
 }
 """The callbacks whose settings have short names on the command line: `--samples.every`."""
+
+
+SEEDS = 2**32
+"""How many seeds NumPy takes."""
 
 
 class Parser(LightningArgumentParser):
@@ -79,6 +84,13 @@ class CLI(LightningCLI):
         for size in ("image_shape", "num_classes"):
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and look at the seed, with which Lightning begins."""
+        super().parse_arguments(parser, args)
+        seed = self.config["fit"]["seed_everything"]
+        if not isinstance(seed, bool) and seed is not None and not 0 <= seed < SEEDS:
+            raise Mistake(f"`--seed_everything` must be from 0 to {SEEDS - 1}, got {seed}")
+
     def _parse_ckpt_path(self) -> None:
         """Let the command line stand: Lightning would have the checkpoint's hyper-parameters silently win."""
 
@@ -87,6 +99,10 @@ class CLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as error:
+            raise Mistake(explain(str(error))) from error
+        except (TypeError, ImportError) as error:
+            if not _is_of_lightning(error):
+                raise
             raise Mistake(explain(str(error))) from error
 
     def fit(self, model: Model, **kwargs: Any) -> None:
@@ -137,6 +153,13 @@ def fit(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _is_of_lightning(error: Exception) -> bool:
+    """Whether Lightning raised it; an error in a class of one's own is worth its traceback."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    module: str = frame.f_globals["__name__"]
+    return module.startswith(("pytorch_lightning.", "lightning_fabric.", "lightning_utilities."))
 
 
 def _flat(configuration: Any, name: str = "") -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Trainer(pl.Trainer):
         **kwargs: What a `pl.Trainer` takes.
 
     Raises:
-        ValueError: An option is given here that belongs to the model.
+        ValueError: An option is given here that belongs to the model, or the strategy cannot carry a run.
 
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
@@ -78,6 +78,8 @@ class Trainer(pl.Trainer):
         for option, neutral in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
             if kwargs.get(option, neutral) not in (None, neutral):
                 raise ValueError(f"`{option}` belongs to the model, whose two players it is for: --model.{option}")
+        if str(kwargs.get("strategy", "")).startswith("ddp_spawn"):
+            raise ValueError(f"`strategy` {kwargs['strategy']!r} would copy the run to other processes: use 'ddp'")
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         run = next((callback for callback in given if isinstance(callback, Run)), Run())
         if max_epochs is None and max_steps == -1 and max_time is None and run.max_images is None:

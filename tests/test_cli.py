@@ -373,6 +373,12 @@ MISTAKES = {
     "fit --model LAPGAN --model.levels 9": "`levels` 9 needs",
     "fit --model R3GAN --model.gamma -1": "`gamma` must be at least 0",
     "fit --model R3GAN --data Toy2D": "R3GANGenerator works on pictures",
+    "fit --trainer.devices abc --trainer.accelerator cpu": "`devices`.*an int > 0",
+    "fit --trainer.precision transformer-engine": "transformer_engine",
+    "fit --trainer.strategy ddp_spawn": "`strategy` 'ddp_spawn'.*use 'ddp'",
+    "fit --model.generator_optimizer null": "the optimizer of the generator must be made by",
+    "fit --seed_everything -1": "`--seed_everything` must be from 0 to 4294967295, got -1",
+    "fit --wandb.project a/b --wandb.mode offline": "W&B cannot begin a run: Invalid project name 'a/b'",
 }
 
 

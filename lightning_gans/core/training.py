@@ -68,6 +68,11 @@ class Training(Model):
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
         self.images_now = 0
+        for player, factory in optimizers.items():
+            if not callable(factory):
+                raise ValueError(
+                    f"the optimizer of the {player} must be made by a class or a callable, got {factory!r}"
+                )
         self._factories = optimizers
         self._schedules = schedules
         self._player = ""
