@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_gans.callbacks.periodic import Periodic
-from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 
 COUNT = 64
@@ -104,7 +104,7 @@ class Doctor(Periodic):
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Compare samples with the real examples of the present batch."""
-        if not isinstance(model, GenerativeModel) or model.conditions or self._real is None or len(self._real) < 2:
+        if not isinstance(model, GAN) or model.asks_for or self._real is None or len(self._real) < 2:
             return
         if not trainer.is_global_zero:
             return

@@ -1,6 +1,7 @@
 """How close samples come to held-out examples, in numbers."""
 
 import json
+import math
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -11,21 +12,22 @@ from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
 from lightning_gans.callbacks.saving import save_whole
 from lightning_gans.callbacks.tracking import log_scalars
+from lightning_gans.core.density import Density
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.truth import Truth
 from lightning_gans.metrics.prdc import prdc
 
-Score = Literal["precision", "recall", "density", "coverage"]
+Score = Literal["precision", "recall", "density", "coverage", "log_prob"]
 
 
 class Evaluation(Periodic):
     """Score samples against held-out examples: precision, recall, density and coverage of pixels.
 
-    A model may have scores of its own beside them (`Model.scores`), such as `agreement`, and so may data whose truth
-    is known (`Truth.scores`), such as the modes of a mixture. A model that makes no samples has only its own, on the
-    whole split, and the best checkpoint is the best by the first of them.
+    A model may have scores of its own beside them, on the whole split (`Model.scores`), such as `agreement` or
+    `bits_per_dim`, and so may data whose truth is known (`Truth.scores`), such as the modes of a mixture. A model that
+    makes no samples has only its own, and the best checkpoint is the best by the first of them.
 
     During training the validation split is asked, with as many samples as it has examples (many more would cover them
     all), and `checkpoints/best.ckpt` is the best by `metric`; at the end the test split, into `evaluation.json`. Scores
@@ -35,7 +37,8 @@ class Evaluation(Periodic):
 
     Args:
         every: Images from one evaluation to the next.
-        metric: What the best checkpoint is best by.
+        metric: What the best checkpoint is best by; None takes what suits the model: `coverage` of games, `log_prob`
+            of models that are taught by it.
         count: How many examples are generated, and how many real ones are compared with them at most.
         k: Nearest neighbours that make an example's neighbourhood.
         seed: Seed of the samples.
@@ -48,7 +51,7 @@ class Evaluation(Periodic):
     """
 
     def __init__(
-        self, *, every: int = 50_000, metric: Score = "coverage", count: int = 1000, k: int = 5, seed: int = 0
+        self, *, every: int = 50_000, metric: Score | None = None, count: int = 1000, k: int = 5, seed: int = 0
     ) -> None:
         super().__init__(every=every)
         if k < 1:
@@ -60,7 +63,7 @@ class Evaluation(Periodic):
         self.k = k
         self.seed = seed
         self.result: dict[str, Any] | None = None
-        self._best = -1.0
+        self._best = -math.inf
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run has to beat."""
@@ -71,12 +74,17 @@ class Evaluation(Periodic):
         if state_dict.get("metric", self.metric) == self.metric:
             self._best = state_dict["best"]
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a metric that the model cannot be measured by."""
+        if self.metric == "log_prob" and not isinstance(pl_module, Density):
+            raise ValueError(f"`metric` is log_prob, but a {type(pl_module).__name__} has no probabilities")
+
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Score the validation split; keep the best."""
         scores = self._scores(data_of(trainer), model, "validation")
         if scores is None:
             return
-        metric = self.metric if isinstance(model, GenerativeModel) else next(iter(scores))
+        metric = (self.metric or model.best_by) if isinstance(model, GenerativeModel) else next(iter(scores))
         improved = trainer.strategy.broadcast(scores[metric] > self._best)
         if improved:
             self._best = scores[metric]
@@ -109,6 +117,7 @@ class Evaluation(Periodic):
             "generated": self.count,
             "weights": "averaged",
             "seed": self.seed,
+            **(model.protocol() if isinstance(model, Density) else {}),
         }
 
     def _scores(
@@ -119,7 +128,7 @@ class Evaluation(Periodic):
             return None
         if not isinstance(model, GenerativeModel):
             return self.evaluate(model, data, split) or None
-        if model.conditions or data.sizes[split] <= self.k:
+        if model.asks_for or data.sizes[split] <= self.k:
             return None
         generated = min(self.count, data.sizes[split]) if split == "validation" else self.count
         return self.evaluate(model, data, split, generated=generated)
@@ -142,10 +151,9 @@ class Evaluation(Periodic):
         """
         if not isinstance(model, GenerativeModel):
             return model.scores(data.examples(split))
-        examples = data.examples(split, self.count)
-        real = examples["image"]
+        real = data.examples(split, self.count)["image"]
         fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
-        scores = {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(examples)}
+        scores = {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(data.examples(split))}
         if isinstance(data, Truth):
             scores |= data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
         return scores

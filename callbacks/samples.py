@@ -94,7 +94,7 @@ class Samples(Periodic):
 
     def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Draw, save and log the samples and the other panels."""
-        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.conditions:
+        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.asks_for:
             return
         match model.image_shape:
             case (2,):

@@ -81,7 +81,7 @@ class CLI(LightningCLI):
             parser.add_lightning_class_args(callback, name)
         parser.add_argument("--dry_run", action="store_true", help="Say what the run would need; keep nothing.")
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
-        for size in ("image_shape", "num_classes"):
+        for size in ("image_shape", "num_classes", "levels"):
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

@@ -169,7 +169,7 @@ CASES = [
         "lapgan",
         LAPGAN,
         (1, 8, 8),
-        {"levels": 2, **PERCEPTRONS, **RESIDUALS},
+        {"depth": 2, **PERCEPTRONS, **RESIDUALS},
         no_mean_over_samples=DROPS_OUT,
         mean_over_samples={"residual_discriminator": partial(LaplacianDiscriminator, width=3, dropout=0.0)},
     ),
@@ -177,7 +177,7 @@ CASES = [
         "lapgan-colours",
         LAPGAN,
         (3, 8, 12),
-        {"levels": 3, **PERCEPTRONS, **RESIDUALS, "accumulate_grad_batches": 2},
+        {"depth": 3, **PERCEPTRONS, **RESIDUALS, "accumulate_grad_batches": 2},
         no_mean_over_samples=DROPS_OUT,
     ),
     Case(

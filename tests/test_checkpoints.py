@@ -112,7 +112,7 @@ def test_all_arguments_come_back(fit: Fit, tmp_path: Path) -> None:
     assert isinstance(loaded, WGANGP)
     assert isinstance(loaded.penalty_weight, Linear)
     assert loaded.penalty_weight(50) == 5.5
-    assert isinstance(loaded.average_half_life, Exponential)
+    assert isinstance(loaded.average.half_life, Exponential)
     assert (loaded.latent_dim, loaded.discriminator_steps, loaded.accumulate_grad_batches) == (6, 2, 2)
     assert loaded.gradient_clip_val == 3.0
     loaded.images_seen = 25

@@ -40,30 +40,30 @@ def moved(net: Net) -> Net:
 @pytest.mark.parametrize(("images", "half_life", "share"), [(10, 10, 0.5), (20, 10, 0.75), (5, 10, 1 - 0.5**0.5)])
 def test_a_weights_share_halves_every_half_life(images: int, half_life: float, share: float) -> None:
     net = nn.Linear(2, 2)
-    average, old = Average(net), copy.deepcopy(net)
+    average, old = Average(net, half_life=half_life), copy.deepcopy(net)
     with torch.no_grad():
         net.weight.normal_()
-    average.update(net, images=images, half_life=half_life)
+    average.update(net, images_seen=images)
     torch.testing.assert_close(average.network.weight, (1 - share) * old.weight + share * net.weight)
     torch.testing.assert_close(average.network.bias, net.bias)
 
 
 def test_many_small_updates_are_one_large_one() -> None:
     net = nn.Linear(2, 2).double()
-    often, once = Average(net), Average(net)
+    often, once = Average(net, half_life=20), Average(net, half_life=20)
     with torch.no_grad():
         net.weight.normal_()
-    for _ in range(10):
-        often.update(net, images=3, half_life=20)
-    once.update(net, images=30, half_life=20)
+    for images in range(3, 33, 3):
+        often.update(net, images_seen=images)
+    once.update(net, images_seen=30)
     torch.testing.assert_close(often.network.weight, once.network.weight)
 
 
 def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
     net = Net()
-    average, other = Average(net), moved(net)
+    average, other = Average(net, half_life=10), moved(net)
     before, live = {name: tensor.clone() for name, tensor in average.network.state_dict().items()}, other.state_dict()
-    average.update(other, images=10, half_life=10)
+    average.update(other, images_seen=10)
     after = average.network.state_dict()
     averaged = {"norm.running_mean", "norm.running_var", *dict(net.named_parameters())}
     for name, tensor in after.items():
@@ -74,8 +74,8 @@ def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
 
 def test_a_half_life_of_0_copies() -> None:
     net = Net()
-    average, other = Average(net), moved(net)
-    average.update(other, images=0, half_life=0)
+    average, other = Average(net, half_life=0), moved(net)
+    average.update(other, images_seen=0)
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in average.network.state_dict().items())
 
 
@@ -101,10 +101,10 @@ def test_it_is_never_trained() -> None:
 def test_shared_weights_stay_shared_and_are_averaged_once() -> None:
     linear = nn.Linear(2, 2, bias=False)
     net = nn.Sequential(linear, linear)
-    average = Average(net)
+    average = Average(net, half_life=10)
     old = linear.weight.detach().clone()
     with torch.no_grad():
         linear.weight.add_(1.0)
-    average.update(net, images=10, half_life=10)
+    average.update(net, images_seen=10)
     torch.testing.assert_close(average.network[0].weight, old + 0.5)  # type: ignore[index]
     assert average.network[0].weight is average.network[1].weight  # type: ignore[index]

@@ -122,7 +122,7 @@ def test_samples_come_from_the_average() -> None:
         for parameter in model.generator.parameters():
             parameter.zero_()
     assert torch.equal(before, model.sample(4, seed=0)["image"])
-    model.average.update(model.generator, images=1, half_life=0)
+    model.average.copy(model.generator)
     assert not model.sample(4, seed=0)["image"].any()
 
 

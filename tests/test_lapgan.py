@@ -23,14 +23,14 @@ from lightning_gans.networks.pyramid import (
 )
 
 
-def small(image_shape: tuple[int, ...] = (1, 8, 12), levels: int = 3, **arguments: Any) -> LAPGAN:
+def small(image_shape: tuple[int, ...] = (1, 8, 12), depth: int = 3, **arguments: Any) -> LAPGAN:
     torch.manual_seed(0)
     networks: dict[str, Any] = {
         **PERCEPTRONS,
         "residual_generator": partial(LaplacianGenerator, width=3),
         "residual_discriminator": partial(PerceptronDiscriminator, width=8),
     }
-    return LAPGAN(image_shape=image_shape, levels=levels, latent_dim=5, **{**networks, **arguments})
+    return LAPGAN(image_shape=image_shape, depth=depth, latent_dim=5, **{**networks, **arguments})
 
 
 # The pyramid
@@ -77,11 +77,11 @@ def test_a_slope_leaves_no_residual_but_at_the_border() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_shape": (1, 30, 28), "levels": 3}, "`levels` 3 needs a height and a width that are multiples of 4"),
-        ({"image_shape": (1, 7, 7), "levels": 2}, r"multiples of 2, got \(7, 7\)"),
-        ({"image_shape": (1, 8, 8), "levels": 0}, "`levels` must be at least 1, got 0"),
+        ({"image_shape": (1, 30, 28), "depth": 3}, "`depth` 3 needs a height and a width that are multiples of 4"),
+        ({"image_shape": (1, 7, 7), "depth": 2}, r"multiples of 2, got \(7, 7\)"),
+        ({"image_shape": (1, 8, 8), "depth": 0}, "`depth` must be at least 1, got 0"),
         ({"image_shape": (2,)}, r"A Laplacian pyramid works on pictures .* got `image_shape` \(2,\)"),
-        ({"image_shape": (1, 8, 8), "levels": 2, "latent_dim": 0}, "`latent_dim` must be at least 1, got 0"),
+        ({"image_shape": (1, 8, 8), "depth": 2, "latent_dim": 0}, "`latent_dim` must be at least 1, got 0"),
     ],
 )
 def test_what_has_no_pyramid_is_refused(arguments: dict[str, Any], message: str) -> None:

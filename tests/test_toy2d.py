@@ -186,7 +186,7 @@ def test_the_recipes_have_the_settings_of_the_benchmark() -> None:
         game = mixtures.game("R3GAN", recipe["run"]["max_images"])
         model = recipe["model"]["init_args"]
         assert model["gamma"]["init_args"] == pytest.approx(game.gamma.arguments | {"start": 0.1}, rel=1e-2)
-        assert model["average_half_life"]["init_args"] == pytest.approx(game.average_half_life.arguments)
+        assert model["average_half_life"]["init_args"] == pytest.approx(game.average.half_life.arguments)
         assert (model["latent_dim"], recipe["data"]["init_args"]["batch_size"]) == (2, mixtures.BATCH_SIZE)
         for player in ("generator", "discriminator"):
             assert model[player]["init_args"]["width"] == mixtures.WIDTH

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +9,8 @@ from torch import Tensor, nn
 from lightning_gans.core import distributed
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import WALKS, GenerativeModel, quarter_circles
-from lightning_gans.core.model import CHECKPOINT_KEY
 from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory
-from lightning_gans.core.schedules import Linear, Schedule, value_at
+from lightning_gans.core.schedules import Schedule
 from lightning_gans.core.training import Training
 from lightning_gans.networks.checks import check_positive
 from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -20,9 +18,6 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 GeneratorFactory = Callable[[int, ImageShape], nn.Module]
 DiscriminatorFactory = Callable[[ImageShape], nn.Module]
-
-RISING_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
-"""A twentieth of the images seen so far: a longer memory would still show the beginning."""
 
 
 class GAN(Training, GenerativeModel):
@@ -80,21 +75,11 @@ class GAN(Training, GenerativeModel):
             gradient_clip_val=gradient_clip_val,
         )
         check_positive(latent_dim=latent_dim, discriminator_steps=discriminator_steps)
-        if isinstance(average_half_life, float | int) and average_half_life < 0:
-            raise ValueError(f"`average_half_life` must be at least 0 images, got {average_half_life}")
         self.latent_dim = latent_dim
         self.discriminator_steps = discriminator_steps
-        self.average_half_life = RISING_HALF_LIFE if average_half_life is None else average_half_life
         self.generator = generator(latent_dim, self.image_shape)
         self.discriminator = discriminator(self.image_shape)
-        try:
-            self.average = Average(self.generator)
-        except RuntimeError as error:  # torch copies no tensor that was computed, as `torch.nn.utils.weight_norm` makes
-            raise ValueError(
-                f"`generator` {type(self.generator).__name__} cannot be copied for the average:"
-                " use torch.nn.utils.parametrizations in it"
-            ) from error
-        self._averaged_at = 0
+        self.average = Average(self.generator, half_life=average_half_life)
 
     @abstractmethod
     def discriminator_loss(self, batch: Batch) -> Losses:
@@ -103,11 +88,6 @@ class GAN(Training, GenerativeModel):
     @abstractmethod
     def generator_loss(self, batch: Batch) -> Losses:
         """The terms whose sum the generator minimises; {} lets it rest."""
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """The batch keys that training needs: the picture, and what the generator is conditioned on."""
-        return ("image", *self.conditions)
 
     def sample_latents(self, n: int) -> Tensor:
         """Draw n latents, (n, latent_dim) from a standard normal distribution."""
@@ -133,19 +113,6 @@ class GAN(Training, GenerativeModel):
 
     def after_generator_step(self) -> None:
         """Do what follows the generator's step, before the average takes it in."""
-
-    def noise(self, *shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
-        """Draw noise: latents, points of a penalty, everything a game draws (`nn.Dropout` draws its own).
-
-        In training on the model's device; for samples on the CPU, so that a seed gives the same ones everywhere.
-
-        Args:
-            *shape: Its shape.
-            draw: The distribution, `torch.randn` or `torch.rand`.
-        """
-        if self.sampling:
-            return draw(*shape).to(device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
-        return draw(*shape, device=self.device, dtype=self.dtype)
 
     def fake(self, batch: Batch) -> Batch:
         """Generate as many examples as the batch has, with the live generator and fresh latents."""
@@ -207,7 +174,7 @@ class GAN(Training, GenerativeModel):
             with torch.no_grad():
                 self.initialise(batch)
             distributed.broadcast_state(self)  # each process initialised from a batch of its own
-            self.average.update(self.generator, images=0, half_life=0)
+            self.average.copy(self.generator)
         self.begin_batch(batch)
         if self.play("discriminator", self.discriminator_loss, batch):
             self.after_discriminator_step()
@@ -218,20 +185,5 @@ class GAN(Training, GenerativeModel):
         if moved:
             self.after_generator_step()
             distributed.average_buffers(self)
-            self.average.update(
-                self.generator,
-                images=self.images_seen - self._averaged_at,
-                half_life=value_at(self.average_half_life, self.images_seen),
-            )
-            self._averaged_at = self.images_seen
+            self.average.update(self.generator, images_seen=self.images_seen)
         self.end_batch()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the clock of the average."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint[CHECKPOINT_KEY]["averaged_at"] = self._averaged_at
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Set the clocks."""
-        super().on_load_checkpoint(checkpoint)
-        self._averaged_at = checkpoint[CHECKPOINT_KEY]["averaged_at"]

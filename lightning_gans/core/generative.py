@@ -24,13 +24,27 @@ class GenerativeModel(Model):
 
     Attributes:
         generates: The batch keys that a sample has.
-        conditions: The batch keys that sampling needs to be given.
-        sampling: Whether examples are being drawn.
+        conditions: The batch keys that examples are drawn on condition of; labels are drawn where none are given.
+        num_classes: How many labels there are to draw from; None where there are none.
+        sampling: Whether examples are being drawn, or looked at in a stream of their own.
+        best_by: The score that the best checkpoint is chosen by.
     """
 
     generates: tuple[str, ...] = ("image",)
     conditions: tuple[str, ...] = ()
+    num_classes: int | None = None
     sampling: bool = False
+    best_by: str = "coverage"
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The batch keys that training needs: the example, and what it is conditioned on."""
+        return ("image", *self.conditions)
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """The batch keys that sampling must be given: labels can be drawn, captions and sounds cannot."""
+        return tuple(key for key in self.conditions if key != "label" or self.num_classes is None)
 
     @abstractmethod
     def draw(self, n: int, condition: Batch) -> Batch:
@@ -48,7 +62,7 @@ class GenerativeModel(Model):
 
         Args:
             n: How many.
-            condition: What `conditions` names, n rows each.
+            condition: What `conditions` names, n rows each; labels that are not given are drawn evenly.
             seed: Any integer from 0; None takes a fresh one.
 
         Returns:
@@ -60,12 +74,31 @@ class GenerativeModel(Model):
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
         given = condition or Batch()
-        if missing := [key for key in self.conditions if key not in given]:
+        if missing := [key for key in self.asks_for if key not in given]:
             raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
         lengths = {key: len(tensor) for key, tensor in dict(given).items()}  # type: ignore[arg-type]
         if any(length != n for length in lengths.values()):
             raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
-        return self.in_chunks(n, CHUNK, seed, lambda index: self.draw(CHUNK, _chunk(given, index)))
+        return self.in_chunks(n, CHUNK, seed, lambda index: self.draw(CHUNK, self._conditions(given, index)))
+
+    def _conditions(self, given: Batch, index: int) -> Batch:
+        condition = _chunk(given, index)
+        if "label" in self.conditions and "label" not in given and self.num_classes is not None:
+            condition["label"] = torch.randint(self.num_classes, (CHUNK,)).to(self.device)
+        return condition
+
+    def noise(self, *shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
+        """Draw noise: latents, points of a penalty, everything a model draws (`nn.Dropout` draws its own).
+
+        In training on the model's device; for samples on the CPU, so that a seed gives the same ones everywhere.
+
+        Args:
+            *shape: Its shape.
+            draw: The distribution, `torch.randn` or `torch.rand`.
+        """
+        if self.sampling:
+            return draw(*shape).to(device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
+        return draw(*shape, device=self.device, dtype=self.dtype)
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
         """Draw what there is to look at beside samples: rows of `columns` examples each, by the name of the panel.
@@ -98,15 +131,20 @@ class GenerativeModel(Model):
             ValueError: `seed` is negative.
         """
         chunks = []
+        for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
+            with self.aside(seed_of_chunk):
+                chunks.append(make(index))
+        return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
+
+    @contextmanager
+    def aside(self, seed: int) -> Iterator[None]:
+        """Be in evaluation mode and draw noise from a stream of that seed; then be as before, global streams too."""
         self.sampling = True
         try:
-            with self.evaluating():
-                for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
-                    with _seeded(self.device, seed_of_chunk):
-                        chunks.append(make(index))
+            with self.evaluating(), _seeded(self.device, seed):
+                yield
         finally:
             self.sampling = False
-        return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
 
 
 @contextmanager

@@ -88,9 +88,14 @@ class Model(Recorded, pl.LightningModule, ABC):
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
         if self.batches_seen == 0:
-            self._check_values(batch["image"])
+            self.check_values(batch["image"])
 
-    def _check_values(self, image: Tensor) -> None:
+    def check_values(self, image: Tensor) -> None:
+        """Refuse a first batch whose examples cannot be meant; warn of one that looks odd.
+
+        Raises:
+            ValueError: Says what is expected.
+        """
         if not image.is_floating_point():
             raise ValueError(f"`image` must be float, pictures in [-1, 1], but the data yields {image.dtype}")
         if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0):

@@ -49,6 +49,9 @@ class SingleLoss(Training):
     def model_loss(self, batch: Batch) -> Losses:
         """The terms whose sum is minimised."""
 
+    def after_step(self) -> None:
+        """Do what follows the step, such as averaging the weights."""
+
     def players(self) -> dict[str, Iterable[nn.Parameter]]:
         """One player, with all the weights."""
         return {"model": self.parameters()}
@@ -62,4 +65,5 @@ class SingleLoss(Training):
         self.play("model", self.model_loss, batch)
         distributed.average_buffers(self)
         self.images_seen = self.images_now
+        self.after_step()
         self.end_batch()

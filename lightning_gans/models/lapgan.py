@@ -35,8 +35,8 @@ class LAPGAN(GAN):
     Source: Denton et al. 2015, arXiv:1506.05751; networks of the authors' `train_cifar_coarse_to_fine.lua`.
 
     Args:
-        image_shape: (channels, height, width), multiples of 2^(levels - 1).
-        levels: Levels of the pyramid; each has twice the size of the one before.
+        image_shape: (channels, height, width), multiples of 2^(depth - 1).
+        depth: Levels of the pyramid; each has twice the size of the one before.
         generator: Makes the coarsest level's generator from (latent_dim, shape of that level).
         discriminator: Makes the coarsest level's discriminator from (shape of that level).
         residual_generator: Makes a finer level's generator from (shape of that level); it maps (noise, picture) to a
@@ -48,7 +48,7 @@ class LAPGAN(GAN):
         ValueError: `image_shape` cannot be halved that often.
 
     Example:
-        >>> LAPGAN(image_shape=(3, 32, 48), levels=3).sample(2, seed=0)["image"].shape
+        >>> LAPGAN(image_shape=(3, 32, 48), depth=3).sample(2, seed=0)["image"].shape
         torch.Size([2, 3, 32, 48])
     """
 
@@ -59,14 +59,14 @@ class LAPGAN(GAN):
         self,
         *,
         image_shape: ImageShape,
-        levels: int = 3,
+        depth: int = 3,
         generator: GeneratorFactory = PerceptronGenerator,
         discriminator: DiscriminatorFactory = PerceptronDiscriminator,
         residual_generator: ResidualGeneratorFactory = LaplacianGenerator,
         residual_discriminator: DiscriminatorFactory = LaplacianDiscriminator,
         **kwargs: Any,
     ) -> None:
-        coarsest, *finer = shapes = level_shapes(image_shape, levels)
+        coarsest, *finer = shapes = level_shapes(image_shape, depth)
         super().__init__(
             image_shape=image_shape,
             generator=lambda latent_dim, _: PyramidGenerator(
@@ -75,7 +75,7 @@ class LAPGAN(GAN):
             discriminator=lambda _: nn.ModuleList([discriminator(coarsest), *map(residual_discriminator, finer)]),
             **kwargs,
         )
-        self.levels = levels
+        self.depth = depth
 
     def sample_latents(self, n: int) -> Tensor:
         """Draw n latents: a vector, and the planes of all finer levels, side by side."""
@@ -93,12 +93,12 @@ class LAPGAN(GAN):
                 columns**2, CHUNK, seed, lambda _: {"image": self.average(self.sample_latents(CHUNK))[level]}
             )
 
-        coarser = {f"level_{level}": drawn(level) for level in range(self.levels - 1)}
+        coarser = {f"level_{level}": drawn(level) for level in range(self.depth - 1)}
         return {**super().panels(columns, seed=seed), **coarser}
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The cross-entropy of real against generated pictures, of each level."""
-        pictures = scales(batch["image"], self.levels)
+        pictures = scales(batch["image"], self.depth)
         real, fake = self._judged(pictures), self._judged([made.detach() for made in self._made(pictures)])
         self.observe("discriminator/real", torch.cat([logits.flatten() for logits in real]))
         self.observe("discriminator/fake", torch.cat([logits.flatten() for logits in fake]))
@@ -107,7 +107,7 @@ class LAPGAN(GAN):
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The non-saturating loss, -log D(G(z)), of each level."""
-        fake = self._judged(self._made(scales(batch["image"], self.levels)))
+        fake = self._judged(self._made(scales(batch["image"], self.depth)))
         return {f"level_{level}": non_saturating_generator(logits) for level, logits in enumerate(fake)}
 
     def _made(self, pictures: list[Tensor]) -> list[Tensor]:

@@ -22,12 +22,12 @@ def upsample(pictures: Tensor) -> Tensor:
     return F.interpolate(pictures, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def scales(pictures: Tensor, levels: int) -> list[Tensor]:
+def scales(pictures: Tensor, depth: int) -> list[Tensor]:
     """Shrink pictures again and again; the coarsest comes first, the pictures themselves last.
 
     Args:
         pictures: (b, c, h, w).
-        levels: How many sizes.
+        depth: How many sizes.
 
     Raises:
         ValueError: If the size cannot be halved that often.
@@ -36,14 +36,14 @@ def scales(pictures: Tensor, levels: int) -> list[Tensor]:
         >>> [tuple(level.shape) for level in scales(torch.zeros(8, 1, 28, 28), 3)]
         [(8, 1, 7, 7), (8, 1, 14, 14), (8, 1, 28, 28)]
     """
-    level_shapes(tuple(pictures.shape[1:]), levels)
+    level_shapes(tuple(pictures.shape[1:]), depth)
     sizes = [pictures]
-    for _ in range(levels - 1):
+    for _ in range(depth - 1):
         sizes.append(F.avg_pool2d(sizes[-1], 2))
     return sizes[::-1]
 
 
-def split(pictures: Tensor, levels: int) -> list[Tensor]:
+def split(pictures: Tensor, depth: int) -> list[Tensor]:
     """Take pictures apart: the coarsest one, then what each doubling of the size leaves out.
 
     From *Deep Generative Image Models using a Laplacian Pyramid of Adversarial Networks*, arXiv:1506.05751,
@@ -51,7 +51,7 @@ def split(pictures: Tensor, levels: int) -> list[Tensor]:
 
     Args:
         pictures: (b, c, h, w).
-        levels: How many levels; the first has 1 / 2^(levels - 1) of the height and the width.
+        depth: How many levels; the first has 1 / 2^(depth - 1) of the height and the width.
 
     Raises:
         ValueError: If the size cannot be halved that often.
@@ -61,7 +61,7 @@ def split(pictures: Tensor, levels: int) -> list[Tensor]:
         >>> coarsest.shape, residual.any()
         (torch.Size([8, 1, 2, 2]), tensor(False))
     """
-    sizes = scales(pictures, levels)
+    sizes = scales(pictures, depth)
     return [sizes[0], *(fine - upsample(coarse) for coarse, fine in pairwise(sizes))]
 
 
@@ -82,12 +82,12 @@ def merge(levels: Sequence[Tensor]) -> Tensor:
     return picture
 
 
-def level_shapes(image_shape: ImageShape, levels: int) -> list[ImageShape]:
+def level_shapes(image_shape: ImageShape, depth: int) -> list[ImageShape]:
     """List the shapes of a pyramid's levels, from coarse to fine.
 
     Args:
         image_shape: (channels, height, width).
-        levels: How many.
+        depth: How many.
 
     Raises:
         ValueError: If it is not a picture's shape, or the size cannot be halved that often.
@@ -97,17 +97,17 @@ def level_shapes(image_shape: ImageShape, levels: int) -> list[ImageShape]:
         [(3, 16, 24), (3, 32, 48)]
         >>> level_shapes((3, 30, 48), 3)
         Traceback (most recent call last):
-        ValueError: `levels` 3 needs a height and a width that are multiples of 4, got (30, 48)
+        ValueError: `depth` 3 needs a height and a width that are multiples of 4, got (30, 48)
     """
     check_picture("A Laplacian pyramid", image_shape)
-    check_positive(levels=levels)
+    check_positive(depth=depth)
     channels, height, width = image_shape
-    if height % 2 ** (levels - 1) or width % 2 ** (levels - 1):
+    if height % 2 ** (depth - 1) or width % 2 ** (depth - 1):
         raise ValueError(
-            f"`levels` {levels} needs a height and a width that are multiples of {2 ** (levels - 1)},"
+            f"`depth` {depth} needs a height and a width that are multiples of {2 ** (depth - 1)},"
             f" got {(height, width)}"
         )
-    return [(channels, height >> fold, width >> fold) for fold in reversed(range(levels))]
+    return [(channels, height >> fold, width >> fold) for fold in reversed(range(depth))]
 
 
 class PyramidGenerator(nn.Module):

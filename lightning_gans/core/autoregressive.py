@@ -1,0 +1,132 @@
+"""Models of pictures that make one pixel after the other."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from lightning_gans.core.likelihood import LikelihoodModel
+from lightning_gans.types import Batch, ImageShape
+
+NetworkFactory = Callable[..., nn.Module]
+"""Makes a network from (image_shape, outputs), or from (image_shape, outputs, num_classes)."""
+
+
+class OutputDistribution(nn.Module):
+    """How a pixel, all its channels, is distributed, told by numbers that a network gives.
+
+    Attributes:
+        size: How many numbers tell it.
+    """
+
+    size: int
+
+    @abstractmethod
+    def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
+        """The log-probability of pixels in nats, (b, ...).
+
+        Args:
+            parameters: (b, size, ...).
+            image: (b, channels, ...), on the data's levels in [-1, 1].
+        """
+
+    @abstractmethod
+    def sample(self, parameters: Tensor, draw: Callable[..., Tensor]) -> Tensor:
+        """Draw pixels (b, channels, ...), on the data's levels in [-1, 1].
+
+        Args:
+            parameters: (b, size, ...).
+            draw: Gives uniform numbers in [0, 1) of the shape that it is called with, `draw(2, 3)`.
+        """
+
+
+OutputFactory = Callable[[int, int], OutputDistribution]
+"""Makes an output distribution from (channels, levels)."""
+
+
+class Autoregressive(LikelihoodModel):
+    """Write the probability of a picture as the product of its pixels', each given those before it in raster order.
+
+    The channels of a pixel are told jointly, by `output`. Sampling takes a pass of the network for each pixel. A
+    subclass chooses the networks.
+
+    Args:
+        image_shape: (channels, height, width).
+        levels: How many values an element can have, the data's.
+        network: Makes the network from (image_shape, outputs), or (image_shape, outputs, num_classes) if
+            `class_conditional`; called with pictures, and then labels, it returns (b, outputs, height, width), of
+            which those at a pixel depend on earlier pixels only.
+        output: Makes the distribution of a pixel from (channels, levels).
+        class_conditional: Whether the label is given; it is drawn evenly for samples where none is.
+        num_classes: How many classes the data have; None where they have none.
+        **kwargs: What every `LikelihoodModel` takes.
+
+    Raises:
+        ValueError: The data are no pictures of discrete values, or lack classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: ImageShape,
+        levels: int | None,
+        network: NetworkFactory,
+        output: OutputFactory,
+        class_conditional: bool = False,
+        num_classes: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        if len(image_shape) != 3:
+            raise ValueError(f"`image_shape` must be that of a picture for {name}, got {tuple(image_shape)}")
+        if levels is None:
+            raise ValueError(f"`levels` is None: {name} needs data of discrete values")
+        if class_conditional and num_classes is None:
+            raise ValueError("`class_conditional` is true, but `num_classes` is None: the data have no classes")
+        distribution = output(image_shape[0], levels)
+        sizes = (tuple(image_shape), distribution.size, *([num_classes] if class_conditional else []))
+        super().__init__(image_shape=image_shape, levels=levels, network=partial(network, *sizes), **kwargs)
+        self.output = distribution
+        self.num_classes = num_classes
+        self.conditions = ("label",) if class_conditional else ()
+
+    def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The log-probability of pictures, (b,) nats: exact."""
+        image = batch["image"]
+        return self.output.log_prob(network(image, *self._condition(batch)), image).flatten(1).sum(1)
+
+    def draw(self, n: int, condition: Batch) -> Batch:
+        """Draw n pictures, pixel after pixel."""
+        given = self._condition(condition)
+        image = self.noise(n, *self.image_shape, draw=torch.zeros)
+        height, width = self.image_shape[1:]
+        for place in track(range(height * width), description="pixels", transient=True):
+            row, column = divmod(place, width)
+            parameters = self.pixel(self.average, image, row, column, *given)
+            image[:, :, row, column] = self.output.sample(parameters, partial(self.noise, draw=torch.rand))
+        return {"image": image, **condition}
+
+    @property
+    def generates(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Pictures, and the labels they were drawn for."""
+        return ("image", *self.conditions)
+
+    def _condition(self, batch: Batch) -> list[Tensor]:
+        return [batch["label"]] if self.conditions else []
+
+    def pixel(self, network: nn.Module, image: Tensor, row: int, column: int, *given: Tensor) -> Tensor:
+        """What the network says of one pixel, (b, outputs); override it where not all of the picture is needed.
+
+        Args:
+            network: The averaged network.
+            image: (b, *image_shape), made up to that pixel.
+            row: The pixel's.
+            column: The pixel's.
+            *given: The labels, of a class-conditional model.
+        """
+        parameters: Tensor = network(image, *given)
+        return parameters[:, :, row, column]

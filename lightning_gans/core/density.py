@@ -1,0 +1,175 @@
+"""Models whose samples have a probability that can be computed."""
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gans.core.ema import Average
+from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.types import Batch
+
+CHUNK = 250
+"""Examples whose probabilities are computed at a time."""
+
+
+class Density(GenerativeModel):
+    """Tell how probable examples are. A subclass implements `log_density`; everything else asks `log_prob`.
+
+    Data with `levels` are discrete: pictures whose elements take that many values, evenly from -1 to 1. What is
+    reported of them is the logarithm of their *probability*, and so comparable between models of every kind. A model
+    that has a density on continuous values bounds it from below by the density of the dequantised picture; one that
+    has probabilities reports them as they are: `dequantisation` says which. Points have no levels, and their density
+    is continuous, in the units that the model sees.
+
+    Source: Theis, van den Oord and Bethge 2016, arXiv:1511.01844, section 3.1.
+
+    Attributes:
+        levels: How many values an element of a picture can have; None where it is continuous.
+        average: The averaged network, whose density is reported.
+        dequantisation: "uniform", or "none" where probabilities are exact.
+    """
+
+    levels: int | None
+    average: Average
+    dequantisation: str = "none"
+    best_by = "log_prob"
+
+    @abstractmethod
+    def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
+        """How probable examples are under that network (the live or the averaged one), in nats, (b,).
+
+        Args:
+            network: The live or the averaged network.
+            batch: The examples, and what they are conditioned on.
+        """
+
+    @torch.no_grad()
+    def log_prob(self, batch: Batch, *, seed: int = 0) -> Tensor:
+        """The logarithm of the probability of examples, or of their density where data have no levels.
+
+        By the averaged weights, in evaluation mode, the global random streams untouched.
+
+        Args:
+            batch: The examples, with the keys in `requires`.
+            seed: Of the dequantisation.
+
+        Returns:
+            (b,) nats, on the CPU, in double precision.
+        """
+        count = len(batch["image"])
+        parts = []
+        with self.aside(seed):
+            for start in range(0, count, CHUNK):
+                part = {key: batch[key][start : start + CHUNK].to(self.device) for key in self.requires}  # type: ignore[literal-required]
+                parts.append(self.log_density(self.average, part).double().cpu())  # type: ignore[arg-type]
+        return torch.cat(parts)
+
+    def bits_per_dim(self, batch: Batch, *, seed: int = 0) -> Tensor:
+        """-log2 of the probability of examples, by the number of their elements, (b,) double precision on the CPU.
+
+        Args:
+            batch: The examples, with the keys in `requires`.
+            seed: Of the dequantisation.
+        """
+        return bits_per_dim(self.log_prob(batch, seed=seed), math.prod(self.image_shape))
+
+    def scores(self, batch: Batch) -> dict[str, float]:
+        """The mean log-probability in nats, and the same in bits per dimension (lower is better)."""
+        log_prob = self.log_prob(batch).mean()
+        bits = bits_per_dim(log_prob, math.prod(self.image_shape))
+        return {"log_prob": log_prob.item(), "bits_per_dim": bits.item()}
+
+    def protocol(self) -> dict[str, int | str | None]:
+        """What those numbers depend on."""
+        return {"levels": self.levels, "dequantisation": self.dequantisation}
+
+    def check_values(self, image: Tensor) -> None:
+        """Refuse pictures that have other values than the model was built for.
+
+        Raises:
+            ValueError: A value of `image` is none of the `levels`.
+        """
+        super().check_values(image)
+        if self.levels is not None and (image - on_levels(image, self.levels)).abs().max() > 1e-3 / self.levels:
+            raise ValueError(
+                f"{type(self).__name__} was built for pictures of {self.levels} `levels` from -1 to 1, but the data's"
+                " have other values"
+            )
+
+
+def bits_per_dim(log_prob: Tensor, dimensions: int) -> Tensor:
+    """Turn nats of a whole example into bits of one of its elements, with the sign changed.
+
+    Args:
+        log_prob: Nats, of any shape.
+        dimensions: Elements of an example.
+
+    Example:
+        >>> bits_per_dim(torch.tensor(-784 * math.log(2)), 784)
+        tensor(1.)
+    """
+    return -log_prob / (dimensions * math.log(2))
+
+
+def indices(image: Tensor, levels: int) -> Tensor:
+    """Which of the levels each value is, int64 from 0 to `levels - 1`; the nearest one.
+
+    Args:
+        image: Values in [-1, 1].
+        levels: How many there are, evenly from -1 to 1.
+
+    Example:
+        >>> indices(torch.tensor([-1.0, 0.0, 1.0]), 3)
+        tensor([0, 1, 2])
+    """
+    return ((image + 1) * ((levels - 1) / 2)).round().long().clamp(0, levels - 1)
+
+
+def values(index: Tensor, levels: int, *, like: Tensor) -> Tensor:
+    """The values in [-1, 1] of levels, the inverse of `indices`.
+
+    Args:
+        index: Integers from 0 to `levels - 1`.
+        levels: How many there are.
+        like: Whose device and type they get.
+    """
+    return index.to(like) * (2 / (levels - 1)) - 1
+
+
+def on_levels(image: Tensor, levels: int) -> Tensor:
+    """The nearest value that is one of the levels."""
+    return values(indices(image, levels), levels, like=image)
+
+
+def dequantise(image: Tensor, noise: Tensor, levels: int) -> Tensor:
+    """Spread each of the levels evenly over its own part of [-1, 1]: (k + u) / levels, scaled.
+
+    Where y is a dequantised picture of d elements, log P(picture) >= E log p(y) + d log(2 / levels).
+
+    Args:
+        image: Pictures on their levels.
+        noise: Uniform in [0, 1), of the same shape.
+        levels: How many values an element can have.
+
+    Example:
+        >>> dequantise(torch.tensor([-1.0, 1.0]), torch.tensor([0.0, 0.5]), 2)
+        tensor([-1.0000,  0.5000])
+    """
+    return (indices(image, levels) + noise) * (2 / levels) - 1
+
+
+def quantise(image: Tensor, levels: int) -> Tensor:
+    """Take continuous pictures back to the levels that `dequantise` would have made them of.
+
+    Args:
+        image: Values that should lie in [-1, 1]; those beyond are taken to be the last level.
+        levels: How many values an element can have.
+
+    Example:
+        >>> quantise(torch.tensor([-0.9, 0.1, 3.0]), 2)
+        tensor([-1.,  1.,  1.])
+    """
+    index = ((image + 1) * (levels / 2)).floor().clamp(0, levels - 1)
+    return values(index, levels, like=image)
