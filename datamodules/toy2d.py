@@ -23,7 +23,16 @@ from lightning_gans.metrics.energy import energy_distance
 from lightning_gans.metrics.modes import mode_coverage
 from lightning_gans.types import Batch
 
-ToyName = Literal["ring", "grid", "eight_gaussians", "twenty_five_gaussians", "swiss_roll", "two_moons", "checkerboard"]
+ToyName = Literal[
+    "ring",
+    "grid",
+    "eight_gaussians",
+    "twenty_five_gaussians",
+    "overlapping_gaussians",
+    "swiss_roll",
+    "two_moons",
+    "checkerboard",
+]
 
 TEST_SIZE = 10_000
 """Points that scores are compared with at most."""
@@ -44,6 +53,7 @@ TOYS: dict[str, Toy] = {
     "grid": Toy(lambda: Mixture(grid(), sigma=0.05), 4.0),
     "eight_gaussians": Toy(lambda: Mixture(ring(8, radius=2.0) / 1.414, sigma=0.02 / 1.414), 1.5),
     "twenty_five_gaussians": Toy(lambda: Mixture(grid() / 2.828, sigma=0.05 / 2.828), 1.5),
+    "overlapping_gaussians": Toy(lambda: Mixture(ring(8, radius=4.0) / math.sqrt(2), sigma=0.5 / math.sqrt(2)), 4.0),
     "swiss_roll": Toy(swiss_roll, 2.0),
     "two_moons": Toy(two_moons, 2.5),
     "checkerboard": Toy(Checkerboard, 4.0),
@@ -57,6 +67,8 @@ class Toy2D(Truth, DataModule):
       protocol (arXiv:1712.04086).
     - `eight_gaussians` (radius 2, sigma .02, all / 1.414), `twenty_five_gaussians` (the grid / 2.828), `swiss_roll`:
       those of WGAN-GP's code (arXiv:1704.00028, `gan_toy.py`).
+    - `overlapping_gaussians`: 8 centres on a circle of radius 4, sigma .5, all / sqrt 2: those of FFJORD's code
+      (arXiv:1810.01367).
     - `two_moons`: two half circles, noise .2; `checkerboard`: eight even squares.
 
     A model sees points divided by `scale`; `scores` are taken in the data's own units.
@@ -111,13 +123,12 @@ class Toy2D(Truth, DataModule):
         return {**super().preprocessing, "scale": self.scale}
 
     @property
-    def entropy(self) -> float | None:
-        """The least nats per point that any model can need, of points as a model sees them; None where unknown.
+    def entropy(self) -> float:
+        """The least nats per point that any model can need, of points as a model sees them.
 
         Those of the data's own units less 2 log `scale`: dividing makes a density denser.
         """
-        entropy = self.distribution.entropy
-        return None if entropy is None else entropy - 2 * math.log(self.scale)
+        return self.distribution.entropy - 2 * math.log(self.scale)
 
     def load(self) -> tuple[Batch, Batch]:
         """Draw the training and the test points."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lightning_gans.datamodules import (
         CIFAR10,
         MNIST,
+        BinarisedMNIST,
         DataModule,
         Digits,
         FashionMNIST,
@@ -44,6 +45,7 @@ _HOMES = {
     "MNIST": "lightning_gans.datamodules",
     "R3GAN": "lightning_gans.models",
     "SNGAN": "lightning_gans.models",
+    "BinarisedMNIST": "lightning_gans.datamodules",
     "StackedMNIST": "lightning_gans.datamodules",
     "Toy2D": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
@@ -62,6 +64,7 @@ __all__ = [
     "R3GAN",
     "SNGAN",
     "WGANGP",
+    "BinarisedMNIST",
     "Classifier",
     "DataModule",
     "Digits",

@@ -76,10 +76,12 @@ class Density(GenerativeModel):
         return bits_per_dim(self.log_prob(batch, seed=seed), math.prod(self.image_shape))
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """The mean log-probability in nats, and the same in bits per dimension (lower is better)."""
+        """The mean log-probability in nats, and of pictures the same in bits per dimension (lower is better)."""
         log_prob = self.log_prob(batch).mean()
-        bits = bits_per_dim(log_prob, math.prod(self.image_shape))
-        return {"log_prob": log_prob.item(), "bits_per_dim": bits.item()}
+        scores = {"log_prob": log_prob.item()}
+        if self.levels is not None:
+            scores["bits_per_dim"] = bits_per_dim(log_prob, math.prod(self.image_shape)).item()
+        return scores
 
     def protocol(self) -> dict[str, int | str | None]:
         """What those numbers depend on."""
