@@ -77,11 +77,11 @@ def game(row: str, images: int) -> "GAN":
     same: dict[str, Any] = {"image_shape": (3, 28, 28), "latent_dim": LATENT_DIM, "generator": TinyGenerator}
     match row:
         case "R3GAN":
-            falling = {"lr": Cosine(1e-3, 1e-4, images=images), "beta2": Cosine(0.9, 0.99, images=images)}
+            falling = {"lr": Cosine(3e-3, 3e-4, images=images), "beta2": Cosine(0.9, 0.99, images=images)}
             return R3GAN(
                 **same,
                 discriminator=TinyCritic,
-                gamma=Cosine(1.0, 0.1, images=images),
+                gamma=Cosine(0.3, 0.03, images=images),
                 generator_optimizer=R3GANAdam,
                 discriminator_optimizer=R3GANAdam,
                 generator_schedules=falling,
