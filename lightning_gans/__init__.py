@@ -27,7 +27,18 @@ if TYPE_CHECKING:
         StackedMNIST,
         Toy2D,
     )
-    from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, Classifier, InfoGAN, VanillaGAN
+    from lightning_gans.models import (
+        DCGAN,
+        LAPGAN,
+        LSGAN,
+        R3GAN,
+        SNGAN,
+        WGANGP,
+        Classifier,
+        FlowGAN,
+        InfoGAN,
+        VanillaGAN,
+    )
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -37,6 +48,7 @@ _HOMES = {
     "DataModule": "lightning_gans.datamodules",
     "Digits": "lightning_gans.datamodules",
     "FashionMNIST": "lightning_gans.datamodules",
+    "FlowGAN": "lightning_gans.models",
     "GAN": "lightning_gans.core.gan",
     "ImageFolder": "lightning_gans.datamodules",
     "InfoGAN": "lightning_gans.models",
@@ -69,6 +81,7 @@ __all__ = [
     "DataModule",
     "Digits",
     "FashionMNIST",
+    "FlowGAN",
     "ImageFolder",
     "InfoGAN",
     "StackedMNIST",

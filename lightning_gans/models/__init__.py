@@ -2,6 +2,7 @@
 
 from lightning_gans.models.classifier import Classifier
 from lightning_gans.models.dcgan import DCGAN
+from lightning_gans.models.flow_gan import FlowGAN
 from lightning_gans.models.infogan import InfoGAN
 from lightning_gans.models.lapgan import LAPGAN
 from lightning_gans.models.lsgan import LSGAN
@@ -10,4 +11,4 @@ from lightning_gans.models.sngan import SNGAN
 from lightning_gans.models.vanilla_gan import VanillaGAN
 from lightning_gans.models.wgan_gp import WGANGP
 
-__all__ = ["DCGAN", "LAPGAN", "LSGAN", "R3GAN", "SNGAN", "WGANGP", "Classifier", "InfoGAN", "VanillaGAN"]
+__all__ = ["DCGAN", "LAPGAN", "LSGAN", "R3GAN", "SNGAN", "WGANGP", "Classifier", "FlowGAN", "InfoGAN", "VanillaGAN"]

@@ -4,7 +4,7 @@ from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGAN
 from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.points import PointGenerator
-from lightning_gans.networks.priors import StandardLogistic, StandardNormal
+from lightning_gans.networks.priors import FlowGenerator, StandardLogistic, StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.real_nvp import RealNVP
@@ -17,6 +17,7 @@ __all__ = [
     "DCGANCritic",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "FlowGenerator",
     "LaplacianDiscriminator",
     "LaplacianGenerator",
     "MaxoutDiscriminator",
