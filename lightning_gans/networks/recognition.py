@@ -57,7 +57,7 @@ class RecognisingDiscriminator(nn.Module):
         codes: Numbers to read.
 
     Raises:
-        ValueError: If `discriminator` has no `features` or no `logit`.
+        ValueError: If `discriminator` has no `features` or no `logit`, or the two do not make one logit of a sample.
 
     Example:
         >>> from lightning_gans.networks import PerceptronDiscriminator
@@ -73,12 +73,17 @@ class RecognisingDiscriminator(nn.Module):
         try:
             with torch.no_grad():
                 features = network.features(torch.zeros(1, *image_shape))
-                network.logit(features)
-        except AttributeError as error:
+                logits = network.logit(features)
+        except (AttributeError, RuntimeError) as error:
             raise ValueError(
                 f"`discriminator` {type(discriminator).__name__} must have `features` and `logit`, to read codes from"
                 f" the former: {error}"
             ) from error
+        if logits.numel() != 1:
+            raise ValueError(
+                f"`discriminator` {type(discriminator).__name__} must make one logit of a sample's `features`, got"
+                f" {logits.numel()}"
+            )
         self.discriminator = discriminator.train()
         self.head = head(features.flatten(1).shape[1], codes)
 
