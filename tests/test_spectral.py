@@ -142,3 +142,19 @@ def test_a_penalty_on_the_gradient_goes_through(network: type[nn.Module]) -> Non
     terms["penalty"].backward()
     weights = [layer.parametrizations.weight.original for layer in layers(game.discriminator)]  # type: ignore[union-attr]
     assert all(weight.grad is not None and weight.grad.any() for weight in weights)  # type: ignore[union-attr]
+
+
+@both
+@pytest.mark.parametrize("made", [torch.float32, torch.bfloat16])
+def test_weights_may_be_kept_in_16_bits(network: type[nn.Module], made: torch.dtype) -> None:
+    """Precision `bf16-true`, of a network that is made in it or brought to it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(made)
+    try:
+        discriminator = network((1, 8, 8), width=4).bfloat16()
+    finally:
+        torch.set_default_dtype(before)
+    picture = torch.zeros(2, 1, 8, 8, dtype=torch.bfloat16)
+    assert discriminator(picture).dtype == torch.bfloat16
+    assert discriminator.eval()(picture).dtype == torch.bfloat16
+    torch.testing.assert_close(norms(discriminator), torch.ones(len(layers(discriminator))).double(), rtol=0, atol=0.01)
