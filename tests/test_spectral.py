@@ -14,6 +14,7 @@ from lightning_gans.models import SNGAN, WGANGP
 from lightning_gans.networks import SpectralNormDiscriminator, SpectralNormResNetDiscriminator
 from lightning_gans.networks.dcgan import DCGANCritic
 from lightning_gans.networks.resnet import ResNetDiscriminator
+from lightning_gans.networks.recognition import RecognisingDiscriminator, RecognitionHead
 from lightning_gans.networks.spectral import normalise_spectrally
 
 NETWORKS = [SpectralNormDiscriminator, SpectralNormResNetDiscriminator]
@@ -74,9 +75,13 @@ def test_every_layer_is_kept_near_norm_1_in_training(case: Case, fit: Fit) -> No
 
 
 @both
-def test_singular_values_are_taken_without_autocast(network: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reads", [False, True], ids=["judged", "judged and read"])
+def test_singular_values_are_taken_without_autocast(
+    network: type[nn.Module], reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Autocast would cast `mv` on a GPU, not on the CPU: so where it is called, autocast must be off."""
     discriminator, pictures, off = network((1, 8, 8), width=8), torch.randn(4, 1, 8, 8), []
+    judge = RecognisingDiscriminator(discriminator, RecognitionHead, (1, 8, 8), codes=3).judge_and_read
 
     def spied_mv(matrix: Tensor, vector: Tensor, mv: Callable[[Tensor, Tensor], Tensor] = torch.mv) -> Tensor:
         off.append(not torch.is_autocast_enabled("cpu"))
@@ -84,7 +89,7 @@ def test_singular_values_are_taken_without_autocast(network: type[nn.Module], mo
 
     monkeypatch.setattr(torch, "mv", spied_mv)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert discriminator(pictures).dtype == torch.bfloat16
+        assert (judge(pictures)[0] if reads else discriminator(pictures)).dtype == torch.bfloat16
     assert len(off) == 3 * len(layers(discriminator))  # u = W v, v = W* u, and u* W v: once for each layer
     assert all(off)
 

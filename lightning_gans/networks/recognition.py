@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.networks.checks import check_positive
+from lightning_gans.networks.spectral import precisely_normalised
 from lightning_gans.types import ImageShape
 
 HeadFactory = Callable[[int, int], nn.Module]
@@ -95,5 +96,6 @@ class RecognisingDiscriminator(nn.Module):
     def judge_and_read(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Map samples (b, ...) to logits (b,), and to what their codes are read from (b, codes)."""
         network: Any = self.discriminator
-        features = network.features(samples)
-        return network.logit(features).flatten(), self.head(features.flatten(1))
+        with precisely_normalised(network, samples.device.type):  # as its own `forward` would
+            features = network.features(samples)
+            return network.logit(features).flatten(), self.head(features.flatten(1))
