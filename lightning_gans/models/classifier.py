@@ -84,7 +84,9 @@ class Classifier(SingleLoss):
         return self.logits(image).argmax(1)
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """The share of the labelled examples that are classified rightly."""
+        """The share of the labelled examples that are classified rightly, where there are any."""
         known = batch["label"] >= 0
+        if not known.any():
+            return {}
         right = self.predict(batch["image"][known]) == batch["label"][known].to(self.device)
         return {"accuracy": right.double().mean().item()}
