@@ -202,11 +202,15 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return {**batch, "image": batch["image"].float() / ((self.levels - 1) / 2) - 1}
 
     def examples(self, split: Split, count: int | None = None) -> Batch:
-        """Return the first examples of a split as a model sees them, without augmentation.
+        """Return examples of a split as a model sees them, without augmentation: all in order, or a fair sample.
+
+        The training and the validation part are in random order, so that their first few are one. A test set need not
+        be: the first half of MNIST's is the easier one. A few of it are drawn, in an order that depends on the data
+        set's name only.
 
         Args:
             split: "train", "validation" or "test".
-            count: At most how many; None for all.
+            count: At most how many; None for all. Those of a smaller one come first in a larger one's.
 
         Raises:
             ValueError: If there is no such split, or `count` is less than 1.
@@ -215,7 +219,10 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             raise ValueError(f"`split` must be one of {', '.join(get_args(Split))}, got {split!r}")
         if count is not None and count < 1:
             raise ValueError(f"`count` must be at least 1, or None for all examples, got {count}")
-        return self._normalised(take(self._loaded()[split], slice(count)))
+        rows: Tensor | slice = slice(count)
+        if split == "test" and count is not None and count < self.sizes["test"]:
+            _, rows = hold_out(self.sizes["test"], count, self.name)
+        return self._normalised(take(self._loaded()[split], rows))
 
     def specimen(self, batch_size: int) -> Batch:
         """Make up a batch with the keys, shapes and ranges of a real one, without reading any data.
