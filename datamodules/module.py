@@ -1,17 +1,16 @@
 """What every data set shares: splits, loaders, and how stored levels become what a model sees."""
 
-import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
@@ -311,28 +310,6 @@ class DownloadedDataModule(DataModule, ABC):
         channels = self.image_shape[0]
         image = image.unsqueeze(1) if channels == 1 else image.movedim(-1, 1).contiguous()
         return {"image": image, "label": torch.as_tensor(dataset.targets, dtype=torch.int64)}
-
-
-def hold_out(count: int, size: int, name: str) -> tuple[Tensor, Tensor]:
-    """Split `count` examples by an order that depends on the name of the data set only.
-
-    Args:
-        count: How many examples there are.
-        size: How many of them are held out.
-        name: The data set's name.
-
-    Returns:
-        The places of the examples kept, (count - size,), and of those held out, (size,), both in random order, so that
-        the first few of either are a fair sample.
-
-    Example:
-        >>> kept, held = hold_out(10, 3, "Digits")
-        >>> len(kept), len(held), sorted((*kept.tolist(), *held.tolist())) == list(range(10))
-        (7, 3, True)
-    """
-    # numpy promises never to change the stream of a RandomState, which nobody promises of torch.randperm
-    order = torch.from_numpy(np.random.RandomState(zlib.crc32(name.encode())).permutation(count)).long()
-    return order[size:], order[:size]
 
 
 def take(batch: Batch, rows: Tensor | slice) -> Batch:

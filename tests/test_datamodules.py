@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torchvision import datasets
 
 from lightning_gans.datamodules import CIFAR10, MNIST, BinarisedMNIST, DataModule, Digits, FashionMNIST
-from lightning_gans.datamodules.module import DownloadedDataModule, hold_out
+from lightning_gans.datamodules.module import DownloadedDataModule
+from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
 ROOT = Path(__file__).resolve().parents[1]

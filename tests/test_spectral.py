@@ -13,8 +13,8 @@ from torch.nn.utils import parametrize
 from lightning_gans.models import SNGAN, WGANGP
 from lightning_gans.networks import SpectralNormDiscriminator, SpectralNormResNetDiscriminator
 from lightning_gans.networks.dcgan import DCGANCritic
-from lightning_gans.networks.resnet import ResNetDiscriminator
 from lightning_gans.networks.recognition import RecognisingDiscriminator, RecognitionHead
+from lightning_gans.networks.resnet import ResNetDiscriminator
 from lightning_gans.networks.spectral import normalise_spectrally
 
 NETWORKS = [SpectralNormDiscriminator, SpectralNormResNetDiscriminator]

@@ -22,8 +22,8 @@ CHUNK = 500
 class Classifier(SingleLoss):
     """Tell classes apart, by the cross entropy of labelled pictures; examples without a label (-1) are left out.
 
-    What differs from the authors' code: Adam's learning rate is torch's 1e-3, theirs 1e-4 for 100,000 batches of 50; and
-    pictures lie in [-1, 1].
+    What differs from the authors' code: Adam's learning rate is torch's 1e-3, theirs 1e-4 for 100,000 batches of 50;
+    and pictures lie in [-1, 1].
 
     Source: the natural training of Madry et al. 2018, arXiv:1706.06083, section 5 and Table 1.
 
