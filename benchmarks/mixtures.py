@@ -115,8 +115,8 @@ TABLE = harness.Table(
         "points, 5,000 of them set aside. Generator and discriminator 2 x 128, latents of 2, batches of 128. Of 2,500 "
         "samples of the averaged generator: modes with a sample within 3 sigma, share of such samples (HQ), KL "
         "divergence of their histogram over the modes from the even one in nats. A mean HQ above 99.3 % means that "
-        "modes have shrunk; one seed of a perfect sampler has 98.89 ± 0.21 (standard deviation). R3GAN has the settings of "
-        "its recipe, which were chosen for these data; the others have their own defaults."
+        "modes have shrunk; one seed of a perfect sampler has 98.89 ± 0.21 (standard deviation). R3GAN has the "
+        "settings of its recipe, which were chosen for these data; the others have their own defaults."
     ),
     rows=[f"{name}-{data}" for data in DATA for name in GAMES],
     ideal=[f"{PERFECT}-{data}" for data in DATA],
