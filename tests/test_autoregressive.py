@@ -273,7 +273,7 @@ def test_a_deterministic_picture_is_learnt(model: type[Autoregressive], argument
     made.average.copy(made.network)
     probabilities = made.log_prob(batch).exp()
     assert (probabilities[:3] > 0.97).all()
-    assert probabilities[3:].sum() > 0.9
+    assert probabilities[3:].sum() > 0.8
     assert probabilities[3:].min() > 0.05
     sampled = made.sample(3, condition={"label": torch.tensor([2, 0, 1])}, seed=0)["image"]
     assert (sampled == pictures[[2, 0, 1]]).float().mean() > 0.9
