@@ -7,6 +7,9 @@ from pathlib import Path
 
 FOLDERS = {"models": "lightning_gans.models", "data": "lightning_gans.datamodules"}
 
+PARTS = ("DataModule", "InMemoryLoader")
+"""What data are made of, and no data."""
+
 
 def folder(package: str) -> Path:
     """The folder of one of our packages, in a checkout as in a wheel."""
@@ -36,7 +39,8 @@ def classes(package: str) -> dict[str, str]:
 def listing() -> str:
     """Models, data and recipes, each with a line about it."""
     sections = {title: classes(package) for title, package in FOLDERS.items()}
-    sections["data"].pop("DataModule", None)  # what the others are
+    for part in PARTS:
+        sections["data"].pop(part, None)
     sections["recipes"] = {name: path.read_text().partition("\n")[0].lstrip("# ") for name, path in recipes().items()}
     return "\n\n".join("\n".join(_section(title, rows)) for title, rows in sections.items())
 

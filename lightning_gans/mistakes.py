@@ -54,7 +54,7 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
             rest = rest[path.end() :].strip()
         if rest and not _NOISE.search(rest):
             reason = rest
-    if reason.endswith("'>") and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
+    if reason.endswith(("'>", "]")) and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
         reason += f" Got value: {given['value']}"
     return _explain(reason, ".".join(keys), owner, options)
 

@@ -357,6 +357,8 @@ MISTAKES = {
     "fit --run.max_images 0": "`max_images` must be at least 1",
     "fit --run.name a/b": "`name` must be a plain name",
     "fit --trainer.gradient_clip_val 1": "--model.gradient_clip_val",
+    "fit --trainer.gradient_clip_algorithm norm": "`gradient_clip_val` of the model",
+    "fit --evaluation.metric log_prob": "`metric` is log_prob, but a DCGAN has no probabilities",
     "fit --trainer.accumulate_grad_batches 2": "--model.accumulate_grad_batches",
     "fit --trainer.max_stesp 3": "did you mean `--trainer.max_steps`",
     "fit --trainer.accelerator quantum": "cpu",

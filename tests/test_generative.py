@@ -54,6 +54,19 @@ def test_a_missing_condition_is_named() -> None:
         Echo(image_shape=(2,)).sample(3)
 
 
+def test_labels_that_are_not_given_are_drawn_evenly() -> None:
+    """They depend on the seed, not on how many are asked for; those that are given are kept."""
+    model = Echo(image_shape=(2,))
+    model.num_classes = 3
+    before = torch.get_rng_state()
+    labels = model.sample(3000, seed=1)["text"].flatten()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (torch.bincount(labels, minlength=3) - 1000).abs().max() < 4 * (3000 * 2 / 9) ** 0.5
+    assert torch.equal(model.sample(10, seed=1)["text"].flatten(), labels[:10])
+    assert not torch.equal(model.sample(10, seed=2)["text"].flatten(), labels[:10])
+    assert model.sample(4, condition={"label": torch.full((4,), 2)})["text"].flatten().tolist() == [2] * 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [({"n": 0}, "`n` must be at least 1, got 0"), ({"n": 1, "seed": -1}, "`seed` must be at least 0, got -1")],

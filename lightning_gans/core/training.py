@@ -108,6 +108,11 @@ class Training(Model):
         """Take over from Lightning's strategy what several processes have to agree on."""
         super().on_fit_start()
         distributed.refuse_sharding(self.trainer.strategy)
+        if (algorithm := self.trainer.gradient_clip_algorithm) is not None:
+            raise ValueError(
+                f"`gradient_clip_algorithm` {algorithm} of the trainer has no effect here: each player's gradient is"
+                " clipped by its norm, `gradient_clip_val` of the model"
+            )
         private.unsynchronised(self.trainer, self)
         distributed.separate_random_streams()
 

@@ -1,0 +1,198 @@
+"""Probabilities and what is made of them: bits, levels, dequantisation, and models that learn by likelihood alone."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from cases import Noise
+from conftest import Fit, Record
+from torch import Tensor, nn
+
+from lightning_gans.callbacks import Evaluation, Run
+from lightning_gans.core import density
+from lightning_gans.core.density import bits_per_dim, dequantise, indices, on_levels, quantise, values
+from lightning_gans.core.likelihood import LikelihoodModel
+from lightning_gans.models import DCGAN
+from lightning_gans.trainer import Trainer
+from lightning_gans.types import Batch
+
+SHAPE = (1, 2, 3)
+
+
+class Table(nn.Module):
+    """The logits of every level, of each element for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(256, *SHAPE))
+
+
+class Independent(LikelihoodModel):
+    """Learn how often each element has each level, and nothing else."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**{"image_shape": SHAPE, "levels": 4, "network": Table, **arguments})
+
+    def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
+        index = indices(batch["image"], self.levels or 2)
+        table = (network.network if network is self.average else network).logits[: self.levels].log_softmax(0)  # type: ignore[union-attr, index]
+        return table.gather(0, index).flatten(1).sum(1)
+
+    def draw(self, n: int, condition: Batch) -> Batch:
+        index = (self.noise(n, *SHAPE, draw=torch.rand) * (self.levels or 2)).long()
+        return {"image": values(index, self.levels or 2, like=self.average.network.logits)}  # type: ignore[arg-type]
+
+
+def pictures(n: int, levels: int = 4, *, seed: int = 0) -> Tensor:
+    index = torch.randint(levels, (n, *SHAPE), generator=torch.Generator().manual_seed(seed))
+    return values(index, levels, like=torch.zeros(()))
+
+
+# -- levels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("levels", [2, 3, 17, 256])
+def test_levels_lie_evenly_from_minus_one_to_one(levels: int) -> None:
+    every = values(torch.arange(levels), levels, like=torch.zeros(()))
+    torch.testing.assert_close(every, torch.linspace(-1, 1, levels))
+    assert torch.equal(indices(every, levels), torch.arange(levels))
+    stored = (torch.arange(levels).float() * (2 / (levels - 1))) - 1  # as data modules serve what they store
+    assert torch.equal(on_levels(stored, levels), every)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("noise", [1e-3, 0.5, 0.999])
+def test_a_dequantised_picture_comes_back(levels: int, noise: float) -> None:
+    every = values(torch.arange(levels), levels, like=torch.zeros(()))
+    spread = dequantise(every, torch.full((levels,), noise), levels)
+    assert (spread >= -1).all()
+    assert (spread < 1).all()
+    torch.testing.assert_close(quantise(spread, levels), every)
+
+
+def test_dequantised_noise_is_even_noise() -> None:
+    """Even levels and even noise make the even distribution on [-1, 1]: its quantiles, within .01 of 100,000."""
+    stream = torch.Generator().manual_seed(0)
+    index, noise = torch.randint(5, (100_000,), generator=stream), torch.rand(100_000, generator=stream)
+    spread = dequantise(values(index, 5, like=noise), noise, 5).sort().values
+    assert (spread - torch.linspace(-1, 1, 100_000)).abs().max() < 0.015
+
+
+def test_bits_per_dimension_of_even_guesses() -> None:
+    for levels in (2, 17, 256):
+        assert bits_per_dim(torch.tensor(-64 * math.log(levels)), 64).item() == pytest.approx(math.log2(levels))
+
+
+# -- what a density reports -----------------------------------------------------------------------------------------
+
+
+def test_an_ignorant_model_needs_the_bits_of_its_levels() -> None:
+    batch: Batch = {"image": pictures(5)}
+    model = Independent()
+    torch.testing.assert_close(model.log_prob(batch), torch.full((5,), -6 * math.log(4)).double())
+    torch.testing.assert_close(model.bits_per_dim(batch), torch.full((5,), 2.0).double())
+    assert model.scores(batch) == {"log_prob": pytest.approx(-6 * math.log(4)), "bits_per_dim": pytest.approx(2)}
+    assert model.protocol() == {"levels": 4, "dequantisation": "none"}
+
+
+def test_the_averaged_weights_are_asked_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Independent()
+    batch: Batch = {"image": pictures(11)}
+    with torch.no_grad():
+        model.average.network.logits.normal_()  # type: ignore[operator, union-attr]
+    whole = model.log_prob(batch)
+    assert whole.std() > 0.1
+    monkeypatch.setattr(density, "CHUNK", 3)
+    assert torch.equal(model.log_prob(batch), whole)
+    with torch.no_grad():
+        model.network.logits.normal_()  # type: ignore[operator, union-attr]
+    assert torch.equal(model.log_prob(batch), whole)
+
+
+class Drawing(Independent):
+    """A density that draws, as those of dequantised pictures do."""
+
+    def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        return self.noise(len(batch["image"]), draw=torch.rand)
+
+
+def test_what_is_drawn_depends_on_the_seed_and_on_nothing_else() -> None:
+    model = Drawing()
+    batch: Batch = {"image": pictures(4)}
+    before = torch.get_rng_state()
+    first = model.log_prob(batch, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert torch.equal(model.log_prob(batch, seed=1), first)
+    assert not torch.equal(model.log_prob(batch, seed=2), first)
+    assert model.training
+
+
+@pytest.mark.parametrize("levels", [5, 256])
+def test_pictures_with_other_levels_are_refused(levels: int, fit: Fit) -> None:
+    message = "Independent was built for pictures of 4 `levels` from -1 to 1, but the data's have other values"
+    with pytest.raises(ValueError, match=message):
+        fit(Independent(), [{"image": pictures(8, levels)}], max_steps=1)
+
+
+def test_one_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="`levels` must be at least 2, got 1"):
+        Independent(levels=1)
+
+
+# -- learning ------------------------------------------------------------------------------------------------------
+
+
+def test_maximum_likelihood_finds_how_often_each_level_is(fit: Fit, record: Record) -> None:
+    """The minimum is the entropy of the marginals; a model without an average has exactly the live weights."""
+    image = pictures(64).clamp(min=-0.5)  # two of the levels are one
+    image = on_levels(image, 4)
+    model = Independent(optimizer=lambda weights: torch.optim.Adam(weights, lr=0.2), average_half_life=0)
+    fit(model, [{"image": image}], max_steps=120, logger=record, log_every_n_steps=40)
+    shares = torch.nn.functional.one_hot(indices(image, 4), 4).double().mean(0)
+    entropy = -torch.xlogy(shares, shares).sum().item()
+    assert -model.log_prob({"image": image}).mean().item() == pytest.approx(entropy, abs=0.01)
+    assert record.column("model/bits_per_dim")[-1] == pytest.approx(entropy / 6 / math.log(2), abs=0.01)
+    assert record.column("model/negative_log_likelihood") == record.column("model/loss")
+
+
+@pytest.mark.parametrize("half_life", [8.0, 24.0])
+def test_the_average_halves_old_weights_in_images(half_life: float, fit: Fit) -> None:
+    """Weights go from 0 to 1 in the first step and stay."""
+
+    class Jump(Independent):
+        def after_step(self) -> None:
+            with torch.no_grad():
+                self.network.logits.fill_(1.0)  # type: ignore[operator, union-attr]
+            super().after_step()
+
+    model = Jump(average_half_life=half_life)
+    fit(model, [{"image": pictures(8, seed=seed)} for seed in range(3)], max_steps=3)
+    logits: Any = model.average.network.logits  # type: ignore[union-attr]
+    torch.testing.assert_close(logits, torch.full_like(logits, 1 - 0.5 ** (24 / half_life)))
+
+
+def test_the_best_checkpoint_is_the_most_probable_one(tmp_path: Path) -> None:
+    model = Independent(levels=256, optimizer=lambda weights: torch.optim.Adam(weights, lr=0.05))
+    data = Noise(image_shape=list(SHAPE), batch_size=8, validation_size=16)
+    run = Run(root=str(tmp_path), name="run", max_images=160)
+    evaluation = Evaluation(every=40, count=20)
+    pl.seed_everything(0)
+    Trainer(callbacks=[run, evaluation], enable_progress_bar=False, accelerator="cpu", logger=False).fit(model, data)
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert result["levels"] == 256
+    assert result["dequantisation"] == "none"
+    assert result["log_prob"] == pytest.approx(model.log_prob(data.examples("test")).mean().item())
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
+    assert "evaluation/validation/log_prob_best" in (tmp_path / "run" / "metrics.csv").read_text()
+
+
+def test_a_game_without_probabilities_is_not_measured_by_them(fit: Fit) -> None:
+    with pytest.raises(ValueError, match="`metric` is log_prob, but a DCGAN has no probabilities"):
+        fit(DCGAN(image_shape=(1, 8, 8)), [], max_steps=1, callbacks=[Evaluation(metric="log_prob")])
