@@ -27,7 +27,19 @@ if TYPE_CHECKING:
         StackedMNIST,
         Toy2D,
     )
-    from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, Classifier, InfoGAN, VanillaGAN
+    from lightning_gans.models import (
+        DCGAN,
+        LAPGAN,
+        LSGAN,
+        MADE,
+        R3GAN,
+        SNGAN,
+        WGANGP,
+        Classifier,
+        InfoGAN,
+        PixelCNN,
+        VanillaGAN,
+    )
     from lightning_gans.trainer import Trainer
 
 _HOMES = {
@@ -42,7 +54,9 @@ _HOMES = {
     "InfoGAN": "lightning_gans.models",
     "LAPGAN": "lightning_gans.models",
     "LSGAN": "lightning_gans.models",
+    "MADE": "lightning_gans.models",
     "MNIST": "lightning_gans.datamodules",
+    "PixelCNN": "lightning_gans.models",
     "R3GAN": "lightning_gans.models",
     "SNGAN": "lightning_gans.models",
     "BinarisedMNIST": "lightning_gans.datamodules",
@@ -60,6 +74,7 @@ __all__ = [
     "GAN",
     "LAPGAN",
     "LSGAN",
+    "MADE",
     "MNIST",
     "R3GAN",
     "SNGAN",
@@ -71,6 +86,7 @@ __all__ = [
     "FashionMNIST",
     "ImageFolder",
     "InfoGAN",
+    "PixelCNN",
     "StackedMNIST",
     "Toy2D",
     "Trainer",
