@@ -13,8 +13,8 @@ import harness
 import recipes
 
 RECIPES = {
-    "MADE": ("made_mnist", ()),
-    "PixelCNN": ("pixel_cnn_mnist", ()),
+    "MADE": ("made_binarised_mnist", ()),
+    "PixelCNN": ("pixel_cnn_binarised_mnist", ()),
     "RealNVP": ("flow_gan_mnist", ("--model.likelihood_weight", "1")),
 }
 

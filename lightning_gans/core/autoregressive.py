@@ -12,7 +12,7 @@ from lightning_gans.core.likelihood import LikelihoodModel
 from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.types import Batch, ImageShape
 
-NetworkFactory = Callable[..., nn.Module]
+NetworkFactory = Callable[[ImageShape, int], nn.Module]
 """Makes a network from (image_shape, outputs), or from (image_shape, outputs, num_classes)."""
 
 
