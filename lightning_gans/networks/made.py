@@ -76,7 +76,7 @@ class _MaskedLinear(nn.Linear):
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__(mask.shape[1], mask.shape[0])
-        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("mask", mask.to(torch.uint8), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (b, inputs) to (b, outputs)."""
