@@ -151,7 +151,7 @@ class Toy2D(Truth, DataModule):
 
     def unscaled(self, image: Tensor) -> Tensor:
         """Bring points that a model made back to the data's own units."""
-        return image.double() * self.scale
+        return image.cpu().double() * self.scale
 
     def scores(self, sample: Callable[[int], Tensor]) -> dict[str, float]:
         """The energy distance to fresh points and, of a mixture, its modes, high-quality share and reverse KL."""

@@ -64,7 +64,7 @@ class Density(GenerativeModel):
         with self.aside(seed):
             for start in range(0, count, CHUNK):
                 part = {key: batch[key][start : start + CHUNK].to(self.device) for key in self.requires}  # type: ignore[literal-required]
-                parts.append(self.log_density(self.average, part).double().cpu())  # type: ignore[arg-type]
+                parts.append(self.log_density(self.average, part).cpu().double())  # type: ignore[arg-type]
         return torch.cat(parts)
 
     def bits_per_dim(self, batch: Batch, *, seed: int = 0) -> Tensor:

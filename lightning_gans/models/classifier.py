@@ -92,4 +92,4 @@ class Classifier(SingleLoss):
         if not known.any():
             return {}
         right = self.predict(batch["image"][known]) == batch["label"][known].to(self.device)
-        return {"accuracy": right.double().mean().item()}
+        return {"accuracy": right.cpu().double().mean().item()}
