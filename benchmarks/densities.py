@@ -80,8 +80,8 @@ TABLE = harness.Table(
     title="Flows on points whose entropy is known",
     protocol=(
         "Maximum likelihood on 95,000 points, batches of 512, averaged weights. Nats per point in the data's own "
-        "units, of 100,000 fresh points; gap: nats less the entropy, whose floor is 0 but for the noise of drawing; KL: "
-        "the mean of log p(x) - log q(x) on the same points, which is the gap without that noise. Eight: overlapping "
+        "units, of 100,000 fresh points; gap: nats less the entropy, whose floor is 0 but for the noise of drawing; "
+        "KL: the mean of log p(x) - log q(x) on the same points, which has none of it. Eight: overlapping "
         "Gaussians, centres 4 / 1.414 from the origin, sigma .5 / 1.414 (arXiv:1810.01367); ring: radius 1, sigma .01; "
         "grid: sigma .05; moons: noise .2."
     ),

@@ -60,7 +60,7 @@ class Autoregressive(LikelihoodModel):
         if class_conditional and num_classes is None:
             raise ValueError("`class_conditional` is true, but `num_classes` is None: the data have no classes")
         distribution = output(image_shape[0], levels)
-        sizes = (tuple(image_shape), distribution.size, *([num_classes] if class_conditional else []))
+        sizes: tuple[Any, ...] = (tuple(image_shape), distribution.size, *([num_classes] if class_conditional else []))
         super().__init__(image_shape=image_shape, levels=levels, network=partial(network, *sizes), **kwargs)
         self.output = distribution
         self.num_classes = num_classes
