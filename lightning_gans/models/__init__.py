@@ -2,6 +2,7 @@
 
 from lightning_gans.models.classifier import Classifier
 from lightning_gans.models.dcgan import DCGAN
+from lightning_gans.models.flow_gan import FlowGAN
 from lightning_gans.models.infogan import InfoGAN
 from lightning_gans.models.lapgan import LAPGAN
 from lightning_gans.models.lsgan import LSGAN
@@ -21,6 +22,7 @@ __all__ = [
     "SNGAN",
     "WGANGP",
     "Classifier",
+    "FlowGAN",
     "InfoGAN",
     "PixelCNN",
     "VanillaGAN",

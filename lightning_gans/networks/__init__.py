@@ -1,17 +1,22 @@
-"""Generators, discriminators, and networks that tell of pixels, one architecture family per file."""
+"""Generators, discriminators, flows and networks that tell of pixels, one architecture family per file."""
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.made import MADENetwork
+from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretisedLogisticMixture
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.points import PointGenerator
+from lightning_gans.networks.priors import StandardLogistic, StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from lightning_gans.networks.real_nvp import RealNVP
 from lightning_gans.networks.recognition import RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
+from lightning_gans.networks.splines import SplineFlow
 
 __all__ = [
+    "NICE",
     "Bernoulli",
     "Categorical",
     "DCGANCritic",
@@ -28,9 +33,13 @@ __all__ = [
     "PointGenerator",
     "R3GANDiscriminator",
     "R3GANGenerator",
+    "RealNVP",
     "RecognitionHead",
     "ResNetDiscriminator",
     "ResNetGenerator",
     "SpectralNormDiscriminator",
     "SpectralNormResNetDiscriminator",
+    "SplineFlow",
+    "StandardLogistic",
+    "StandardNormal",
 ]
