@@ -3,7 +3,8 @@
 import torch
 from sklearn.datasets import load_digits
 
-from lightning_gans.datamodules.module import DataModule, hold_out, take
+from lightning_gans.datamodules.module import DataModule, take
+from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from lightning_gans.datamodules.module import DataModule, hold_out, take
+from lightning_gans.datamodules.module import DataModule, take
+from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})

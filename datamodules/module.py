@@ -1,17 +1,16 @@
 """What every data set shares: splits, loaders, and how stored levels become what a model sees."""
 
-import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
@@ -202,11 +201,15 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return {**batch, "image": batch["image"].float() / ((self.levels - 1) / 2) - 1}
 
     def examples(self, split: Split, count: int | None = None) -> Batch:
-        """Return the first examples of a split as a model sees them, without augmentation.
+        """Return examples of a split as a model sees them, without augmentation: all in order, or a fair sample.
+
+        The training and the validation part are in random order, so that their first few are one. A test set need not
+        be: the first half of MNIST's is the easier one. A few of it are drawn, in an order that depends on the data
+        set's name only.
 
         Args:
             split: "train", "validation" or "test".
-            count: At most how many; None for all.
+            count: At most how many; None for all. Those of a smaller one come first in a larger one's.
 
         Raises:
             ValueError: If there is no such split, or `count` is less than 1.
@@ -215,7 +218,10 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             raise ValueError(f"`split` must be one of {', '.join(get_args(Split))}, got {split!r}")
         if count is not None and count < 1:
             raise ValueError(f"`count` must be at least 1, or None for all examples, got {count}")
-        return self._normalised(take(self._loaded()[split], slice(count)))
+        rows: Tensor | slice = slice(count)
+        if split == "test" and count is not None and count < self.sizes["test"]:
+            _, rows = hold_out(self.sizes["test"], count, self.name)
+        return self._normalised(take(self._loaded()[split], rows))
 
     def specimen(self, batch_size: int) -> Batch:
         """Make up a batch with the keys, shapes and ranges of a real one, without reading any data.
@@ -304,28 +310,6 @@ class DownloadedDataModule(DataModule, ABC):
         channels = self.image_shape[0]
         image = image.unsqueeze(1) if channels == 1 else image.movedim(-1, 1).contiguous()
         return {"image": image, "label": torch.as_tensor(dataset.targets, dtype=torch.int64)}
-
-
-def hold_out(count: int, size: int, name: str) -> tuple[Tensor, Tensor]:
-    """Split `count` examples by an order that depends on the name of the data set only.
-
-    Args:
-        count: How many examples there are.
-        size: How many of them are held out.
-        name: The data set's name.
-
-    Returns:
-        The places of the examples kept, (count - size,), and of those held out, (size,), both in random order, so that
-        the first few of either are a fair sample.
-
-    Example:
-        >>> kept, held = hold_out(10, 3, "Digits")
-        >>> len(kept), len(held), sorted((*kept.tolist(), *held.tolist())) == list(range(10))
-        (7, 3, True)
-    """
-    # numpy promises never to change the stream of a RandomState, which nobody promises of torch.randperm
-    order = torch.from_numpy(np.random.RandomState(zlib.crc32(name.encode())).permutation(count)).long()
-    return order[size:], order[:size]
 
 
 def take(batch: Batch, rows: Tensor | slice) -> Batch:

@@ -26,7 +26,8 @@ class StackedMNIST(DataModule):
     Args:
         root: The folder of MNIST; the default is created, another one must exist.
         batch_size: Examples per batch, in total over all devices.
-        train_size: How many triples there are to train on; the first ones do not depend on how many.
+        train_size: How many triples there are to train on. With those of validation they are the first that the seed
+            draws; which of them are set aside depends on how many there are.
         validation_size: How many further triples are set aside for validation.
         seed: The triples to train on, and their order; those of the test set never change.
 

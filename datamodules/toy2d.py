@@ -68,7 +68,7 @@ class Toy2D(Truth, DataModule):
     - `eight_gaussians` (radius 2, sigma .02, all / 1.414), `twenty_five_gaussians` (the grid / 2.828), `swiss_roll`:
       those of WGAN-GP's code (arXiv:1704.00028, `gan_toy.py`).
     - `overlapping_gaussians`: 8 centres on a circle of radius 4, sigma .5, all / sqrt 2: those of FFJORD's code
-      (arXiv:1810.01367).
+      (arXiv:1810.01367), which divides by 1.414.
     - `two_moons`: two half circles, noise .2; `checkerboard`: eight even squares.
 
     A model sees points divided by `scale`; `scores` are taken in the data's own units.
@@ -151,7 +151,7 @@ class Toy2D(Truth, DataModule):
 
     def unscaled(self, image: Tensor) -> Tensor:
         """Bring points that a model made back to the data's own units."""
-        return image.double() * self.scale
+        return image.cpu().double() * self.scale
 
     def scores(self, sample: Callable[[int], Tensor]) -> dict[str, float]:
         """The energy distance to fresh points and, of a mixture, its modes, high-quality share and reverse KL."""

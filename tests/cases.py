@@ -9,13 +9,31 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_gans.core.density import Density
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, Classifier, InfoGAN, VanillaGAN
+from lightning_gans.models import (
+    DCGAN,
+    LAPGAN,
+    LSGAN,
+    MADE,
+    R3GAN,
+    SNGAN,
+    WGANGP,
+    Classifier,
+    InfoGAN,
+    PixelCNN,
+    VanillaGAN,
+)
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
+from lightning_gans.networks.levels import indices, on_levels
+from lightning_gans.networks.made import MADENetwork
+from lightning_gans.networks.outputs import Bernoulli, DiscretisedLogisticMixture
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.recognition import RecognitionHead
@@ -50,6 +68,12 @@ class Case:
         """Whether two players meet in the model."""
         return issubclass(self.model, GAN)
 
+    @property
+    def levels(self) -> int | None:
+        """How many values an element of its data can have."""
+        levels: int | None = self.arguments.get("levels", 256 if len(self.image_shape) == 3 else None)
+        return levels
+
     def make(self, **changes: Any) -> Any:
         """Build the model, always from the same initial weights."""
         torch.manual_seed(0)
@@ -62,29 +86,36 @@ class Case:
 
     def batch(self, size: int = 8, *, seed: int = 0) -> Batch:
         """Make up a batch."""
-        return {"image": images(self.image_shape, size, seed=seed), "label": torch.arange(size) % 3}
+        image = images(self.image_shape, size, seed=seed)
+        if "levels" in self.arguments and self.levels is not None:
+            image = on_levels(image, self.levels)
+        return {"image": image, "label": torch.arange(size) % 3}
 
     def data(self, **arguments: Any) -> "Noise":
         """Make up a data module: 40 examples to train on, 16 for validation, 24 for the test."""
-        sizes = {"image_shape": list(self.image_shape), "classes": self.arguments.get("num_classes", 0)}
-        return Noise(**{**sizes, "batch_size": 8, "validation_size": 16, **arguments})
+        return Noise(**{**self.sizes(), "batch_size": 8, "validation_size": 16, **arguments})
+
+    def sizes(self) -> dict[str, Any]:
+        """What its data have."""
+        classes = self.arguments.get("num_classes", 0)
+        return {"image_shape": list(self.image_shape), "levels": self.levels, "classes": classes}
 
 
 class Noise(DataModule):
     """Nothing to learn: uniform noise, as uint8 pictures or as points, labelled if there are classes."""
 
-    def __init__(self, *, image_shape: list[int], classes: int = 0, **arguments: Any) -> None:
+    def __init__(self, *, image_shape: list[int], levels: int | None = 256, classes: int = 0, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.class_names = tuple(str(label) for label in range(classes)) or None
         self.image_shape = tuple(image_shape)
-        self.levels = 256 if len(image_shape) == 3 else None
+        self.levels = levels if len(image_shape) == 3 else None
 
     def load(self) -> tuple[Batch, Batch]:
         train, test = (images(self.image_shape, size, seed=size) for size in (56, 24))
         return self._stored(train), self._stored(test)
 
     def _stored(self, image: Tensor) -> Batch:
-        stored = image if self.levels is None else ((image + 1) * 127.5).round().to(torch.uint8)
+        stored = image if self.levels is None else indices(image, self.levels).to(torch.uint8)
         label = torch.arange(len(image)) % self.num_classes if self.num_classes else torch.full((len(image),), -1)
         return {"image": stored, "label": label}
 
@@ -235,12 +266,59 @@ CASES = [
         # as many classes as `two_processes.py` numbers examples, whose numbers are their labels
         {"num_classes": 60, "network": partial(ConvClassifier, width=4, hidden=8)},
     ),
+    Case(
+        "made",
+        MADE,
+        (1, 5, 4),
+        {"levels": 2, "network": partial(MADENetwork, hidden=(16,)), "output": Bernoulli},
+        representative=True,
+    ),
+    Case(
+        "made-conditional",
+        MADE,
+        (1, 4, 3),
+        {
+            "levels": 17,
+            "class_conditional": True,
+            "num_classes": 60,
+            "network": partial(MADENetwork, hidden=(12, 16)),
+            "output": partial(DiscretisedLogisticMixture, components=2),
+        },
+    ),
+    Case(
+        "pixel_cnn",
+        PixelCNN,
+        (1, 4, 4),
+        {"levels": 2, "network": partial(GatedPixelCNN, width=4, blocks=2, kernel=3), "output": Bernoulli},
+    ),
+    Case(
+        "pixel_cnn-colours",
+        PixelCNN,
+        (3, 3, 5),
+        {
+            "levels": 4,
+            "class_conditional": True,
+            "num_classes": 60,
+            "network": partial(GatedPixelCNN, width=4, blocks=2, kernel=5),
+            "output": partial(DiscretisedLogisticMixture, components=2),
+        },
+    ),
 ]
 
 
 def is_game(case: Case) -> bool:
     """Whether two players meet in the model of that case."""
     return case.is_game
+
+
+def is_generative(case: Case) -> bool:
+    """Whether the model of that case makes examples."""
+    return issubclass(case.model, GenerativeModel)
+
+
+def is_density(case: Case) -> bool:
+    """Whether the model of that case tells how probable examples are."""
+    return issubclass(case.model, Density)
 
 
 def is_any(case: Case) -> bool:

@@ -72,6 +72,10 @@ def test_it_predicts_the_largest_logit_and_counts_what_is_right() -> None:
     assert model.scores({"image": image, "label": torch.tensor([1, 0, 1, -1])}) == {"accuracy": pytest.approx(2 / 3)}
 
 
+def test_examples_without_a_label_have_no_score() -> None:
+    assert same().scores({"image": images((3,), 2), "label": torch.tensor([-1, -1])}) == {}
+
+
 def test_predicting_goes_in_parts_and_leaves_the_modes_alone() -> None:
     model = CASE.make()
     model.network.train()

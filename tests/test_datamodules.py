@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torchvision import datasets
 
 from lightning_gans.datamodules import CIFAR10, MNIST, BinarisedMNIST, DataModule, Digits, FashionMNIST
-from lightning_gans.datamodules.module import DownloadedDataModule, hold_out
+from lightning_gans.datamodules.module import DownloadedDataModule
+from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,6 +161,22 @@ def test_examples_are_the_first_of_a_split() -> None:
     assert first["image"].shape == (3, 1, 1, 2)
     torch.testing.assert_close(first["image"], whole["image"][:3])
     assert len(data.examples("test", 1000)["label"]) == 5
+
+
+def test_a_few_examples_of_a_sorted_test_set_are_a_fair_sample() -> None:
+    class Sorted(Numbered):
+        def load(self) -> tuple[Batch, Batch]:
+            train, _ = super().load()
+            label = torch.arange(1000)
+            return train, {"image": train["image"][:1].expand(1000, 1, 1, 2), "label": label}
+
+    data = Sorted()
+    assert data.examples("test")["label"].tolist() == list(range(1000))
+    few, more = (data.examples("test", count)["label"] for count in (100, 400))
+    torch.testing.assert_close(few, more[:100])
+    assert len(more.unique()) == 400
+    assert few.double().mean().item() == pytest.approx(499.5, abs=4 * 289 / 100**0.5)
+    assert few.double().std().item() == pytest.approx(289, rel=0.2)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,15 @@ from lightning_gans.callbacks import Evaluation
 from lightning_gans.core.schedules import Linear
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import InfoGAN
+from lightning_gans.networks import (
+    DCGANDiscriminator,
+    MaxoutDiscriminator,
+    PerceptronDiscriminator,
+    R3GANDiscriminator,
+    ResNetDiscriminator,
+    SpectralNormDiscriminator,
+    SpectralNormResNetDiscriminator,
+)
 from lightning_gans.networks.recognition import RecognisingDiscriminator, RecognitionHead
 from lightning_gans.objectives.information import categorical_information, continuous_information
 
@@ -148,6 +157,37 @@ def test_one_pass_judges_and_reads() -> None:
     logits, readings = both.judge_and_read(samples)
     torch.testing.assert_close(logits, both(samples))
     torch.testing.assert_close(readings, samples.flatten(1)[:, :7])
+
+
+@pytest.mark.parametrize(
+    "discriminator",
+    [
+        ResNetDiscriminator,
+        SpectralNormResNetDiscriminator,
+        R3GANDiscriminator,
+        DCGANDiscriminator,
+        SpectralNormDiscriminator,
+        MaxoutDiscriminator,
+        PerceptronDiscriminator,
+    ],
+)
+@pytest.mark.parametrize("width", [4, 5])
+def test_codes_can_be_read_off_every_discriminator(discriminator: type[nn.Module], width: int) -> None:
+    """At a width of 4 the residual networks' maps are as wide as they have channels."""
+    network = discriminator((1, 16, 16), width=width)
+    both = RecognisingDiscriminator(network, RecognitionHead, (1, 16, 16), codes=6).eval()
+    logits, readings = both.judge_and_read(picture := images((1, 16, 16), 3))
+    torch.testing.assert_close(logits, both(picture))
+    assert readings.shape == (3, 6)
+
+
+def test_features_of_several_logits_are_refused() -> None:
+    class Patches(nn.Module):
+        features = nn.Identity()
+        logit = nn.Linear(8, 1)
+
+    with pytest.raises(ValueError, match="`discriminator` Patches must make one logit of a sample's `features`, got 8"):
+        RecognisingDiscriminator(Patches(), RecognitionHead, (1, 8, 8), codes=6)
 
 
 def test_the_published_settings() -> None:

@@ -204,6 +204,14 @@ class Small(Loud):
         return coarse[..., 1:, 1:]
 
 
+def test_pictures_are_rated_at_their_own_level() -> None:
+    model = small().eval()
+    picture = images((1, 8, 12), 3)
+    rating = model.rate({"image": picture})
+    torch.testing.assert_close(rating, model.discriminator[-1](picture))
+    assert rating.shape == (3,)
+
+
 def test_a_residual_of_another_shape_is_refused() -> None:
     message = re.escape("`residual_generator` makes (1, 3, 5) at level 1, whose shape is (1, 4, 6)")
     with pytest.raises(ValueError, match=message):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import CASES, GAMES, Case, cases, is_any
+from cases import CASES, GAMES, Case, cases, is_any, is_density, is_game, is_generative
 from conftest import Fit, Record
 from torch import Tensor, nn
 
@@ -18,12 +18,15 @@ from lightning_gans import models
 from lightning_gans.callbacks import Doctor, Evaluation, Run, Samples, Saving, Wandb
 from lightning_gans.core.checkpoints import load
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.networks.perceptron import PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch, Losses
 
 every_case = pytest.mark.parametrize("case", cases())
+every_generative_case = pytest.mark.parametrize("case", cases(is_generative))
+every_likelihood_case = pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_game(case)))
 
 
 def test_every_model_has_a_case() -> None:
@@ -161,7 +164,49 @@ def test_only_the_player_that_plays_is_differentiated(case: Case, fit: Fit, monk
     }
 
 
-@every_case
+@every_likelihood_case
+def test_every_parameter_of_a_likelihood_gets_a_gradient_and_moves(case: Case, fit: Fit) -> None:
+    model, gradients = case.make(), Gradients()
+    before = weights(model)
+    fit(model, [case.batch(), case.batch(seed=1)], max_steps=2, callbacks=[gradients])
+    names = {name for name in before if name.startswith("network.")}
+    for step in gradients.steps:
+        assert set(step) == names
+        assert all(gradient is not None and gradient.isfinite().all() for gradient in step.values())
+    first, second = gradients.steps
+    assert [name for name in names if not first[name].any() and not second[name].any()] == []  # type: ignore[union-attr]
+    assert {name for name in moved(before, weights(model)) if name.startswith("network.")} == names
+
+
+@pytest.mark.parametrize("case", cases(is_density))
+def test_log_probabilities_are_of_each_example_by_the_average(case: Case, fit: Fit) -> None:
+    model, batch = case.make(), case.batch(20)
+    log_prob = model.log_prob(batch, seed=1)
+    assert log_prob.shape == (20,)
+    assert log_prob.dtype == torch.float64
+    assert log_prob.isfinite().all()
+    state, modes = torch.get_rng_state(), [module.training for module in model.modules()]
+    assert torch.equal(log_prob, model.log_prob(batch, seed=1))
+    assert torch.equal(state, torch.get_rng_state())
+    assert [module.training for module in model.modules()] == modes
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.startswith("average."):
+                parameter.add_(1.0)
+    assert torch.equal(log_prob, model.log_prob(batch, seed=1))
+    one: Batch = {"image": batch["image"][:1], "label": batch["label"][:1]}
+    torch.testing.assert_close(model.log_prob(one, seed=1), log_prob[:1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", cases(is_density))
+def test_a_density_is_of_the_values_that_it_samples(case: Case) -> None:
+    model = case.make()
+    batch = model.sample(5, seed=0)
+    model.check_values(batch["image"])
+    assert model.log_prob({"label": torch.zeros(5, dtype=torch.int64), **batch}).isfinite().all()
+
+
+@every_generative_case
 def test_samples_have_the_shape_and_range_of_the_data(case: Case) -> None:
     image = case.make().sample(5, seed=0)["image"]
     assert image.shape == (5, *case.image_shape)
@@ -172,25 +217,26 @@ def test_samples_have_the_shape_and_range_of_the_data(case: Case) -> None:
         assert image.abs().max() <= 1
 
 
-@every_case
+@every_generative_case
 def test_sampling_leaves_random_streams_and_training_flags_alone(case: Case) -> None:
     model = case.make()
-    model.discriminator.train()
-    model.generator.eval()
+    model.train()
+    next(model.children()).eval()
     modes = [module.training for module in model.modules()]
     state = model.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}
     streams = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
     model.sample(70, seed=1)
     model.sample(3)
-    model.interpolate(2, 3)
+    if case.is_game:
+        model.interpolate(2, 3)
     assert torch.equal(streams[0], torch.get_rng_state())
     assert streams[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # type: ignore[index]
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-@every_case
+@every_generative_case
 def test_an_example_depends_on_seed_and_place_alone(case: Case) -> None:
     model = case.make()
     ten = model.sample(10, seed=3)["image"]
@@ -230,6 +276,15 @@ def test_watching_changes_no_bit_of_the_weights(case: Case, fit: Fit, record: Re
     assert [name for name in expected if not torch.equal(expected[name], state[name])] == []
 
 
+@every_likelihood_case
+def test_every_likelihood_logs_the_basic_keys(case: Case, fit: Fit, record: Record) -> None:
+    fit(case.make(), [case.batch()] * 2, max_steps=2, logger=record, log_every_n_steps=1)
+    for _, row in record.rows:
+        terms = {f"model/{key}" for key in ("loss", "negative_log_likelihood", "gradient_norm", "learning_rate")}
+        assert terms | {"model/bits_per_dim", "images_per_second", "images_seen"} <= set(row)
+        assert all(np.isfinite(value) for value in row.values())
+
+
 @every_case
 def test_every_game_logs_the_basic_keys(case: Case, fit: Fit, record: Record) -> None:
     fit(case.make(discriminator_steps=1), [case.batch()] * 2, max_steps=2, logger=record, log_every_n_steps=1)
@@ -246,8 +301,8 @@ def assert_loads(path: Path, model: Model, **arguments: Any) -> None:
         warnings.simplefilter("error")
         loaded = load(path, **arguments)
     assert type(loaded) is type(model)
-    assert isinstance(loaded, GAN)
-    assert isinstance(model, GAN)
+    assert isinstance(loaded, GenerativeModel)
+    assert isinstance(model, GenerativeModel)
     assert not loaded.training
     assert (loaded.images_seen, loaded.batches_seen) == (model.images_seen, model.batches_seen)
     assert torch.equal(loaded.sample(5, seed=2)["image"], model.sample(5, seed=2)["image"])
@@ -255,7 +310,7 @@ def assert_loads(path: Path, model: Model, **arguments: Any) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
 
 
-@every_case
+@every_generative_case
 def test_a_checkpoint_alone_gives_the_model_back(case: Case, fit: Fit, tmp_path: Path) -> None:
     model = case.make()
     trainer = fit(model, [case.batch()], max_steps=2)
@@ -263,18 +318,24 @@ def test_a_checkpoint_alone_gives_the_model_back(case: Case, fit: Fit, tmp_path:
     assert_loads(tmp_path / "model.ckpt", model)
 
 
-@every_case
+@every_generative_case
 def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, tmp_path: Path) -> None:
-    factory = case.arguments["generator"]
-    model = case.make(generator=lambda latent_dim, shape: factory(latent_dim, image_shape=shape))
-    with pytest.warns(UserWarning, match=r"cannot record `generator` of \w+ .*load\(path, generator=\.\.\.\)") as seen:
+    name = "generator" if case.is_game else "network"
+    factory = case.arguments[name]
+
+    def made(*sizes: Any) -> nn.Module:
+        network: nn.Module = factory(*sizes)
+        return network
+
+    model = case.make(**{name: made})
+    with pytest.warns(UserWarning, match=rf"cannot record `{name}` of \w+ .*load\(path, {name}=\.\.\.\)") as seen:
         trainer = fit(model, [case.batch()], max_steps=1)
     assert len([warning for warning in seen if "cannot record" in str(warning.message)]) == 1
     path = tmp_path / "model.ckpt"
     trainer.save_checkpoint(path)
-    with pytest.raises(ValueError, match=r"could not record `generator` .* load\(path, generator=\.\.\.\)"):
+    with pytest.raises(ValueError, match=rf"could not record `{name}` .* load\(path, {name}=\.\.\.\)"):
         load(path)
-    assert_loads(path, model, generator=factory)
+    assert_loads(path, model, **{name: factory})
 
 
 def test_perceptrons_go_into_every_game() -> None:

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from lightning_gans.models import SNGAN, WGANGP
 from lightning_gans.networks import SpectralNormDiscriminator, SpectralNormResNetDiscriminator
 from lightning_gans.networks.dcgan import DCGANCritic
+from lightning_gans.networks.recognition import RecognisingDiscriminator, RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator
 from lightning_gans.networks.spectral import normalise_spectrally
 
@@ -74,9 +75,13 @@ def test_every_layer_is_kept_near_norm_1_in_training(case: Case, fit: Fit) -> No
 
 
 @both
-def test_singular_values_are_taken_without_autocast(network: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reads", [False, True], ids=["judged", "judged and read"])
+def test_singular_values_are_taken_without_autocast(
+    network: type[nn.Module], reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Autocast would cast `mv` on a GPU, not on the CPU: so where it is called, autocast must be off."""
     discriminator, pictures, off = network((1, 8, 8), width=8), torch.randn(4, 1, 8, 8), []
+    judge = RecognisingDiscriminator(discriminator, RecognitionHead, (1, 8, 8), codes=3).judge_and_read
 
     def spied_mv(matrix: Tensor, vector: Tensor, mv: Callable[[Tensor, Tensor], Tensor] = torch.mv) -> Tensor:
         off.append(not torch.is_autocast_enabled("cpu"))
@@ -84,7 +89,7 @@ def test_singular_values_are_taken_without_autocast(network: type[nn.Module], mo
 
     monkeypatch.setattr(torch, "mv", spied_mv)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert discriminator(pictures).dtype == torch.bfloat16
+        assert (judge(pictures)[0] if reads else discriminator(pictures)).dtype == torch.bfloat16
     assert len(off) == 3 * len(layers(discriminator))  # u = W v, v = W* u, and u* W v: once for each layer
     assert all(off)
 
@@ -142,3 +147,19 @@ def test_a_penalty_on_the_gradient_goes_through(network: type[nn.Module]) -> Non
     terms["penalty"].backward()
     weights = [layer.parametrizations.weight.original for layer in layers(game.discriminator)]  # type: ignore[union-attr]
     assert all(weight.grad is not None and weight.grad.any() for weight in weights)  # type: ignore[union-attr]
+
+
+@both
+@pytest.mark.parametrize("made", [torch.float32, torch.bfloat16])
+def test_weights_may_be_kept_in_16_bits(network: type[nn.Module], made: torch.dtype) -> None:
+    """Precision `bf16-true`, of a network that is made in it or brought to it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(made)
+    try:
+        discriminator = network((1, 8, 8), width=4).bfloat16()
+    finally:
+        torch.set_default_dtype(before)
+    picture = torch.zeros(2, 1, 8, 8, dtype=torch.bfloat16)
+    assert discriminator(picture).dtype == torch.bfloat16
+    assert discriminator.eval()(picture).dtype == torch.bfloat16
+    torch.testing.assert_close(norms(discriminator), torch.ones(len(layers(discriminator))).double(), rtol=0, atol=0.01)

@@ -12,6 +12,7 @@ import yaml
 from scipy import integrate
 from sklearn.datasets import make_moons, make_swiss_roll
 
+from lightning_gans.datamodules import distributions
 from lightning_gans.datamodules.distributions import Checkerboard, Curve, Mixture, grid, two_moons
 from lightning_gans.datamodules.toy2d import TOYS, Toy2D, ToyName
 from lightning_gans.metrics.energy import energy_distance
@@ -85,6 +86,19 @@ def test_the_density_along_a_curve_is_the_integral(name: str) -> None:
             for start, end in pairwise(pieces)
         )
         assert log_prob.item() == pytest.approx(math.log(total / truth.classes), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["swiss_roll", "two_moons"])
+def test_the_nodes_of_a_curve_are_dense_enough_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they lie furthest apart, a sum over too few would ripple from node to node."""
+    truth = TOYS[name].make()
+    assert isinstance(truth, Curve)
+    gaps = (truth.nodes[1:] - truth.nodes[:-1]).norm(dim=-1).max().item()
+    assert gaps < 1.05 * truth.sigma
+    points = truth.curves(torch.linspace(0.66, 0.71, 100, dtype=torch.float64)).flatten(0, 1)
+    log_prob = truth.log_prob(points)
+    monkeypatch.setattr(distributions, "NODES", 1500)
+    torch.testing.assert_close(log_prob, TOYS[name].make().log_prob(points), rtol=0, atol=1e-7)
 
 
 def test_the_roll_and_the_moons_are_those_of_scikit_learn() -> None:

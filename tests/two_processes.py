@@ -113,7 +113,7 @@ def fit_fixed(case: Case, discriminator_steps: int, devices: int) -> dict[str, A
     model, numbers = case.make(discriminator_steps=discriminator_steps, **case.mean_over_samples).double(), Numbers()
     if case.is_game:
         fix_noise(model)
-    data = Numbered(image_shape=list(case.image_shape), batch_size=8, validation_size=16)
+    data = Numbered(**case.sizes(), batch_size=8, validation_size=16)
     trainer = fit(model, data, FIXED_STEPS, devices=devices, callbacks=[numbers], precision="64-true")
     return {**whole(trainer), "numbers": numbers.batches}
 

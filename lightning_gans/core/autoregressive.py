@@ -1,6 +1,5 @@
 """Models of pictures that make one pixel after the other."""
 
-from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,38 +9,11 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from lightning_gans.core.likelihood import LikelihoodModel
+from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.types import Batch, ImageShape
 
-NetworkFactory = Callable[..., nn.Module]
+NetworkFactory = Callable[[ImageShape, int], nn.Module]
 """Makes a network from (image_shape, outputs), or from (image_shape, outputs, num_classes)."""
-
-
-class OutputDistribution(nn.Module):
-    """How a pixel, all its channels, is distributed, told by numbers that a network gives.
-
-    Attributes:
-        size: How many numbers tell it.
-    """
-
-    size: int
-
-    @abstractmethod
-    def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
-        """The log-probability of pixels in nats, (b, ...).
-
-        Args:
-            parameters: (b, size, ...).
-            image: (b, channels, ...), on the data's levels in [-1, 1].
-        """
-
-    @abstractmethod
-    def sample(self, parameters: Tensor, draw: Callable[..., Tensor]) -> Tensor:
-        """Draw pixels (b, channels, ...), on the data's levels in [-1, 1].
-
-        Args:
-            parameters: (b, size, ...).
-            draw: Gives uniform numbers in [0, 1) of the shape that it is called with, `draw(2, 3)`.
-        """
 
 
 OutputFactory = Callable[[int, int], OutputDistribution]
@@ -88,7 +60,7 @@ class Autoregressive(LikelihoodModel):
         if class_conditional and num_classes is None:
             raise ValueError("`class_conditional` is true, but `num_classes` is None: the data have no classes")
         distribution = output(image_shape[0], levels)
-        sizes = (tuple(image_shape), distribution.size, *([num_classes] if class_conditional else []))
+        sizes: tuple[Any, ...] = (tuple(image_shape), distribution.size, *([num_classes] if class_conditional else []))
         super().__init__(image_shape=image_shape, levels=levels, network=partial(network, *sizes), **kwargs)
         self.output = distribution
         self.num_classes = num_classes
@@ -106,8 +78,9 @@ class Autoregressive(LikelihoodModel):
         height, width = self.image_shape[1:]
         for place in track(range(height * width), description="pixels", transient=True):
             row, column = divmod(place, width)
-            parameters = self.pixel(self.average, image, row, column, *given)
-            image[:, :, row, column] = self.output.sample(parameters, partial(self.noise, draw=torch.rand))
+            if column == 0:
+                tell = self.tell_row(self.average.network, image, row, *given)
+            image[:, :, row, column] = self.output.sample(tell(column), partial(self.noise, draw=torch.rand))
         return {"image": image, **condition}
 
     @property
@@ -118,15 +91,18 @@ class Autoregressive(LikelihoodModel):
     def _condition(self, batch: Batch) -> list[Tensor]:
         return [batch["label"]] if self.conditions else []
 
-    def pixel(self, network: nn.Module, image: Tensor, row: int, column: int, *given: Tensor) -> Tensor:
-        """What the network says of one pixel, (b, outputs); override it where not all of the picture is needed.
+    def tell_row(self, network: nn.Module, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
+        """Make what tells of a pixel of a row, by its column, (b, outputs); override it where less work is enough.
 
         Args:
             network: The averaged network.
-            image: (b, *image_shape), made up to that pixel.
-            row: The pixel's.
-            column: The pixel's.
+            image: (b, *image_shape), made up to that row; what is told of a pixel is asked for once those before are.
+            row: Its number.
             *given: The labels, of a class-conditional model.
         """
-        parameters: Tensor = network(image, *given)
-        return parameters[:, :, row, column]
+
+        def tell(column: int) -> Tensor:
+            parameters: Tensor = network(image, *given)
+            return parameters[:, :, row, column]
+
+        return tell

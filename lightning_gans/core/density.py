@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.networks.levels import indices, on_levels, values
 from lightning_gans.types import Batch
 
 CHUNK = 250
@@ -63,7 +64,7 @@ class Density(GenerativeModel):
         with self.aside(seed):
             for start in range(0, count, CHUNK):
                 part = {key: batch[key][start : start + CHUNK].to(self.device) for key in self.requires}  # type: ignore[literal-required]
-                parts.append(self.log_density(self.average, part).double().cpu())  # type: ignore[arg-type]
+                parts.append(self.log_density(self.average, part).cpu().double())  # type: ignore[arg-type]
         return torch.cat(parts)
 
     def bits_per_dim(self, batch: Batch, *, seed: int = 0) -> Tensor:
@@ -113,36 +114,6 @@ def bits_per_dim(log_prob: Tensor, dimensions: int) -> Tensor:
         tensor(1.)
     """
     return -log_prob / (dimensions * math.log(2))
-
-
-def indices(image: Tensor, levels: int) -> Tensor:
-    """Which of the levels each value is, int64 from 0 to `levels - 1`; the nearest one.
-
-    Args:
-        image: Values in [-1, 1].
-        levels: How many there are, evenly from -1 to 1.
-
-    Example:
-        >>> indices(torch.tensor([-1.0, 0.0, 1.0]), 3)
-        tensor([0, 1, 2])
-    """
-    return ((image + 1) * ((levels - 1) / 2)).round().long().clamp(0, levels - 1)
-
-
-def values(index: Tensor, levels: int, *, like: Tensor) -> Tensor:
-    """The values in [-1, 1] of levels, the inverse of `indices`.
-
-    Args:
-        index: Integers from 0 to `levels - 1`.
-        levels: How many there are.
-        like: Whose device and type they get.
-    """
-    return index.to(like) * (2 / (levels - 1)) - 1
-
-
-def on_levels(image: Tensor, levels: int) -> Tensor:
-    """The nearest value that is one of the levels."""
-    return values(indices(image, levels), levels, like=image)
 
 
 def dequantise(image: Tensor, noise: Tensor, levels: int) -> Tensor:

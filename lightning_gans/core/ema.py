@@ -24,7 +24,7 @@ class Average(nn.Module):
     Args:
         network: What is averaged; it is copied, and stays as it is.
         half_life: Images after which a weight's share has halved; 0 does not average, None lets it rise to 10,000 over
-            the first 200,000 images, as StyleGAN2 does (arXiv:1912.04958, its code).
+            the first 200,000 images, as StyleGAN2-ADA (arXiv:2006.06676, its code).
 
     Raises:
         ValueError: `half_life` is negative, or torch cannot copy the network.

@@ -45,7 +45,7 @@ class GAN(Training, GenerativeModel):
         accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
         gradient_clip_val: Largest norm of each player's gradient; None does not clip.
         average_half_life: Images after which a weight's share in the averaged generator has halved; 0 does not average,
-            None lets it rise to 10,000 over the first 200,000 images, as StyleGAN2 does (arXiv:1912.04958, its code).
+            None lets it rise to 10,000 over the first 200,000 images, as StyleGAN2-ADA (arXiv:2006.06676, its code).
 
     Raises:
         ValueError: A number is out of its range; it is named.

@@ -156,6 +156,50 @@ class R3GANAdam(torch.optim.Adam):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused)
 
 
+class MADEAdam(torch.optim.Adam):
+    """Adam with the settings of karpathy/pytorch-made, whose learning rate falls to a tenth after 45 epochs.
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-4,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+class PixelCNNAdam(torch.optim.Adam):
+    """Adam with the settings of PixelCNN++ (`train.py` of the authors, arXiv:1701.05517).
+
+    Args:
+        params: Parameters to move.
+        lr: Learning rate.
+        betas: Decay of the averaged gradient and of the averaged square.
+        eps: Added to the denominator.
+        weight_decay: L2 penalty.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.95, 0.9995),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
 class GoodfellowSGD(torch.optim.SGD):
     """Stochastic gradient descent with the settings of the first GAN (`mnist.yaml` of the authors, arXiv:1406.2661).
 

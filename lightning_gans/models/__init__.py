@@ -6,9 +6,24 @@ from lightning_gans.models.flow_gan import FlowGAN
 from lightning_gans.models.infogan import InfoGAN
 from lightning_gans.models.lapgan import LAPGAN
 from lightning_gans.models.lsgan import LSGAN
+from lightning_gans.models.made import MADE
+from lightning_gans.models.pixel_cnn import PixelCNN
 from lightning_gans.models.r3gan import R3GAN
 from lightning_gans.models.sngan import SNGAN
 from lightning_gans.models.vanilla_gan import VanillaGAN
 from lightning_gans.models.wgan_gp import WGANGP
 
-__all__ = ["DCGAN", "LAPGAN", "LSGAN", "R3GAN", "SNGAN", "WGANGP", "Classifier", "FlowGAN", "InfoGAN", "VanillaGAN"]
+__all__ = [
+    "DCGAN",
+    "LAPGAN",
+    "LSGAN",
+    "MADE",
+    "R3GAN",
+    "SNGAN",
+    "WGANGP",
+    "Classifier",
+    "FlowGAN",
+    "InfoGAN",
+    "PixelCNN",
+    "VanillaGAN",
+]

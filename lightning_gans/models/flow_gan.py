@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from lightning_gans.core.density import Density, bits_per_dim, dequantise, quantise
 from lightning_gans.core.ema import Average
+from lightning_gans.core.gan import DiscriminatorFactory
 from lightning_gans.core.schedules import Schedule, value_at
 from lightning_gans.models.wgan_gp import WGANGP
 from lightning_gans.networks import flows
+from lightning_gans.networks.dcgan import DCGANCritic
 from lightning_gans.networks.nice import NICE
+from lightning_gans.networks.perceptron import PerceptronDiscriminator
 from lightning_gans.networks.priors import FlowFactory, FlowGenerator, Prior, StandardLogistic
 from lightning_gans.types import Batch, ImageShape, Losses
 
@@ -23,8 +26,8 @@ class FlowGAN(WGANGP, Density):
 
     The generator minimises w NLL / d + (1 - w) A: the negative log-likelihood in nats per element of an example, and
     the negated score of the critic. With w = 1 the critic rests, with w = 0 the likelihood is only reported. The paper
-    adds lambda times the likelihood of a whole example to the game, and its code divides the game by `like_reg`, r:
-    both are w = r d / (1 + r d), so that r = 1 on MNIST is w = 784 / 785.
+    adds lambda times the likelihood of a whole example to the game, whose code divides the game by `like_reg` instead:
+    both are w / ((1 - w) d), so that 1 on MNIST is w = 784 / 785.
 
     Pictures that have levels are dequantised, for the likelihood and for the critic, and samples are rounded to levels:
     the log-probability reported is a lower bound of that of the rounded samples, by one even draw within each level.
@@ -39,6 +42,8 @@ class FlowGAN(WGANGP, Density):
             `inverse(z)` examples. `NICE`, `RealNVP` (of pictures), `SplineFlow` (of points), or any other.
         prior: Makes the distribution of latents: `StandardLogistic` is NICE's, `StandardNormal` the other flows'.
         likelihood_weight: w, from 0 to 1.
+        discriminator: Makes the critic from (image_shape); None: `DCGANCritic` for pictures,
+            `PerceptronDiscriminator` for points.
         discriminator_steps: Critic steps per generator step, each on fresh data; None: 5, or 1 where the critic rests.
         **kwargs: What every `WGANGP` takes, but for the generator and the latents, which are the flow's.
 
@@ -58,10 +63,11 @@ class FlowGAN(WGANGP, Density):
         self,
         *,
         image_shape: ImageShape,
-        levels: int | None = None,
+        levels: int | None,
         flow: FlowFactory = NICE,
         prior: Callable[[], Prior] = StandardLogistic,
         likelihood_weight: float | Schedule = 0.99,
+        discriminator: DiscriminatorFactory | None = None,
         discriminator_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -78,6 +84,7 @@ class FlowGAN(WGANGP, Density):
         super().__init__(
             image_shape=image_shape,
             generator=partial(FlowGenerator, flow=flow, prior=prior),
+            discriminator=discriminator or (DCGANCritic if len(image_shape) == 3 else PerceptronDiscriminator),
             latent_dim=math.prod(image_shape),
             discriminator_steps=discriminator_steps or (1 if rests else 5),
             **kwargs,
@@ -96,7 +103,7 @@ class FlowGAN(WGANGP, Density):
         if self.weight > 0:
             log_prob = self.log_density(self.generator, batch).mean()
             self.observe("generator/bits_per_dim", bits_per_dim(log_prob, self.latent_dim))
-            terms["negative_log_likelihood"] = -self.weight / self.latent_dim * log_prob
+            terms["likelihood"] = -self.weight / self.latent_dim * log_prob
         if self.weight < 1:
             terms["wasserstein"] = (1 - self.weight) * super().generator_loss(batch)["wasserstein"]
         return terms

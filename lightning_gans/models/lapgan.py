@@ -96,6 +96,11 @@ class LAPGAN(GAN):
         coarser = {f"level_{level}": drawn(level) for level in range(self.depth - 1)}
         return {**super().panels(columns, seed=seed), **coarser}
 
+    def rate(self, batch: Batch) -> Tensor:
+        """The logit of the finest level's discriminator."""
+        logits: Tensor = self.discriminator[-1](batch["image"])
+        return logits.unsqueeze(-1).flatten(1).mean(1)
+
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The cross-entropy of real against generated pictures, of each level."""
         pictures = scales(batch["image"], self.depth)

@@ -16,8 +16,8 @@ class R3GAN(GAN):
 
     Both penalties are taken at every step. The pairing leaves no minimum that drops modes; with both penalties the game
     converges locally. In the paper the learning rate falls from 2e-4 to 5e-5, gamma falls and Adam's beta2 rises from
-    .9 to .99 along a cosine, which are schedules here: see `r3gan_ring.yaml`. A discriminator with batch normalisation
-    would tie the examples of a batch together and void the penalties.
+    .9 to .99 along a cosine, which are schedules here: see `r3gan_cifar10.yaml`. A discriminator with batch
+    normalisation would tie the examples of a batch together and void the penalties.
 
     Source: Huang et al. 2024, arXiv:2501.05441; the pairing is arXiv:1807.00734, the penalties arXiv:1801.04406.
 

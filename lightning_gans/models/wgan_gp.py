@@ -18,6 +18,8 @@ class WGANGP(GAN):
 
     The critic has no batch normalisation, which would tie the examples of a batch together and void the penalty.
 
+    Networks are half as wide as the authors', 64 channels; samples are drawn from averaged weights.
+
     Source: Gulrajani et al. 2017, arXiv:1704.00028; settings of the authors' `gan_cifar.py`.
 
     Args:

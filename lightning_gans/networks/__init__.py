@@ -1,8 +1,11 @@
-"""Generators, discriminators and flows, one architecture family per file."""
+"""Generators, discriminators, flows and networks that tell of pixels, one architecture family per file."""
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
+from lightning_gans.networks.made import MADENetwork
 from lightning_gans.networks.nice import NICE
+from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretisedLogisticMixture
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.points import PointGenerator
 from lightning_gans.networks.priors import FlowGenerator, StandardLogistic, StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
@@ -14,12 +17,17 @@ from lightning_gans.networks.splines import SplineFlow
 
 __all__ = [
     "NICE",
+    "Bernoulli",
+    "Categorical",
     "DCGANCritic",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "DiscretisedLogisticMixture",
     "FlowGenerator",
+    "GatedPixelCNN",
     "LaplacianDiscriminator",
     "LaplacianGenerator",
+    "MADENetwork",
     "MaxoutDiscriminator",
     "PerceptronDiscriminator",
     "PerceptronGenerator",

@@ -101,9 +101,14 @@ class R3GANDiscriminator(nn.Module):
         self.logit = nn.Linear(width, 1)
         _initialise(self)
 
+    def features(self, pictures: Tensor) -> Tensor:
+        """Map pictures (b, *image_shape) to what the logit is a linear function of, (b, width)."""
+        features: Tensor = self.pattern(self.layers(pictures)).flatten(1)
+        return features
+
     def forward(self, pictures: Tensor) -> Tensor:
         """Map pictures (b, *image_shape) to logits (b,)."""
-        logits: Tensor = self.logit(self.pattern(self.layers(pictures)).flatten(1))
+        logits: Tensor = self.logit(self.features(pictures))
         return logits.squeeze(1)
 
 

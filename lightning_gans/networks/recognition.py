@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.networks.checks import check_positive
+from lightning_gans.networks.spectral import precisely_normalised
 from lightning_gans.types import ImageShape
 
 HeadFactory = Callable[[int, int], nn.Module]
@@ -57,7 +58,7 @@ class RecognisingDiscriminator(nn.Module):
         codes: Numbers to read.
 
     Raises:
-        ValueError: If `discriminator` has no `features` or no `logit`.
+        ValueError: If `discriminator` has no `features` or no `logit`, or the two do not make one logit of a sample.
 
     Example:
         >>> from lightning_gans.networks import PerceptronDiscriminator
@@ -73,12 +74,17 @@ class RecognisingDiscriminator(nn.Module):
         try:
             with torch.no_grad():
                 features = network.features(torch.zeros(1, *image_shape))
-                network.logit(features)
-        except AttributeError as error:
+                logits = network.logit(features)
+        except (AttributeError, RuntimeError) as error:
             raise ValueError(
                 f"`discriminator` {type(discriminator).__name__} must have `features` and `logit`, to read codes from"
                 f" the former: {error}"
             ) from error
+        if logits.numel() != 1:
+            raise ValueError(
+                f"`discriminator` {type(discriminator).__name__} must make one logit of a sample's `features`, got"
+                f" {logits.numel()}"
+            )
         self.discriminator = discriminator.train()
         self.head = head(features.flatten(1).shape[1], codes)
 
@@ -90,5 +96,6 @@ class RecognisingDiscriminator(nn.Module):
     def judge_and_read(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Map samples (b, ...) to logits (b,), and to what their codes are read from (b, codes)."""
         network: Any = self.discriminator
-        features = network.features(samples)
-        return network.logit(features).flatten(), self.head(features.flatten(1))
+        with precisely_normalised(network, samples.device.type):  # as its own `forward` would
+            features = network.features(samples)
+            return network.logit(features).flatten(), self.head(features.flatten(1))

@@ -12,6 +12,7 @@ also double the channels.
 """
 
 import math
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -95,13 +96,14 @@ class ResNetDiscriminator(nn.Module):
             _Block(width, width),
             _Block(width, width),
             nn.ReLU(),
+            _OverPixels("mean"),
         )
         self.logit = nn.Linear(width, 1)
         _initialise(self)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map pictures (b, *image_shape) to logits (b,)."""
-        logits: Tensor = self.logit(self.features(pictures).mean((2, 3)))
+        logits: Tensor = self.logit(self.features(pictures))
         return logits.squeeze(1)
 
 
@@ -126,14 +128,26 @@ class SpectralNormResNetDiscriminator(ResNetDiscriminator):
 
     def __init__(self, image_shape: ImageShape, *, width: int = 128) -> None:
         super().__init__(image_shape, width=width)
+        self.features[-1] = _OverPixels("sum")
         self.logit.register_parameter("bias", None)
         normalise_spectrally(self)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map pictures (b, *image_shape) to logits (b,)."""
         with precisely_normalised(self, pictures.device.type):
-            logits: Tensor = self.logit(self.features(pictures).sum((2, 3)))
-        return logits.squeeze(1)
+            return super().forward(pictures)
+
+
+class _OverPixels(nn.Module):
+    """Take the mean or the sum over the pixels."""
+
+    def __init__(self, reduction: Literal["mean", "sum"]) -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (b, channels, h, w) to (b, channels)."""
+        return inputs.mean((2, 3)) if self.reduction == "mean" else inputs.sum((2, 3))
 
 
 class _UpBlock(nn.Module):

@@ -31,21 +31,26 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        matrix = weight.detach().flatten(1)
+        matrix = _precise(weight.detach().flatten(1))
         left = torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1]
-        self.register_buffer("left", left)
-        self.register_buffer("right", F.normalize(matrix.T @ left, dim=0))
+        self.register_buffer("left", left.to(weight.dtype))
+        self.register_buffer("right", F.normalize(matrix.T @ left, dim=0).to(weight.dtype))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Normalise (outputs, ...)."""
         matrix = weight.flatten(1)
         if not self.training:
-            largest: Tensor = torch.linalg.matrix_norm(matrix, 2)
-            return weight / largest
+            largest: Tensor = torch.linalg.matrix_norm(_precise(matrix), 2)
+            return weight / largest.to(weight.dtype)
         with torch.no_grad():
             self.left = F.normalize(torch.mv(matrix, self.right), dim=0)
             self.right = F.normalize(torch.mv(matrix.T, self.left), dim=0)
         return weight / torch.dot(self.left, torch.mv(matrix, self.right))
+
+
+def _precise(matrix: Tensor) -> Tensor:
+    """LAPACK has nothing in 16 bits, in which weights may be kept (`bf16-true`)."""
+    return matrix.to(torch.promote_types(matrix.dtype, torch.float32))
 
 
 def normalise_spectrally(network: nn.Module) -> None:

@@ -1,0 +1,88 @@
+"""A fully connected network whose outputs see earlier pixels only."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gans.networks.checks import check_picture, check_positive
+from lightning_gans.networks.labels import LabelShift
+from lightning_gans.types import ImageShape
+
+
+class MADENetwork(nn.Module):
+    """Tell of each pixel what layers of rectified units know from those before it, by weights that are masked out.
+
+    From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13: a hidden unit of
+    degree d sees pixels 0 to d, and units of lower or the same degree; the numbers of pixel p see units of lower
+    degrees. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask: hidden
+    degrees are spread evenly, where the paper draws them. A class, where there are some, shifts every layer, as in
+    section 2.1 of arXiv:1606.05328. Weights start as PyTorch's.
+
+    Args:
+        image_shape: (channels, height, width).
+        outputs: Numbers for each pixel.
+        num_classes: How many classes; None where the network is not told of them.
+        hidden: Units of each hidden layer.
+
+    Raises:
+        ValueError: `image_shape` is not a picture's, there is no hidden layer, or a size is below 1.
+
+    Example:
+        >>> MADENetwork((1, 8, 8), 1)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 1, 8, 8])
+        >>> MADENetwork((3, 8, 8), 100, 10)(torch.zeros(2, 3, 8, 8), torch.tensor([3, -1])).shape
+        torch.Size([2, 100, 8, 8])
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        outputs: int,
+        num_classes: int | None = None,
+        *,
+        hidden: tuple[int, ...] = (500,),
+    ) -> None:
+        super().__init__()
+        check_picture(type(self).__name__, image_shape)
+        check_positive(outputs=outputs)
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"`hidden` must hold sizes of at least 1, got {hidden}")
+        channels, *self.size = image_shape
+        pixel = torch.arange(self.size[0] * self.size[1])
+        inputs, ends = pixel.repeat(channels), pixel.repeat(outputs)
+        degrees = [inputs, *(_even(len(pixel), units) for units in hidden)]
+        masks = [before <= after[:, None] for before, after in pairwise(degrees)]
+        masks.append(degrees[-1] < ends[:, None])
+        self.layers = nn.ModuleList(_MaskedLinear(mask) for mask in masks)
+        sizes = [len(mask) for mask in masks]
+        self.shifts = nn.ModuleList(LabelShift(num_classes, size) for size in sizes if num_classes is not None)
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Map pictures (b, *image_shape), and the labels (b,) of a network with classes, to (b, outputs, h, w)."""
+        values = image.flatten(1)
+        for index, layer in enumerate(self.layers):
+            values = layer(values if index == 0 else values.relu())
+            if self.shifts:
+                values = values + self.shifts[index](label)
+        return values.reshape(len(values), -1, *self.size)
+
+
+class _MaskedLinear(nn.Linear):
+    """A linear layer of which only the weights in `mask` (outputs, inputs) are used."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.to(torch.uint8), persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (b, inputs) to (b, outputs)."""
+        return F.linear(values, self.weight * self.mask, self.bias)
+
+
+def _even(pixels: int, units: int) -> Tensor:
+    """Degrees from 0 to pixels - 2, each as often as any other but one: nobody needs to see the last pixel."""
+    return torch.arange(units) * max(pixels - 1, 1) // units

@@ -1,0 +1,184 @@
+"""How a pixel is distributed: masses against sums over all levels and other ways to compute them; samples; limits."""
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretisedLogisticMixture, OutputDistribution
+
+OUTPUTS = [
+    pytest.param(Bernoulli, 1, 2, id="bernoulli"),
+    pytest.param(Bernoulli, 3, 2, id="bernoulli-colours"),
+    pytest.param(Categorical, 1, 5, id="categorical"),
+    pytest.param(Categorical, 2, 3, id="categorical-channels"),
+    pytest.param(partial(DiscretisedLogisticMixture, components=3), 1, 2, id="mixture-2-levels"),
+    pytest.param(partial(DiscretisedLogisticMixture, components=3), 1, 17, id="mixture-17-levels"),
+    pytest.param(partial(DiscretisedLogisticMixture, components=1), 1, 256, id="one-logistic"),
+    pytest.param(partial(DiscretisedLogisticMixture, components=5), 2, 5, id="mixture-2-channels"),
+    pytest.param(partial(DiscretisedLogisticMixture, components=4), 3, 4, id="mixture-colours"),
+    pytest.param(partial(DiscretisedLogisticMixture, components=2), 4, 3, id="mixture-4-channels"),
+]
+Factory = Callable[[int, int], OutputDistribution]
+
+
+def all_pixels(channels: int, levels: int) -> Tensor:
+    """Every value of a pixel, (levels ** channels, channels), double precision."""
+    values = [2 * k / (levels - 1) - 1 for k in range(levels)]
+    return torch.tensor(list(itertools.product(values, repeat=channels)), dtype=torch.float64)
+
+
+def probabilities(output: OutputDistribution, parameters: Tensor, channels: int, levels: int) -> Tensor:
+    """The mass of every value of a pixel, for parameters (b, size), (b, values)."""
+    pixels = all_pixels(channels, levels).to(parameters.dtype)
+    every = parameters[..., None].expand(-1, -1, len(pixels))
+    return output.log_prob(every, pixels.T[None].expand(len(parameters), -1, -1)).exp()
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 5.0, 30.0])
+@pytest.mark.parametrize(("make", "channels", "levels"), OUTPUTS)
+def test_the_mass_over_all_levels_is_one(make: Factory, channels: int, levels: int, scale: float) -> None:
+    output = make(channels, levels)
+    parameters = torch.randn(50, output.size, dtype=torch.float64) * scale
+    masses = probabilities(output, parameters, channels, levels)
+    torch.testing.assert_close(masses.sum(1), torch.ones(50, dtype=torch.float64), atol=1e-12, rtol=0)
+    single = probabilities(output, parameters.float(), channels, levels)
+    torch.testing.assert_close(single.sum(1), torch.ones(50), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("make", "channels", "levels"), OUTPUTS)
+def test_axes_after_the_channels_are_kept(make: Factory, channels: int, levels: int) -> None:
+    output = make(channels, levels)
+    parameters = torch.randn(2, output.size, 3, 4)
+    uniform = partial(torch.rand, generator=torch.Generator().manual_seed(0))
+    image = output.sample(parameters, uniform)
+    assert image.shape == (2, channels, 3, 4)
+    whole = output.log_prob(parameters, image)
+    assert whole.shape == (2, 3, 4)
+    torch.testing.assert_close(whole[:, 1, 2], output.log_prob(parameters[:, :, 1, 2], image[:, :, 1, 2]))
+
+
+@pytest.mark.parametrize(("make", "channels", "levels"), OUTPUTS)
+def test_samples_are_as_frequent_as_they_are_probable(make: Factory, channels: int, levels: int) -> None:
+    output = make(channels, levels)
+    count = 200_000
+    parameters = torch.randn(1, output.size, dtype=torch.float64)
+    stream = partial(torch.rand, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    image = output.sample(parameters.expand(count, -1), stream)
+    index = (image + 1) * (levels - 1) / 2
+    torch.testing.assert_close(index, index.round(), atol=1e-9, rtol=0)  # on the levels
+    place = (index.round().long() * levels ** torch.arange(channels - 1, -1, -1)).sum(1)
+    seen = place.bincount(minlength=levels**channels).double() / count
+    expected = probabilities(output, parameters, channels, levels)[0]
+    # the mean of chi-square is the number of cells less one, its variance twice that
+    cells = expected > 5 / count
+    chi_square = (count * (seen - expected) ** 2 / expected)[cells].sum().item()
+    freedom = int(cells.sum()) - 1
+    assert chi_square < freedom + 5 * math.sqrt(2 * max(freedom, 1))
+    assert (seen - expected).abs().max() < 5 * 0.5 / math.sqrt(count)
+
+
+def mixture_by_hand(parameters: np.ndarray, pixel: np.ndarray, levels: int, components: int) -> float:
+    """The mass of one pixel by cumulative distributions, component by component and channel by channel."""
+    channels = len(pixel)
+    rows = parameters.reshape(components, -1)
+    weights = np.exp(rows[:, 0]) / np.exp(rows[:, 0]).sum()
+    mass = 0.0
+    for weight, row in zip(weights, rows, strict=True):
+        means, scales = row[1 : 1 + channels], np.exp(np.maximum(row[1 + channels : 1 + 2 * channels], -7))
+        product = weight
+        coefficients = iter(np.tanh(row[1 + 2 * channels :]))
+        for channel in range(channels):
+            mean = means[channel]
+            for before in range(channel):
+                mean += next(coefficients) * pixel[before]
+            level = round((pixel[channel] + 1) / 2 * (levels - 1))
+            ends = [(2 * (level + end) / (levels - 1) - 1 - mean) / scales[channel] for end in (-0.5, 0.5)]
+            below, above = (0.5 * (1 + math.tanh(end / 2)) for end in ends)
+            product *= (1.0 if level == levels - 1 else above) - (0.0 if level == 0 else below)
+        mass += product
+    return mass
+
+
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 17), (2, 6), (3, 4), (4, 3)])
+def test_the_mixture_against_differences_of_cumulative_distributions(channels: int, levels: int) -> None:
+    output = DiscretisedLogisticMixture(channels, levels, components=3)
+    parameters = torch.randn(3, output.size, dtype=torch.float64)
+    masses = probabilities(output, parameters, channels, levels)
+    expected = [
+        [mixture_by_hand(row.numpy(), pixel.numpy(), levels, 3) for pixel in all_pixels(channels, levels)]
+        for row in parameters
+    ]
+    torch.testing.assert_close(masses, torch.tensor(expected, dtype=torch.float64), atol=1e-12, rtol=1e-9)
+
+
+def test_the_mixture_has_as_many_numbers_as_the_authors() -> None:
+    """Reference: pixel_cnn_pp/model.py, 10 nr_mix of them for three channels; 3 nr_mix are enough for one."""
+    assert DiscretisedLogisticMixture(3, 256, components=10).size == 100
+    assert DiscretisedLogisticMixture(1, 256, components=10).size == 30
+
+
+def test_narrow_and_distant_bins_in_single_precision() -> None:
+    """Reference: the same in double precision; where the difference of cumulative distributions is 0 in single."""
+    output = DiscretisedLogisticMixture(1, 256, components=1)
+    values = torch.linspace(-1, 1, 256, dtype=torch.float64)
+    for mean, log_scale in itertools.product([-3.0, -0.5, 0.0, 0.7, 30.0], [-20.0, -7.0, -3.0, 0.0, 8.0]):
+        parameters = torch.tensor([0.0, mean, log_scale], dtype=torch.float64).view(1, 3, 1).expand(1, 3, 256)
+        exact = output.log_prob(parameters, values.view(1, 1, 256))
+        single = output.log_prob(parameters.float(), values.float().view(1, 1, 256))
+        assert single.isfinite().all()
+        torch.testing.assert_close(single.double(), exact, atol=2e-3, rtol=1e-4)
+
+
+def test_gradients_of_the_mixture_are_finite_wherever_its_parameters_are() -> None:
+    output = DiscretisedLogisticMixture(3, 256, components=2)
+    for scale in (1e-3, 1.0, 50.0):
+        parameters = (torch.randn(64, output.size) * scale).requires_grad_()
+        image = torch.randint(256, (64, 3)) / 127.5 - 1
+        output.log_prob(parameters, image).sum().backward()
+        assert parameters.grad is not None
+        assert parameters.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("make", "channels", "levels"), OUTPUTS)
+def test_extreme_uniform_numbers_are_drawn_from(make: Factory, channels: int, levels: int) -> None:
+    output = make(channels, levels)
+    parameters = torch.randn(4, output.size)
+    for number in (0.0, 1 - 2**-24):
+        image = output.sample(parameters, lambda *shape, number=number: torch.full(shape, number))
+        assert image.isfinite().all()
+        assert image.abs().max() <= 1
+
+
+def test_bernoulli_by_hand() -> None:
+    parameters = torch.tensor([[0.3, -2.0]], dtype=torch.float64)
+    expected = math.log(1 / (1 + math.exp(-0.3))) + math.log(1 / (1 + math.exp(-2.0)))
+    log_prob = Bernoulli(2, 2).log_prob(parameters, torch.tensor([[1.0, -1.0]], dtype=torch.float64))
+    assert log_prob.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_numbers_of_half_precision_are_summed_in_that_of_the_picture() -> None:
+    for output in (Bernoulli(1, 2), Categorical(1, 2), DiscretisedLogisticMixture(1, 2)):
+        parameters = torch.randn(2, output.size, 5, 5).bfloat16()
+        assert output.log_prob(parameters, torch.ones(2, 1, 5, 5)).dtype == torch.float32
+        assert output.sample(parameters, torch.rand).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "sizes", "message"),
+    [
+        (Bernoulli, (1, 17), "`levels` must be 2, got 17"),
+        (Bernoulli, (0, 2), "`channels` must be at least 1, got 0"),
+        (Categorical, (1, 1), "`levels` must be at least 2, got 1"),
+        (DiscretisedLogisticMixture, (1, 1), "`levels` must be at least 2, got 1"),
+        (partial(DiscretisedLogisticMixture, components=0), (1, 2), "`components` must be at least 1, got 0"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(make: Factory, sizes: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(*sizes)
