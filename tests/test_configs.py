@@ -25,6 +25,15 @@ RECIPES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 COMMAND = "# python -m lightning_gans "
 FEW = shlex.split("--run.name x --wandb.mode disabled --samples.count 4 --evaluation.count 8 --evaluation.k 2")
 NARROW = shlex.split("--model.generator.width 2 --model.discriminator.width 2")
+NARROWER = {
+    "Classifier": shlex.split("--model.network.width 2 --model.network.hidden 4"),
+    "LAPGAN": shlex.split("--model.residual_generator.width 2 --model.residual_discriminator.width 2") + NARROW,
+    "MADE": shlex.split("--model.network.hidden [4]"),
+    "PixelCNN": shlex.split("--model.network.width 2 --model.network.blocks 1"),
+    "VanillaGAN": [],
+}
+"""By the model, what its networks' options are where they are not the games'."""
+
 SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
 
@@ -107,12 +116,7 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     options = [*FEW, *SMALL]
     if content["data"]["class_path"] not in ("Digits", "ImageFolder"):
         options += ["--data.validation_size", "10"]
-    if content["model"]["class_path"] == "Classifier":
-        options += ["--model.network.width", "2", "--model.network.hidden", "4"]
-    elif content["model"]["class_path"] != "VanillaGAN":
-        options += NARROW
-    if content["model"]["class_path"] == "LAPGAN":
-        options += ["--model.residual_generator.width", "2", "--model.residual_discriminator.width", "2"]
+    options += NARROWER.get(content["model"]["class_path"], NARROW)
     assert main([*command(RECIPES[name]), *options]) == 0
     model, trained_on = load("runs/x"), load_data("runs/x")
     assert type(model).__name__ == content["model"]["class_path"]
