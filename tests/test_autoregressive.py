@@ -140,7 +140,7 @@ def test_a_pixel_sees_the_earlier_ones_in_reach_and_no_others(
 
 @pytest.mark.parametrize("label", [None, 1])
 def test_a_row_told_by_what_it_can_see_is_as_in_the_whole(label: int | None) -> None:
-    network = randomised(GatedPixelCNN((2, 9, 11), 3, 4, width=5, blocks=2, kernel=3)).double()
+    network = randomised(GatedPixelCNN((2, 9, 11), 3, num_classes=4, width=5, blocks=2, kernel=3)).double()
     image = torch.rand(2, 2, 9, 11, dtype=torch.float64)
     given = torch.full((2,), -1 if label is None else label)
     whole = network(image, given)
@@ -156,31 +156,37 @@ def test_a_row_told_by_what_it_can_see_is_as_in_the_whole(label: int | None) -> 
             assert not torch.allclose(short, whole[:, :, row], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("reach_of", [GatedPixelCNN, nn.Module])
-def test_what_a_row_is_told_while_sampling(reach_of: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pixel by pixel, from crops or from the whole picture, for a network of this project or another."""
-    network = partial(GatedPixelCNN, width=5, blocks=2, kernel=3)
-    factory: Any = network if reach_of is GatedPixelCNN else partial(_Foreign, width=5)
-    model = PixelCNN(image_shape=(1, 8, 10), levels=2, network=factory, output=Bernoulli).double()
-    randomised(model.network)
-    image = torch.rand(3, 1, 8, 10, dtype=torch.float64)
-    whole = model.network(image)
-    for row in range(8):
-        tell = model.tell_row(model.network, image, row)
-        for column in range(10):
-            torch.testing.assert_close(tell(column), whole[:, :, row, column])
-
-
-class _Foreign(nn.Module):
+class Foreign(nn.Module):
     """Someone else's network, which knows of no rows."""
 
-    def __init__(self, image_shape: ImageShape, outputs: int, *, width: int) -> None:
+    def __init__(self, image_shape: ImageShape, outputs: int, num_classes: int) -> None:
         super().__init__()
-        self.inner = GatedPixelCNN(image_shape, outputs, width=width, blocks=2, kernel=3)
+        self.inner = GatedPixelCNN(image_shape, outputs, num_classes=num_classes, width=5, blocks=2, kernel=3)
 
-    def forward(self, image: Tensor) -> Tensor:
-        numbers: Tensor = self.inner(image)
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        numbers: Tensor = self.inner(image, label)
         return numbers
+
+
+@pytest.mark.parametrize(
+    ("model", "network"),
+    [
+        (PixelCNN, partial(GatedPixelCNN, width=5, blocks=2, kernel=3)),
+        (MADE, partial(MADENetwork, hidden=(20, 30))),
+        (PixelCNN, Foreign),
+        (MADE, Foreign),
+    ],
+)
+def test_a_row_is_told_as_by_the_whole(model: type[Autoregressive], network: Any) -> None:
+    """Pixel by pixel, with less work by a network of this project, by another as it is."""
+    made = model(image_shape=(2, 8, 10), levels=3, network=network, output=Categorical, **CLASSES).double()
+    randomised(made.network)
+    image, label = torch.rand(3, 2, 8, 10, dtype=torch.float64), torch.tensor([0, -1, 2])
+    whole = made.network(image, label)
+    for row in range(8):
+        tell = made.tell_row(made.network, image, row, label)
+        for column in range(10):
+            torch.testing.assert_close(tell(column), whole[:, :, row, column])
 
 
 def test_pictures_of_another_size_are_told_by_the_same_pixel_cnn() -> None:
@@ -229,7 +235,7 @@ def test_hidden_degrees_cover_all_pixels_evenly() -> None:
         (lambda: MADENetwork((2,), 1), r"MADENetwork works on pictures .* got `image_shape` \(2,\)"),
         (lambda: MADENetwork((1, 2, 2), 1, hidden=()), r"`hidden` must hold sizes of at least 1, got \(\)"),
         (lambda: MADENetwork((1, 2, 2), 0), "`outputs` must be at least 1, got 0"),
-        (lambda: MADENetwork((1, 2, 2), 1, 0), "`num_classes` must be at least 1, got 0"),
+        (lambda: MADENetwork((1, 2, 2), 1, num_classes=0), "`num_classes` must be at least 1, got 0"),
         (lambda: GatedPixelCNN((2,), 1), r"GatedPixelCNN works on pictures .* got `image_shape` \(2,\)"),
         (lambda: GatedPixelCNN((1, 2, 2), 1, kernel=4), "`kernel` must be odd and at least 3, got 4"),
         (lambda: GatedPixelCNN((1, 2, 2), 1, kernel=1), "`kernel` must be odd and at least 3, got 1"),

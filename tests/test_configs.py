@@ -127,6 +127,18 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     assert (data / "runs" / "x" / "training.gif").is_file() == isinstance(model, GenerativeModel)
 
 
+@pytest.mark.parametrize("name", ["made_digits", "pixel_cnn_digits"])
+def test_a_recipe_of_a_likelihood_can_be_given_the_classes(name: str, data: Path) -> None:
+    model = yaml.safe_load(RECIPES[name].read_text())["model"]["class_path"]
+    given = ["--model.class_conditional", "true"]
+    assert main([*command(RECIPES[name]), *FEW, *SMALL, *NARROWER[model], *given]) == 0
+    loaded = load("runs/x")
+    assert isinstance(loaded, GenerativeModel)
+    assert loaded.requires == ("image", "label")
+    batch = loaded.sample(50, seed=0)
+    assert set(batch["label"].tolist()) == set(range(10))
+
+
 def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
     # eyescream, train_cifar_coarse_to_fine.lua; an epoch is 45,000: lr .02 / 1.000004, momentum .5 + .0008, at most .7
     init = yaml.safe_load(RECIPES["lapgan_cifar10"].read_text())["model"]["init_args"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import PERCEPTRONS, Case, cases, images, is_game
+from cases import PERCEPTRONS, Case, cases, images, is_density, is_game
 from conftest import Fit
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -46,6 +46,17 @@ def test_a_bad_example_is_named(case: Case, value: float, fit: Fit) -> None:
     said = message(fit, model, batches)
     assert re.match(r"after 24 images the term `\w+` of the discriminator's loss is -?(nan|inf): the batch", said)
     assert said.endswith(f": the batch itself holds {value:.0f}: `image`, example 5; check the data {KEPT}")
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_game(case)))
+def test_a_bad_example_of_a_likelihood_is_named(case: Case, fit: Fit) -> None:
+    model = case.make()
+    batches = [case.batch(seed=seed) for seed in range(4)]
+    batches[2]["image"][5].view(-1)[1] = NAN
+    said = message(fit, model, batches)
+    assert said.startswith("after 24 images the term `negative_log_likelihood` of the model's loss is nan: the batch")
+    assert said.endswith(f": the batch itself holds nan: `image`, example 5; check the data {KEPT}")
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, Case, cases, images, is_game
+from cases import PERCEPTRONS, Case, cases, images, is_density, is_game
 from conftest import Fit, Record
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -49,6 +49,20 @@ def test_every_model_trains(case: Case, precision: str, fit: Fit, record: Record
             if name.startswith(player)
         )
     assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in record.rows)
+
+
+@pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_game(case)))
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_every_likelihood_trains(case: Case, precision: str, fit: Fit, record: Record) -> None:
+    options = {"precision": precision} if precision == "bf16-mixed" else scaled(init_scale=64.0)
+    model, single = case.make(), case.make()
+    batches = [case.batch(seed=seed) for seed in range(STEPS)]
+    fit(model, batches, max_steps=STEPS, logger=record, log_every_n_steps=1, **options)
+    fit(single, batches, max_steps=STEPS)
+    assert all(weight.isfinite().all() and weight.dtype == torch.float32 for weight in model.parameters())
+    assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in record.rows)
+    log_prob = model.log_prob(case.batch())
+    torch.testing.assert_close(log_prob, single.log_prob(case.batch()), rtol=0.02, atol=0.5)
 
 
 # normalised over a batch of fakes that hardly differ yet, float16's rounding alone turns a gradient

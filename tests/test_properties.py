@@ -323,8 +323,8 @@ def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, 
     name = "generator" if case.is_game else "network"
     factory = case.arguments[name]
 
-    def made(*sizes: Any) -> nn.Module:
-        network: nn.Module = factory(*sizes)
+    def made(*sizes: Any, **options: Any) -> nn.Module:
+        network: nn.Module = factory(*sizes, **options)
         return network
 
     model = case.make(**{name: made})

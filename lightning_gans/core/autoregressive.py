@@ -13,7 +13,7 @@ from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.types import Batch, ImageShape
 
 NetworkFactory = Callable[[ImageShape, int], nn.Module]
-"""Makes a network from (image_shape, outputs), or from (image_shape, outputs, num_classes)."""
+"""Makes a network from (image_shape, outputs), and, in class-conditional models, the keyword `num_classes`."""
 
 
 OutputFactory = Callable[[int, int], OutputDistribution]
@@ -29,9 +29,9 @@ class Autoregressive(LikelihoodModel):
     Args:
         image_shape: (channels, height, width).
         levels: How many values an element can have, the data's.
-        network: Makes the network from (image_shape, outputs), or (image_shape, outputs, num_classes) if
-            `class_conditional`; called with pictures, and then labels, it returns (b, outputs, height, width), of
-            which those at a pixel depend on earlier pixels only.
+        network: Makes the network from (image_shape, outputs), and the keyword `num_classes` if `class_conditional`;
+            called with pictures, and then labels, it returns (b, outputs, height, width), of which those at a pixel
+            depend on earlier pixels only.
         output: Makes the distribution of a pixel from (channels, levels).
         class_conditional: Whether the label is given; it is drawn evenly for samples where none is.
         num_classes: How many classes the data have; None where they have none.
@@ -60,8 +60,10 @@ class Autoregressive(LikelihoodModel):
         if class_conditional and num_classes is None:
             raise ValueError("`class_conditional` is true, but `num_classes` is None: the data have no classes")
         distribution = output(image_shape[0], levels)
-        sizes: tuple[Any, ...] = (tuple(image_shape), distribution.size, *([num_classes] if class_conditional else []))
-        super().__init__(image_shape=image_shape, levels=levels, network=partial(network, *sizes), **kwargs)
+        # by its name: of a network chosen on the command line, its default has been filled in
+        classes = {"num_classes": num_classes} if class_conditional else {}
+        made = partial(network, tuple(image_shape), distribution.size, **classes)
+        super().__init__(image_shape=image_shape, levels=levels, network=made, **kwargs)
         self.output = distribution
         self.num_classes = num_classes
         self.conditions = ("label",) if class_conditional else ()

@@ -27,7 +27,7 @@ class PixelCNN(Autoregressive):
     Args:
         image_shape: (channels, height, width).
         levels: How many values an element can have, the data's.
-        network: Makes the network from (image_shape, outputs), or (image_shape, outputs, num_classes).
+        network: Makes the network from (image_shape, outputs), and the keyword `num_classes` if it is given classes.
         output: Makes the distribution of a pixel from (channels, levels).
         optimizer: Makes the optimizer from the network's parameters.
         **kwargs: What every `Autoregressive` takes.

@@ -32,7 +32,7 @@ class MADENetwork(nn.Module):
     Example:
         >>> MADENetwork((1, 8, 8), 1)(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 1, 8, 8])
-        >>> MADENetwork((3, 8, 8), 100, 10)(torch.zeros(2, 3, 8, 8), torch.tensor([3, -1])).shape
+        >>> MADENetwork((3, 8, 8), 100, num_classes=10)(torch.zeros(2, 3, 8, 8), torch.tensor([3, -1])).shape
         torch.Size([2, 100, 8, 8])
     """
 
@@ -40,8 +40,8 @@ class MADENetwork(nn.Module):
         self,
         image_shape: ImageShape,
         outputs: int,
-        num_classes: int | None = None,
         *,
+        num_classes: int | None = None,
         hidden: tuple[int, ...] = (500,),
     ) -> None:
         super().__init__()
@@ -61,12 +61,25 @@ class MADENetwork(nn.Module):
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Map pictures (b, *image_shape), and the labels (b,) of a network with classes, to (b, outputs, h, w)."""
+        numbers = self._shifted(-1, self.layers[-1](self._hidden(image, label)), label)
+        return numbers.reshape(len(image), -1, *self.size)
+
+    def tell(self, place: int, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """What `forward` says of the pixel of that number, (b, outputs), without working out the others."""
+        output, pixels = self.layers[-1], slice(place, None, self.size[0] * self.size[1])
+        weight, mask, bias = (tensor[pixels] for tensor in (output.weight, output.mask, output.bias))  # type: ignore[index]
+        shifts = self._shifted(-1, torch.zeros_like(output.bias), label)  # type: ignore[arg-type]
+        return F.linear(self._hidden(image, label), weight * mask, bias) + shifts[..., pixels]
+
+    def _hidden(self, image: Tensor, label: Tensor | None) -> Tensor:
         values = image.flatten(1)
-        for index, layer in enumerate(self.layers):
-            values = layer(values if index == 0 else values.relu())
-            if self.shifts:
-                values = values + self.shifts[index](label)
-        return values.reshape(len(values), -1, *self.size)
+        for index, layer in enumerate(self.layers[:-1]):
+            values = self._shifted(index, layer(values), label).relu()
+        return values
+
+    def _shifted(self, index: int, values: Tensor, label: Tensor | None) -> Tensor:
+        shifted: Tensor = values + self.shifts[index](label) if self.shifts else values
+        return shifted
 
 
 class _MaskedLinear(nn.Linear):
