@@ -605,3 +605,12 @@ def test_lightnings_own_trainer_needs_no_options(tmp_path: Path, monkeypatch: py
     trainer = pl.Trainer(accelerator="cpu", max_steps=3)
     trainer.fit(game(), torch.utils.data.DataLoader(batches(4), batch_size=None))  # type: ignore[arg-type]
     assert trainer.global_step == 3
+
+
+def test_subnormal_numbers_are_flushed(fit: Fit) -> None:
+    """A CPU is slow on them: weights that decay for long would slow training down."""
+    torch.set_flush_denormal(False)
+    tiny = torch.tensor([torch.finfo(torch.float32).tiny])
+    assert (tiny / 2).item() > 0
+    fit(game(), batches(1), max_steps=1)
+    assert (tiny / 2).item() == 0

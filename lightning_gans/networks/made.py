@@ -85,7 +85,7 @@ class MADENetwork(nn.Module):
 class _MaskedLinear(nn.Linear):
     """A linear layer of which only the weights in `mask` (outputs, inputs) are used.
 
-    The others are 0 and stay so: weight decay would take them to subnormal numbers, which slow a CPU down fourfold.
+    The others are 0 and stay so: weight decay would take them to subnormal numbers, on which a CPU is slow.
     """
 
     mask: Tensor
