@@ -74,7 +74,7 @@ def model_of(flow: str, images: int) -> "FlowGAN":
     return FlowGAN(
         image_shape=(2,),
         levels=None,
-        flow=make,
+        flow=make,  # type: ignore[arg-type]
         prior=prior,
         likelihood_weight=1.0,
         generator_optimizer=partial(torch.optim.Adam, lr=rate),
