@@ -1,5 +1,6 @@
 """The table of all models that every property test runs over, and small data for them."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,21 +24,27 @@ from lightning_gans.models import (
     SNGAN,
     WGANGP,
     Classifier,
+    FlowGAN,
     InfoGAN,
     PixelCNN,
     VanillaGAN,
 )
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
+from lightning_gans.networks.flows import AdditiveCoupling, Chain, Flatten, halves
 from lightning_gans.networks.levels import indices, on_levels
 from lightning_gans.networks.made import MADENetwork
+from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.outputs import Bernoulli, DiscretisedLogisticMixture
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
+from lightning_gans.networks.priors import StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from lightning_gans.networks.real_nvp import RealNVP
 from lightning_gans.networks.recognition import RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
+from lightning_gans.networks.splines import SplineFlow
 from lightning_gans.types import Batch, ImageShape
 
 
@@ -65,8 +72,18 @@ class Case:
 
     @property
     def is_game(self) -> bool:
-        """Whether two players meet in the model."""
+        """Whether the model has two players."""
         return issubclass(self.model, GAN)
+
+    @property
+    def is_contest(self) -> bool:
+        """Whether both of them play: of a flow that only likelihood teaches the critic rests."""
+        return self.is_game and self.arguments.get("likelihood_weight") != 1
+
+    @property
+    def network(self) -> str:
+        """The argument that makes the network that makes examples."""
+        return next(name for name in ("generator", "flow", "network") if name in self.arguments)
 
     @property
     def levels(self) -> int | None:
@@ -77,12 +94,10 @@ class Case:
     def make(self, **changes: Any) -> Any:
         """Build the model, always from the same initial weights."""
         torch.manual_seed(0)
-        if self.is_game:
-            changes = {"latent_dim": 6, **self.arguments, **changes}
-        else:
+        sizes = {"latent_dim": 6} if self.is_game and self.network == "generator" else {}
+        if not self.is_contest:
             changes.pop("discriminator_steps", None)  # it has no turns to take
-            changes = {**self.arguments, **changes}
-        return self.model(image_shape=self.image_shape, **changes)
+        return self.model(image_shape=self.image_shape, **{**sizes, **self.arguments, **changes})
 
     def batch(self, size: int = 8, *, seed: int = 0) -> Batch:
         """Make up a batch."""
@@ -132,7 +147,19 @@ PERCEPTRONS: dict[str, Any] = {
 """Networks that treat each example on its own and draw no noise."""
 
 NORMALISES = "batch normalisation takes its statistics from the examples of one process"
+FIRST_BATCH = "the flow's normalisation starts from the first batch of one process"
 DROPS_OUT = "dropout draws from each process's own stream, not from `noise`"
+
+
+class Couplings(Chain):
+    """A flow that takes nothing from the first batch."""
+
+    def __init__(self, image_shape: ImageShape) -> None:
+        kept, moved = halves(math.prod(image_shape))
+        super().__init__(
+            Flatten(image_shape), AdditiveCoupling(kept, moved, nn.Linear), AdditiveCoupling(moved, kept, nn.Linear)
+        )
+
 
 RESIDUALS: dict[str, Any] = {
     "residual_generator": partial(LaplacianGenerator, width=3),
@@ -260,6 +287,48 @@ CASES = [
         mean_over_samples=PERCEPTRONS,
     ),
     Case(
+        "flow_gan",
+        FlowGAN,
+        (1, 4, 4),
+        {
+            "levels": 5,
+            "flow": partial(RealNVP, width=4, blocks=1, couplings=1),
+            "prior": StandardNormal,
+            "discriminator": partial(PerceptronDiscriminator, width=16),
+        },
+        no_mean_over_samples=FIRST_BATCH,
+        mean_over_samples={"flow": Couplings},
+    ),
+    Case(
+        "flow_gan-colours",
+        FlowGAN,
+        (3, 3, 2),
+        {
+            "levels": 256,
+            "flow": partial(NICE, width=8, depth=1),
+            "likelihood_weight": 0.9,
+            "discriminator": partial(PerceptronDiscriminator, width=16),
+            "accumulate_grad_batches": 2,
+        },
+        no_mean_over_samples=FIRST_BATCH,
+        mean_over_samples={"flow": Couplings},
+    ),
+    Case(
+        "flow_gan-points",
+        FlowGAN,
+        (2,),
+        {
+            "levels": None,
+            "flow": partial(SplineFlow, width=8, bins=4, couplings=2),
+            "prior": StandardNormal,
+            "likelihood_weight": 1.0,
+            "discriminator": partial(PerceptronDiscriminator, width=16),
+        },
+        representative=True,
+        no_mean_over_samples=FIRST_BATCH,
+        mean_over_samples={"flow": Couplings},
+    ),
+    Case(
         "classifier",
         Classifier,
         (1, 8, 8),
@@ -307,8 +376,13 @@ CASES = [
 
 
 def is_game(case: Case) -> bool:
-    """Whether two players meet in the model of that case."""
+    """Whether the model of that case has two players."""
     return case.is_game
+
+
+def is_contest(case: Case) -> bool:
+    """Whether two players meet in the model of that case."""
+    return case.is_contest
 
 
 def is_generative(case: Case) -> bool:
@@ -329,7 +403,7 @@ def is_any(case: Case) -> bool:
 GAMES = [case for case in CASES if case.is_game]
 
 
-def cases(can: Callable[[Case], bool] = is_game) -> list[Any]:
+def cases(can: Callable[[Case], bool] = is_contest) -> list[Any]:
     """List the cases for `pytest.mark.parametrize`: those that can; by default one of each further model.
 
     Args:

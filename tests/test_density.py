@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from lightning_gans.callbacks import Evaluation, Run
 from lightning_gans.core import density
-from lightning_gans.core.density import bits_per_dim, dequantise, indices, on_levels, quantise, values
+from lightning_gans.core.density import bits_per_dim, dequantise, quantise
 from lightning_gans.core.likelihood import LikelihoodModel
 from lightning_gans.models import DCGAN
+from lightning_gans.networks.levels import indices, on_levels, values
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch
 
@@ -72,6 +73,11 @@ def test_a_dequantised_picture_comes_back(levels: int, noise: float) -> None:
     assert (spread >= -1).all()
     assert (spread < 1).all()
     torch.testing.assert_close(quantise(spread, levels), every)
+
+
+def test_what_is_not_finite_is_not_made_a_level() -> None:
+    spread = dequantise(torch.tensor([torch.nan, torch.inf, -torch.inf]), torch.rand(3), 256)
+    assert not spread.isfinite().any()
 
 
 def test_dequantised_noise_is_even_noise() -> None:

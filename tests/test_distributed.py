@@ -71,7 +71,7 @@ def test_both_processes_hold_the_same_bits_and_draw_different_latents(
     """Whatever the networks: the second process began with other weights and statistics, and lost them."""
     first, second = (rank["free"][f"{case.name} {steps}"] for rank in seen)
     assert differences(first["whole"], second["whole"]) == []
-    if not case.is_game:
+    if not case.is_contest:
         return
     latents = torch.cat([first["latents"], second["latents"]])
     assert len(latents.unique(dim=0)) == len(latents) >= 4 * STEPS

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, Case, cases, images, is_density, is_game
+from cases import PERCEPTRONS, Case, cases, images, is_contest, is_density, is_game
 from conftest import Fit, Record
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ def test_every_likelihood_trains(case: Case, precision: str, fit: Fit, record: R
 
 
 # normalised over a batch of fakes that hardly differ yet, float16's rounding alone turns a gradient
-@pytest.mark.parametrize("case", cases(lambda case: is_game(case) and case.name != "infogan-points"))
+@pytest.mark.parametrize("case", cases(lambda case: is_contest(case) and case.name != "infogan-points"))
 def test_a_growing_scale_changes_no_gradient(case: Case, fit: Fit) -> None:
     """Scale 1, scale 1024, and one that doubles after every step of a player: the same weights, to float16's digits.
 

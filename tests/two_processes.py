@@ -22,7 +22,7 @@ from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.models import VanillaGAN
 from lightning_gans.trainer import Trainer
-from lightning_gans.types import Batch, Losses
+from lightning_gans.types import Batch
 
 POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
 FIXED_STEPS, STEPS, STOP = (
@@ -66,8 +66,8 @@ def fix_noise(model: GAN) -> None:
     """Make noise a function of the batch, the example's number and the shape, in whichever part it is drawn."""
     numbers: list[int] = []
 
-    def numbered(loss: Callable[[Batch], Losses]) -> Callable[[Batch], Losses]:
-        def numbered_loss(batch: Batch) -> Losses:
+    def numbered(loss: Callable[[Batch], Any]) -> Callable[[Batch], Any]:
+        def numbered_loss(batch: Batch) -> Any:
             numbers[:] = batch["label"].tolist()
             return loss(batch)
 
@@ -81,6 +81,7 @@ def fix_noise(model: GAN) -> None:
 
     vars(model).update(
         noise=noise,
+        initialise=numbered(model.initialise),
         discriminator_loss=numbered(model.discriminator_loss),
         generator_loss=numbered(model.generator_loss),
     )
@@ -124,7 +125,7 @@ def fit_free(case: Case, rank: int, path: Path, **changes: Any) -> dict[str, Any
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.add_(rank)
-    latents = record_latents(model) if case.is_game else [torch.empty(0)]
+    latents = record_latents(model) if case.is_contest else [torch.empty(0)]
     expected = whole(fit(model, case.data(), STEPS, devices=2, callbacks=[SaveAt(path, STOP)]))
     other = case.make(**changes)
     torch.manual_seed(77)  # a resumed run starts from any stream

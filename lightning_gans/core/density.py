@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.networks.levels import indices, on_levels, values
+from lightning_gans.networks.levels import on_levels, values
 from lightning_gans.types import Batch
 
 CHUNK = 250
@@ -119,6 +119,8 @@ def bits_per_dim(log_prob: Tensor, dimensions: int) -> Tensor:
 def dequantise(image: Tensor, noise: Tensor, levels: int) -> Tensor:
     """Spread each of the levels evenly over its own part of [-1, 1]: (k + u) / levels, scaled.
 
+    What is not finite stays so, for a loss to show it.
+
     Where y is a dequantised picture of d elements, log P(picture) >= E log p(y) + d log(2 / levels).
 
     Args:
@@ -130,7 +132,8 @@ def dequantise(image: Tensor, noise: Tensor, levels: int) -> Tensor:
         >>> dequantise(torch.tensor([-1.0, 1.0]), torch.tensor([0.0, 0.5]), 2)
         tensor([-1.0000,  0.5000])
     """
-    return (indices(image, levels) + noise) * (2 / levels) - 1
+    index = ((image + 1) * ((levels - 1) / 2)).round()
+    return (index + noise) * (2 / levels) - 1
 
 
 def quantise(image: Tensor, levels: int) -> Tensor:

@@ -81,12 +81,14 @@ class FlowGAN(WGANGP, Density):
                 f"`discriminator_steps` must be 1 where the critic rests, as it does with `likelihood_weight` 1,"
                 f" got {discriminator_steps}"
             )
+        if discriminator_steps is None:
+            discriminator_steps = 1 if rests else 5
         super().__init__(
             image_shape=image_shape,
             generator=partial(FlowGenerator, flow=flow, prior=prior),
             discriminator=discriminator or (DCGANCritic if len(image_shape) == 3 else PerceptronDiscriminator),
             latent_dim=math.prod(image_shape),
-            discriminator_steps=discriminator_steps or (1 if rests else 5),
+            discriminator_steps=discriminator_steps,
             **kwargs,
         )
         self.levels = levels

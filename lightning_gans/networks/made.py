@@ -16,7 +16,8 @@ class MADENetwork(nn.Module):
 
     From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13: a hidden unit of
     degree d sees pixels 0 to d, and units of lower or the same degree; the numbers of pixel p see units of lower
-    degrees. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask: hidden
+    degrees, and earlier pixels directly (section 4.1): in raster order with fewer units than pixels there may be no unit
+    between a pixel and its neighbour. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask: hidden
     degrees are spread evenly, where the paper draws them. A class, where there are some, shifts every layer, as in
     section 2.1 of arXiv:1606.05328. Weights start as PyTorch's.
 
@@ -54,7 +55,7 @@ class MADENetwork(nn.Module):
         inputs, ends = pixel.repeat(channels), pixel.repeat(outputs)
         degrees = [inputs, *(_even(len(pixel), units) for units in hidden)]
         masks = [before <= after[:, None] for before, after in pairwise(degrees)]
-        masks.append(degrees[-1] < ends[:, None])
+        masks.append(torch.cat([degrees[-1], inputs]) < ends[:, None])
         self.layers = nn.ModuleList(_MaskedLinear(mask) for mask in masks)
         sizes = [len(mask) for mask in masks]
         self.shifts = nn.ModuleList(LabelShift(num_classes, size) for size in sizes if num_classes is not None)
@@ -72,10 +73,10 @@ class MADENetwork(nn.Module):
         return F.linear(self._hidden(image, label), weight * mask, bias) + shifts[..., pixels]
 
     def _hidden(self, image: Tensor, label: Tensor | None) -> Tensor:
-        values = image.flatten(1)
+        seen = values = image.flatten(1)
         for index, layer in enumerate(self.layers[:-1]):
             values = self._shifted(index, layer(values), label).relu()
-        return values
+        return torch.cat([values, seen], dim=1)
 
     def _shifted(self, index: int, values: Tensor, label: Tensor | None) -> Tensor:
         shifted: Tensor = values + self.shifts[index](label) if self.shifts else values
