@@ -16,10 +16,10 @@ class MADENetwork(nn.Module):
 
     From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13: a hidden unit of
     degree d sees pixels 0 to d, and units of lower or the same degree; the numbers of pixel p see units of lower
-    degrees, and earlier pixels directly (section 4.1): in raster order with fewer units than pixels there may be no unit
-    between a pixel and its neighbour. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask: hidden
-    degrees are spread evenly, where the paper draws them. A class, where there are some, shifts every layer, as in
-    section 2.1 of arXiv:1606.05328. Weights start as PyTorch's.
+    degrees, and earlier pixels directly, which the paper allows: in raster order there may be no unit between a pixel
+    and its neighbour. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask:
+    hidden degrees are spread evenly, where the paper draws them. A class, where there are some, shifts every layer, as
+    in section 2.1 of arXiv:1606.05328. Weights start as PyTorch's.
 
     Args:
         image_shape: (channels, height, width).
