@@ -278,7 +278,7 @@ def test_it_starts_from_the_first_batch_and_so_does_the_average(fit: Fit) -> Non
 
 
 def test_likelihood_finds_two_moons(fit: Fit) -> None:
-    """A few seconds: the truth within a tenth of a nat, from a start that is more than a quarter away."""
+    """A few seconds: the truth within .15 nats, from a start that is more than a quarter away."""
     data = Toy2D(name="two_moons", count=20_000, validation_size=1000, batch_size=256)
     rate = 5e-3
     model = FlowGAN(
@@ -286,7 +286,7 @@ def test_likelihood_finds_two_moons(fit: Fit) -> None:
         levels=None,
         **{**POINTS, "flow": partial(SplineFlow, width=32, bins=8)},
         generator_optimizer=partial(torch.optim.Adam, lr=rate),
-        generator_schedules={"lr": Linear(rate, 0.0, images=250 * 256)},
+        generator_schedules={"lr": Linear(rate, 0.0, images=150 * 256)},
         average_half_life=0,
     )
     data.setup("fit")
@@ -294,8 +294,8 @@ def test_likelihood_finds_two_moons(fit: Fit) -> None:
     truth = data.log_prob(test["image"]).mean().item()
     fit(model, data, max_steps=1)
     assert truth - model.log_prob(test).mean().item() > 0.25
-    fit(model, data, max_steps=250)
-    assert 0 < truth - model.log_prob(test).mean().item() < 0.1
+    fit(model, data, max_steps=150)
+    assert 0 < truth - model.log_prob(test).mean().item() < 0.15
 
 
 def test_a_checkpoint_brings_flow_and_prior_back(fit: Fit, tmp_path: Any) -> None:
