@@ -64,18 +64,23 @@ class Evaluation(Periodic):
         self.seed = seed
         self.result: dict[str, Any] | None = None
         self._best = -math.inf
+        self._by: str | None = metric
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run has to beat."""
-        return {"metric": self.metric, "best": self._best}
+        return {"metric": self._by, "best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there, unless it is now measured by another metric."""
-        if state_dict.get("metric", self.metric) == self.metric:
+        if state_dict["metric"] == self._by:
             self._best = state_dict["best"]
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse a metric that the model cannot be measured by."""
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Choose what suits the model, and refuse what it cannot be measured by."""
+        if not isinstance(pl_module, GenerativeModel):
+            self._by = None
+        elif self.metric is None:
+            self._by = pl_module.best_by
         if self.metric == "log_prob" and not isinstance(pl_module, Density):
             raise ValueError(f"`metric` is log_prob, but a {type(pl_module).__name__} has no probabilities")
 
@@ -84,7 +89,7 @@ class Evaluation(Periodic):
         scores = self._scores(data_of(trainer), model, "validation")
         if scores is None:
             return
-        metric = (self.metric or model.best_by) if isinstance(model, GenerativeModel) else next(iter(scores))
+        metric = self._by or next(iter(scores))
         improved = trainer.strategy.broadcast(scores[metric] > self._best)
         if improved:
             self._best = scores[metric]

@@ -54,7 +54,9 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
             rest = rest[path.end() :].strip()
         if rest and not _NOISE.search(rest):
             reason = rest
-    if reason.endswith(("'>", "]")) and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
+    if (reason.endswith("'>") or "Literal[" in reason) and (
+        given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)
+    ):
         reason += f" Got value: {given['value']}"
     return _explain(reason, ".".join(keys), owner, options)
 
@@ -79,7 +81,7 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
         return f"{option} {found['name']} is not known{hint(found['name'], _names(key))}"
     if found := re.search(r"(?P<what>[^:]*has no attribute '(?P<name>\w+)'|No module named '[^']+')", reason):
         return f"{option} cannot be imported: {found['what'].strip()}"
-    if found := re.search(r"Expected a typing\.Literal\[(?P<names>.*)\]\. Got value: (?P<value>.*)", reason):
+    if found := re.search(r"Expected a typing\.Literal\[(?P<names>.*?)\]\.? Got value: (?P<value>.*)", reason):
         names = [name.strip("'") for name in found["names"].split(", ")]
         return f"{option} must be one of {', '.join(names)}, got {found['value']!r}"
     if found := re.search(r"^the following arguments are required: (?P<name>\w+)$", reason):

@@ -183,8 +183,8 @@ def test_what_else_a_model_has_to_show_and_to_score_goes_beside(
     assert names(run / "samples") == sorted(f"{kind}{stamp}.png" for stamp in stamps for kind in ("", "stripes_"))
     panel = np.asarray(Image.open(run / "samples" / "stripes_000000064.png"))
     np.testing.assert_array_equal(panel, grid(model.panels(8)["stripes"]["image"], 8))
-    assert json.loads((run / "evaluation.json").read_text())["mine"] == 8.0
-    assert ", mine 8\n" in capsys.readouterr().out
+    assert json.loads((run / "evaluation.json").read_text())["mine"] == 358.0  # of the whole split
+    assert ", mine 358\n" in capsys.readouterr().out
     assert "evaluation/validation/mine" in (run / "metrics.csv").read_text()
 
 

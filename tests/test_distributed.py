@@ -15,7 +15,7 @@ from conftest import Fit
 from test_resume import differences
 from two_processes import DISCRIMINATOR_STEPS, FIXED_STEPS, STEPS, STOP
 
-TIME_LIMIT = 240.0  # seconds; processes that wait for each other would never end
+TIME_LIMIT = 480.0  # seconds; processes that wait for each other would never end
 
 NAME = operator.attrgetter("name")
 every_step = pytest.mark.parametrize("steps", DISCRIMINATOR_STEPS)
@@ -53,7 +53,7 @@ def test_two_processes_learn_what_one_learns(case: Case, steps: int, seen: list[
     ours = [rank["fixed"][f"{case.name} {steps}"] for rank in seen]
     one = two_processes.fit_fixed(case, steps, devices=1)
     for rank in ours:
-        assert {tensor.dtype for tensor in rank["weights"].values()} == {torch.float64}
+        assert {w.dtype for w in rank["weights"].values() if w.is_floating_point()} == {torch.float64}
         assert largest_difference(rank["weights"], one["weights"]) < 1e-10
         assert rank["clock"] == one["clock"] == (8 * FIXED_STEPS, FIXED_STEPS, FIXED_STEPS)
     assert differences(ours[0]["weights"], ours[1]["weights"]) == []
