@@ -28,6 +28,7 @@ NARROW = shlex.split("--model.generator.width 2 --model.discriminator.width 2")
 NARROWER = {
     "FlowGAN": ["--model.flow.width", "4"],
     "Classifier": shlex.split("--model.network.width 2 --model.network.hidden 4"),
+    "FlowGAN": shlex.split("--model.flow.width 2"),
     "LAPGAN": shlex.split("--model.residual_generator.width 2 --model.residual_discriminator.width 2") + NARROW,
     "MADE": shlex.split("--model.network.hidden [4]"),
     "PixelCNN": shlex.split("--model.network.width 2 --model.network.blocks 1"),
