@@ -26,7 +26,6 @@ COMMAND = "# python -m lightning_gans "
 FEW = shlex.split("--run.name x --wandb.mode disabled --samples.count 4 --evaluation.count 8 --evaluation.k 2")
 NARROW = shlex.split("--model.generator.width 2 --model.discriminator.width 2")
 NARROWER = {
-    "FlowGAN": ["--model.flow.width", "4"],
     "Classifier": shlex.split("--model.network.width 2 --model.network.hidden 4"),
     "FlowGAN": shlex.split("--model.flow.width 2"),
     "LAPGAN": shlex.split("--model.residual_generator.width 2 --model.residual_discriminator.width 2") + NARROW,
