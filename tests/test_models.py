@@ -23,9 +23,10 @@ from lightning_gans.core.optimizers import (
     WGANGPAdam,
 )
 from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, InfoGAN, VanillaGAN
+from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, FlowGAN, InfoGAN, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
+from lightning_gans.networks.priors import FlowGenerator
 from lightning_gans.networks.pyramid import PyramidGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.recognition import RecognisingDiscriminator
@@ -52,6 +53,7 @@ class Published(NamedTuple):
     settings: dict[str, Any]
     generator_optimizer: type[torch.optim.Optimizer] | None = None  # where it is another than the discriminator's
     generator_settings: dict[str, Any] | None = None
+    needs: tuple[tuple[str, Any], ...] = ()  # arguments without a default
 
 
 PUBLISHED = [
@@ -64,13 +66,14 @@ PUBLISHED = [
     ),
     Published(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
     Published(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
+    Published(FlowGAN, 256, 5, FlowGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP, needs=(("levels", 256),)),
     Published(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.model.__name__)
 def test_the_defaults_are_the_published_ones(published: Published) -> None:
-    game = published.model(image_shape=(1, 16, 16))
+    game = published.model(image_shape=(1, 16, 16), **dict(published.needs))
     assert game.latent_dim == published.latent_dim
     assert game.discriminator_steps == published.discriminator_steps
     assert type(game.generator) is published.generator
