@@ -216,6 +216,19 @@ def test_an_unknown_class_is_none() -> None:
     assert shift(torch.tensor([0])).any()
 
 
+def test_a_class_shifts_both_stacks() -> None:
+    """Each of the halves of the shift tells: the gates of the vertical stack, and of the horizontal one."""
+    network = randomised(GatedPixelCNN((1, 4, 4), 1, width=4, blocks=2, num_classes=3))
+    image = torch.zeros(1, 1, 4, 4)
+    embeddings = [block.shift.embedding.weight for block in network.blocks]  # type: ignore[union-attr]
+    for half in (slice(0, 8), slice(8, 16)):
+        before = network(image, torch.tensor([1]))
+        with torch.no_grad():
+            for weight in embeddings:
+                weight[:, half] += 1  # type: ignore[operator, index]
+        assert (network(image, torch.tensor([1])) - before).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("label", [-2, 3])
 def test_labels_beyond_the_classes_are_refused(label: int) -> None:
     with pytest.raises(ValueError, match=r"`label` must be from 0 to 2, or -1, got \[.*\]"):

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 from hashlib import md5
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torchvision import datasets
 
 from lightning_gans.datamodules import CIFAR10, MNIST, BinarisedMNIST, DataModule, Digits, FashionMNIST
+from lightning_gans.datamodules.binarised_mnist import binarise
 from lightning_gans.datamodules.module import DownloadedDataModule
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
@@ -387,6 +389,8 @@ def test_pixels_are_white_with_the_probability_of_their_grey(tmp_path: Path) -> 
     assert abs(error) < 4
     assert (test["image"].numpy()[:, 0][greys == 255] == 1).all()
     assert (test["image"].numpy()[:, 0][greys == 0] == 0).all()
+    fixed = SimpleNamespace(random_sample=lambda shape: np.full(shape, 0.998))  # below 255 / 255, above 254 / 255
+    assert binarise(torch.tensor([[255], [254]], dtype=torch.uint8), fixed).tolist() == [[1], [0]]  # type: ignore[arg-type]
     for low in range(0, 256, 64):  # darker and brighter ones, each for themselves
         some = (pictures >= low) & (pictures < low + 64)
         spread = math.sqrt((grey[some] * (1 - grey[some])).sum())

@@ -16,7 +16,7 @@ from lightning_gans.callbacks import Evaluation, Run
 from lightning_gans.core import density
 from lightning_gans.core.density import bits_per_dim, dequantise, quantise
 from lightning_gans.core.likelihood import LikelihoodModel
-from lightning_gans.models import DCGAN
+from lightning_gans.models import DCGAN, MADE
 from lightning_gans.networks.levels import indices, on_levels, values
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch
@@ -102,7 +102,7 @@ def test_an_ignorant_model_needs_the_bits_of_its_levels() -> None:
     torch.testing.assert_close(model.log_prob(batch), torch.full((5,), -6 * math.log(4)).double())
     torch.testing.assert_close(model.bits_per_dim(batch), torch.full((5,), 2.0).double())
     assert model.scores(batch) == {"log_prob": pytest.approx(-6 * math.log(4)), "bits_per_dim": pytest.approx(2)}
-    assert model.protocol() == {"levels": 4, "dequantisation": "none"}
+    assert model.protocol() == {"levels": 4, "dequantisation": "none", "given": None}
 
 
 def test_the_averaged_weights_are_asked_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +114,16 @@ def test_the_averaged_weights_are_asked_in_any_number_of_parts(monkeypatch: pyte
     assert whole.std() > 0.1
     monkeypatch.setattr(density, "CHUNK", 3)
     assert torch.equal(model.log_prob(batch), whole)
+    assert model.scores(batch)["log_prob"] == whole.mean().item()
     with torch.no_grad():
         model.network.logits.normal_()  # type: ignore[operator, union-attr]
     assert torch.equal(model.log_prob(batch), whole)
+
+
+def test_what_is_given_is_named() -> None:
+    arguments: Any = {"image_shape": SHAPE, "levels": 4, "num_classes": 10}
+    assert MADE(**arguments, class_conditional=True).protocol()["given"] == "label"
+    assert MADE(**arguments).protocol()["given"] is None
 
 
 class Drawing(Independent):

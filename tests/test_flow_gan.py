@@ -15,7 +15,7 @@ from lightning_gans.core.checkpoints import load
 from lightning_gans.core.density import dequantise
 from lightning_gans.core.schedules import Linear
 from lightning_gans.datamodules import Toy2D
-from lightning_gans.models import WGANGP, FlowGAN
+from lightning_gans.models import DCGAN, WGANGP, FlowGAN
 from lightning_gans.networks import (
     NICE,
     DCGANCritic,
@@ -228,7 +228,7 @@ def test_a_density_of_levels_is_that_of_dequantised_pictures(levels: int) -> Non
     spread = dequantise(image, torch.rand(3, *SHAPE), levels)
     expected = model.average.network.log_prob(spread).double() + 16 * math.log(2 / levels)  # type: ignore[operator]
     torch.testing.assert_close(model.log_prob({"image": image}, seed=7), expected)
-    assert model.protocol() == {"levels": levels, "dequantisation": "uniform"}
+    assert model.protocol() == {"levels": levels, "dequantisation": "uniform", "given": None}
 
 
 def test_points_are_taken_as_they_are() -> None:
@@ -236,7 +236,7 @@ def test_points_are_taken_as_they_are() -> None:
     points: Batch = {"image": images((2,), 4)}
     torch.testing.assert_close(model.log_prob(points), model.average.network.log_prob(points["image"]).double())  # type: ignore[operator]
     torch.testing.assert_close(model.log_prob(points, seed=0), model.log_prob(points, seed=1))
-    assert model.protocol() == {"levels": None, "dequantisation": "none"}
+    assert model.protocol() == {"levels": None, "dequantisation": "none", "given": None}
     assert "bits_per_dim" not in model.scores(points)
 
 
@@ -272,6 +272,34 @@ def test_it_starts_from_the_first_batch_and_so_does_the_average(fit: Fit) -> Non
     z, _ = model.average.network.flow(data.examples("train")["image"])  # type: ignore[operator, union-attr]
     torch.testing.assert_close(z.mean(0), torch.zeros(2), rtol=0, atol=0.1)
     torch.testing.assert_close(z.std(0), torch.ones(2), rtol=0, atol=0.1)
+
+
+def test_it_starts_from_pictures_as_they_are_spread() -> None:
+    """Of two levels, so that the mean of the spread ones is another."""
+    model = made(levels=2, std=0.0)
+    data: Batch = {"image": on_levels(images(SHAPE, 2000), 2)}
+    model.initialise(data)
+    z, _ = model.generator.flow(dequantise(data["image"], torch.rand(2000, *SHAPE), 2))
+    torch.testing.assert_close(z.mean(0), torch.zeros(16), rtol=0, atol=0.15)
+    torch.testing.assert_close(z.std(0), torch.ones(16), rtol=0, atol=0.15)
+
+
+def test_the_critic_rates_what_it_was_taught_on() -> None:
+    model, data = made(likelihood_weight=0.5), batch()
+    torch.manual_seed(3)
+    rated = model.rate(data)
+    torch.manual_seed(3)
+    torch.testing.assert_close(rated, model.discriminator(dequantise(data["image"], torch.rand(6, *SHAPE), 5)))
+    points = made((2,), levels=None, **{**POINTS, "likelihood_weight": 0.5, "discriminator": PerceptronDiscriminator})
+    places: Batch = {"image": images((2,), 4)}
+    torch.testing.assert_close(points.rate(places), points.discriminator(places["image"]))
+
+
+def test_the_game_alone_is_not_chosen_by_a_likelihood_that_only_falls() -> None:
+    assert made(likelihood_weight=0.0).best_by == DCGAN.best_by == "coverage"
+    assert (
+        made(likelihood_weight=0.5).best_by == made(likelihood_weight=Linear(1.0, 0.0, images=9)).best_by == "log_prob"
+    )
 
 
 # -- learning --------------------------------------------------------------------------------------------------------

@@ -207,6 +207,30 @@ def test_what_a_flow_cannot_do_is_refused(
 # -- layers ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("flow", "image_shape", "options"), [case for case in SMALL if case[2].get("couplings") != 1], ids=ids
+)
+def test_every_element_moves_by_others(flow: Flow, image_shape: ImageShape, options: dict[str, Any]) -> None:
+    """Turns are taken: no latent tells of one element alone."""
+    network = build(flow, image_shape, options, std=0.5).double()
+    x = examples(image_shape, 1).double()
+    jacobian: Any = torch.autograd.functional.jacobian(lambda x: network(x)[0][0], x)
+    assert (jacobian.flatten(1).abs() > 1e-12).sum(1).min() > 1
+
+
+@pytest.mark.parametrize(("scales", "expected"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_real_nvp_couples_squares_and_channels_at_every_scale(scales: int, expected: int) -> None:
+    flow = RealNVP((1, 8, 24), width=4, blocks=1, scales=scales, couplings=2)
+    assert sum(isinstance(module, Squeeze) for module in flow.modules()) == expected
+    kept = [tuple(module.kept.tolist()) for module in flow.modules() if isinstance(module, AffineCoupling)]
+    assert kept[:4] == [(0, 3), (1, 2), (0, 1), (2, 3)]
+    for scale in range(expected):
+        channels = 4 * 2**scale
+        dark, light = checkerboard(channels)
+        half = [*range(channels // 2)], [*range(channels // 2, channels)]
+        assert kept[4 * scale : 4 * scale + 4] == [tuple(each) for each in (dark, light, *half)]
+
+
 def test_nice_starts_as_a_scaling_and_has_the_volume_of_its_scales() -> None:
     network = build(NICE, (1, 3, 3), {"width": 8})
     with torch.no_grad():
@@ -328,6 +352,16 @@ def test_logit_against_torch_distributions(alpha: float) -> None:
 
 
 # -- splines ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_logit_makes_has_a_way_forward() -> None:
+    """The sigmoid of a large number rounds to 1, whose logit is infinite."""
+    logit = Logit()
+    x = logit.inverse(torch.tensor([[-1000.0, -20.0, 0.5, 20.0, 1000.0]]))
+    y, log_det = logit(x)
+    assert y.isfinite().all()
+    assert log_det.isfinite().all()
+    assert x.abs().max() <= 1 + 2 * 0.05 / (1 - 2 * 0.05) + 1e-6
 
 
 def test_a_spline_is_the_identity_at_first_and_beyond_its_bound() -> None:

@@ -1,5 +1,6 @@
 """Mixed precision: every game trains in it, a loss scale changes no gradient, penalties are float32 or better."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_every_likelihood_trains(case: Case, precision: str, fit: Fit, record: R
     assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in record.rows)
     log_prob = model.log_prob(case.batch())
     torch.testing.assert_close(log_prob, single.log_prob(case.batch()), rtol=0.02, atol=0.5)
+
+
+@pytest.mark.parametrize("case", cases(lambda case: case.name in ("made", "flow_gan", "classifier", "infogan")))
+def test_scores_are_in_the_precision_of_the_weights(case: Case, fit: Fit) -> None:
+    model = case.make()
+    fit(model, [case.batch()], max_steps=1, precision="64-true")
+    assert model.dtype == torch.float64
+    assert all(math.isfinite(score) for score in model.scores(case.batch()).values())
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_probabilities_are_refused_in_sixteen_bits(precision: str, fit: Fit) -> None:
+    (case,) = cases(lambda case: case.name == "made")
+    said = f"`precision` '{precision}' holds pictures in 16 bits, too few for MADE's log-probabilities: take"
+    with pytest.raises(ValueError, match=said):
+        fit(case.values[0].make(), [case.values[0].batch()], max_steps=1, precision=precision)  # type: ignore[attr-defined]
 
 
 # normalised over a batch of fakes that hardly differ yet, float16's rounding alone turns a gradient

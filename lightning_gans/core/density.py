@@ -63,7 +63,7 @@ class Density(GenerativeModel):
         parts = []
         with self.aside(seed):
             for start in range(0, count, CHUNK):
-                part = {key: batch[key][start : start + CHUNK].to(self.device) for key in self.requires}  # type: ignore[literal-required]
+                part = {key: self.adopt(batch[key][start : start + CHUNK]) for key in self.requires}  # type: ignore[literal-required]
                 parts.append(self.log_density(self.average, part).cpu().double())  # type: ignore[arg-type]
         return torch.cat(parts)
 
@@ -85,8 +85,22 @@ class Density(GenerativeModel):
         return scores
 
     def protocol(self) -> dict[str, int | str | None]:
-        """What those numbers depend on."""
-        return {"levels": self.levels, "dequantisation": self.dequantisation}
+        """What those numbers depend on; with `given`, they are of examples where that is known, such as the label."""
+        given = ", ".join(key for key in self.requires if key != "image") or None
+        return {"levels": self.levels, "dequantisation": self.dequantisation, "given": given}
+
+    def on_fit_start(self) -> None:
+        """Refuse weights and pictures of 16 bits, which cannot tell dequantised pictures of 256 levels apart.
+
+        Raises:
+            ValueError: The trainer's precision is such.
+        """
+        super().on_fit_start()
+        if (precision := str(self.trainer.precision)) in {"16-true", "bf16-true"}:
+            raise ValueError(
+                f"`precision` {precision!r} holds pictures in 16 bits, too few for {type(self).__name__}'s"
+                f" log-probabilities: take {precision.replace('true', 'mixed')!r} or '32-true'"
+            )
 
     def check_values(self, image: Tensor) -> None:
         """Refuse pictures that have other values than the model was built for.

@@ -68,6 +68,10 @@ class Model(Recorded, pl.LightningModule, ABC):
             for module, mode in training.items():
                 module.training = mode
 
+    def adopt(self, tensor: Tensor) -> Tensor:
+        """Bring what is handed in from outside of training to this model's device, and floats to its precision."""
+        return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)  # type: ignore[arg-type]
+
     def check(self, batch: Batch) -> None:
         """Refuse a batch that lacks a key or has pictures of another shape.
 

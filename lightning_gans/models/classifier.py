@@ -80,7 +80,7 @@ class Classifier(SingleLoss):
     def logits(self, image: Tensor) -> Tensor:
         """Score pictures (n, *image_shape) for every class, (n, num_classes), in evaluation mode."""
         with self.evaluating():
-            return torch.cat([self.network(part.to(self.device)) for part in torch.split(image, CHUNK)])
+            return torch.cat([self.network(self.adopt(part)) for part in torch.split(image, CHUNK)])
 
     def predict(self, image: Tensor) -> Tensor:
         """The most probable class of each picture (n, *image_shape), (n,) int64."""

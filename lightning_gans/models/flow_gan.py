@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_gans.core.density import Density, bits_per_dim, dequantise, quantise
 from lightning_gans.core.ema import Average
 from lightning_gans.core.gan import DiscriminatorFactory
+from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.schedules import Schedule, value_at
 from lightning_gans.models.wgan_gp import WGANGP
 from lightning_gans.networks import flows
@@ -94,6 +95,8 @@ class FlowGAN(WGANGP, Density):
         self.levels = levels
         self.dequantisation = "none" if levels is None else "uniform"
         self.likelihood_weight = likelihood_weight
+        if likelihood_weight == 0:  # whose likelihood only falls
+            self.best_by = GenerativeModel.best_by
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """WGAN-GP's, on dequantised pictures; nothing where likelihood is all that counts."""
@@ -134,8 +137,8 @@ class FlowGAN(WGANGP, Density):
         )
 
     def rate(self, batch: Batch) -> Tensor | None:
-        """The critic's score; None where it rests."""
-        return None if self.weight == 1 else super().rate(batch)
+        """The critic's score of dequantised pictures; None where it rests."""
+        return None if self.weight == 1 else super().rate({**batch, "image": self.dequantised(batch)})
 
     @property
     def weight(self) -> float:

@@ -155,7 +155,7 @@ class InfoGAN(GAN):
     def codes(self, batch: Batch) -> Codes:
         """Read the codes off examples: probabilities of each category, means of the continuous codes."""
         with self.evaluating():
-            _, readings = self.discriminator.judge_and_read(batch["image"].to(self.device))
+            _, readings = self.discriminator.judge_and_read(self.adopt(batch["image"]))
         *logits, mean = torch.split(readings, self._sizes[1:], dim=1)
         return Codes([logit.softmax(1) for logit in logits], mean)
 

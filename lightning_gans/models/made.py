@@ -17,7 +17,8 @@ class MADE(Autoregressive):
 
     The settings are those of karpathy/pytorch-made, which reaches 94.5 nats on binarised MNIST by one hidden layer of
     500 units and one order; `made_binarised_mnist.yaml` has the rest of them. What differs: the order is the raster's,
-    where that code draws one; the masks of hidden units are spread evenly; and weights are averaged. In the paper
+    where that code draws one; there are the paper's direct connections of pixels to outputs, which that code lacks; the
+    masks of hidden units are spread evenly; the rate falls along a cosine; and weights are averaged. In the paper
     learning rates are Adagrad's, and pixels are black or white. Here grey and coloured ones are mixtures of logistics,
     which PixelCNN++ has; `--model.output Bernoulli` is for those of two levels.
 

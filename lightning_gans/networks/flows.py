@@ -272,8 +272,8 @@ class AffineCoupling(Coupling):
 class Logit(Invertible):
     """Take pictures in [-1, 1] to the real line: y = logit(a + (1 - 2a) (x + 1) / 2), of each element.
 
-    What a model of unbounded values makes is a picture again on the way back. From *Density estimation using Real NVP*,
-    arXiv:1605.08803, section 4.1, where a is .05.
+    What a model of unbounded values makes is a picture again on the way back. After *Density estimation using Real
+    NVP*, arXiv:1605.08803, section 4.1, whose a + (1 - a) x keeps only one end away; a is .05.
 
     Args:
         alpha: a, which keeps the ends away from infinity.
@@ -300,7 +300,9 @@ class Logit(Invertible):
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map y to x, which may lie beyond [-1, 1] by 2a / (1 - 2a)."""
-        return (torch.sigmoid(y) - self.alpha) / (0.5 - self.alpha) - 1
+        tiny = torch.finfo(y.dtype).eps
+        p = torch.sigmoid(y).clamp(tiny, 1 - tiny)  # what rounds to 0 or 1 would have no way forward again
+        return (p - self.alpha) / (0.5 - self.alpha) - 1
 
 
 def halves(size: int) -> tuple[list[int], list[int]]:

@@ -29,7 +29,7 @@ class RealNVP(Chain):
         width: Channels inside the networks.
         blocks: Residual blocks of each network.
         scales: How many there are, if the sizes can be halved as often; as many as they can be, otherwise.
-        couplings: How many of each kind there are at each scale.
+        couplings: How many of each kind there are at each scale; with only one, a quarter of the elements never moves.
         alpha: What keeps pixels from infinity, see `Logit`.
 
     Raises:
