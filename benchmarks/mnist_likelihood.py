@@ -37,7 +37,7 @@ TABLE = harness.Table(
         "Binarised: each pixel white with the probability of its grey, drawn once with a fixed seed, exact likelihoods "
         "in nats; the published rows are of another fixed draw of the same distribution. Grey: bits per dimension of "
         "256 levels, a bound by one uniform dequantisation of each picture. Our MADE has one hidden layer of 500 "
-        "units, one order, and the paper's direct connections of pixels to outputs, which the published row's code lacks."
+        "units, one order, and the paper's direct connections of pixels to outputs (the published row's code has none)."
     ),
     rows=list(RECIPES),
     columns={"nats (binarised)": ".2f", "bits / dim (256 levels)": ".3f", "images": ",.0f", "seconds": ".0f"},

@@ -1,6 +1,7 @@
 """The scripts in `benchmarks/`: what they share, with made-up measurements, and the options of each."""
 
 import argparse
+import importlib
 import json
 import math
 import subprocess
@@ -178,6 +179,16 @@ def test_bad_options_end_in_one_line(
     assert error.count("\n") == 1
     assert error.startswith("error: ")
     assert message in error
+
+
+@pytest.mark.parametrize("row", ["truth-eight", "truth-ring"])
+def test_the_truth_needs_the_nats_of_its_entropy(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the data's own units, whatever the model sees."""
+    densities = importlib.import_module("densities")
+    monkeypatch.setattr(densities, "SCORED", 20_000)
+    scores = densities.measure(row, 0, 0.0)
+    assert scores["gap"] == pytest.approx(0, abs=0.03)
+    assert scores["KL"] == 0
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
