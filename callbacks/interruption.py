@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from lightning_gans.callbacks.saving import save_last
 from lightning_gans.core.distributed import gather
+from lightning_gans.core.generative import GenerativeModel
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGREED = 10
@@ -18,24 +19,31 @@ AGREED = 10
 class Interruption(pl.Callback):
     """On SIGTERM and Ctrl-C finish the batch, save, and exit with 143 or 130, which schedulers know from success.
 
-    A second signal leaves at once, and saves nothing: half a batch is no state to go on from. `fit --ckpt_path last`
-    goes on from what was saved.
+    Samples that are being drawn and scores that are being taken are given up, as some models need minutes for them. A
+    second signal leaves at once, and saves nothing: half a batch is no state to go on from. `fit --ckpt_path last` goes
+    on from what was saved.
     """
 
     def __init__(self) -> None:
         self._former: dict[int, Any] = {}
+        self._model: pl.LightningModule | None = None
         self._asked = 0
+        self._gave_up = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen, where Python allows it: in the main thread."""
-        self._asked = 0
+        self._asked, self._gave_up = 0, False
         if threading.current_thread() is threading.main_thread():
+            self._model = pl_module if trainer.world_size == 1 else None  # several processes leave together
             self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self._asked:
             raise SystemExit(128 + number)
         self._asked = number
+        if isinstance(self._model, GenerativeModel) and self._model.sampling:  # no batch is begun, none is lost
+            self._gave_up = True
+            raise SystemExit(128 + number)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,7 +63,9 @@ class Interruption(pl.Callback):
         self._restore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Listen no more."""
+        """Save, where samples were given up; listen no more."""
+        if self._gave_up:
+            save_last(trainer)
         self._restore()
 
     def _restore(self) -> None:

@@ -89,6 +89,30 @@ def test_a_signal_saves_and_leaves_with_its_code(number: int, code: int, tmp_pat
         assert animation.n_frames == 6  # of both parts
 
 
+@pytest.mark.parametrize("images", [256, 640])
+def test_drawing_is_given_up(images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of training and at its end; what was trained is saved, and goes on as if nothing had been."""
+    whole = train(tmp_path / "whole").state_dict()
+    draw = DCGAN.draw
+
+    def asked(model: DCGAN, *arguments: Any) -> Any:
+        if model.images_seen == images:
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("it was drawn all the same")
+        return draw(model, *arguments)
+
+    monkeypatch.setattr(DCGAN, "draw", asked)
+    with pytest.raises(SystemExit) as left:
+        train(tmp_path / "cut")
+    assert left.value.code == 143
+    monkeypatch.setattr(DCGAN, "draw", draw)
+    (run,) = (tmp_path / "cut").iterdir()
+    checkpoint = torch.load(run / LAST, weights_only=True)
+    assert checkpoint["lightning_gans"]["images_seen"] == images
+    resumed = checkpoint["state_dict"] if images == 640 else train(tmp_path / "cut", ckpt_path=run).state_dict()
+    assert [name for name, tensor in whole.items() if not torch.equal(tensor, resumed[name])] == []
+
+
 def test_a_second_signal_does_not_wait_for_the_batch(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as left:
         train(tmp_path, Signals(4, signal.SIGINT, signal.SIGINT))
