@@ -120,6 +120,35 @@ def test_the_averaged_weights_are_asked_in_any_number_of_parts(monkeypatch: pyte
     assert torch.equal(model.log_prob(batch), whole)
 
 
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({"image": torch.full((2, *SHAPE), 5.0)}, "was built for pictures of 4 `levels` from -1 to 1"),
+        ({"image": torch.zeros(2, *SHAPE).byte()}, r"`image` must be float, pictures in \[-1, 1\], but .* torch.uint8"),
+        (
+            {"image": torch.ones(2, 1, 9, 9)},
+            r"was built for `image_shape` \(1, 2, 3\), but the data yields \(1, 9, 9\)",
+        ),
+        ({"label": torch.zeros(2)}, r"needs the batch keys \['image'\], but the data yields \['label'\]"),
+        (torch.ones(2, *SHAPE), "needs batches that are dictionaries"),
+    ],
+)
+def test_only_what_the_model_is_of_has_a_probability(batch: Any, message: str) -> None:
+    for ask in (Independent().log_prob, Independent().bits_per_dim, Independent().scores):
+        with pytest.raises(ValueError, match=message):
+            ask(batch)
+
+
+def test_no_examples_have_no_probabilities() -> None:
+    assert Independent().log_prob({"image": torch.empty(0, *SHAPE)}).shape == (0,)
+
+
+def test_doubles_may_be_asked_for() -> None:
+    batch: Batch = {"image": pictures(5)}
+    model = MADE(image_shape=SHAPE, levels=4)
+    torch.testing.assert_close(model.log_prob({"image": batch["image"].double()}), model.log_prob(batch))
+
+
 def test_what_is_given_is_named() -> None:
     arguments: Any = {"image_shape": SHAPE, "levels": 4, "num_classes": 10}
     assert MADE(**arguments, class_conditional=True).protocol()["given"] == "label"

@@ -8,7 +8,7 @@ from cases import PERCEPTRONS, Case
 from torch import Tensor, nn
 
 from lightning_gans.core.generative import CHUNK, GenerativeModel
-from lightning_gans.models import VanillaGAN
+from lightning_gans.models import MADE, VanillaGAN
 from lightning_gans.types import Batch
 
 POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
@@ -45,8 +45,27 @@ def test_every_example_gets_its_own_condition(n: int) -> None:
 
 def test_a_condition_does_not_change_the_latents() -> None:
     model = Echo(image_shape=(2,))
-    zeros, ones = (model.sample(70, condition={"label": label}, seed=5) for label in (torch.zeros(70), torch.ones(70)))
+    zeros, ones = (
+        model.sample(70, condition={"label": label}, seed=5)
+        for label in (torch.zeros(70).long(), torch.ones(70).long())
+    )
     assert torch.equal(zeros["image"], ones["image"])
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"class": torch.zeros(2).long()}, r"`condition` may have \['label'\] for MADE, got \['class'\]"),
+        ({"label": torch.tensor([7, 1])}, r"`label` must be from 0 to 2, or -1 where unknown, got \[7\]"),
+        ({"label": torch.tensor([0.5, 1.0])}, r"`label` must be \(n,\) integers, got torch.float32"),
+    ],
+)
+def test_a_condition_that_is_none_is_refused(condition: Any, message: str) -> None:
+    model = MADE(image_shape=(1, 2, 2), levels=2, class_conditional=True, num_classes=3)
+    with pytest.raises(ValueError, match=message):
+        model.sample(2, condition=condition)
+    with pytest.raises(ValueError, match=r"`condition` may have \[\] for MADE, got \['"):
+        MADE(image_shape=(1, 2, 2), levels=2).sample(2, condition=condition)
 
 
 def test_a_missing_condition_is_named() -> None:

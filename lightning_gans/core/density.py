@@ -54,13 +54,18 @@ class Density(GenerativeModel):
 
         Args:
             batch: The examples, with the keys in `requires`.
-            seed: Of the dequantisation.
+            seed: Of the dequantisation, which also depends on an example's place in the batch.
 
         Returns:
-            (b,) nats, on the CPU, in double precision.
+            (b,) nats, on the CPU, in double precision, computed in that of the weights.
+
+        Raises:
+            ValueError: The batch lacks a key, or has examples of another shape, or with other values than the levels.
         """
+        self.check_form(batch)
+        self.check_levels(batch["image"])
         count = len(batch["image"])
-        parts = []
+        parts = [torch.empty(0, dtype=torch.float64)]
         with self.aside(seed):
             for start in range(0, count, CHUNK):
                 part = {key: self.adopt(batch[key][start : start + CHUNK]) for key in self.requires}  # type: ignore[literal-required]
@@ -109,7 +114,17 @@ class Density(GenerativeModel):
             ValueError: A value of `image` is none of the `levels`.
         """
         super().check_values(image)
-        if self.levels is not None and (image - on_levels(image, self.levels)).abs().max() > 1e-3 / self.levels:
+        self.check_levels(image)
+
+    def check_levels(self, image: Tensor) -> None:
+        """Refuse pictures that have other values than the model was built for.
+
+        Raises:
+            ValueError: They are no floats, or a value is none of the `levels`.
+        """
+        if not image.is_floating_point():
+            raise ValueError(f"`image` must be float, pictures in [-1, 1], but the data yields {image.dtype}")
+        if self.levels is not None and (image - on_levels(image, self.levels)).abs().gt(1e-3 / self.levels).any():
             raise ValueError(
                 f"{type(self).__name__} was built for pictures of {self.levels} `levels` from -1 to 1, but the data's"
                 " have other values"

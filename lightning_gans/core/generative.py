@@ -69,16 +69,21 @@ class GenerativeModel(Model):
             A batch with the keys in `generates`, on the model's device.
 
         Raises:
-            ValueError: `n` is below 1, `seed` is negative, or a condition is missing or not n rows long.
+            ValueError: `n` is below 1, `seed` is negative, or a condition is missing, unknown or not n rows long, or a
+                label is none of the classes.
         """
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
         given = condition or Batch()
         if missing := [key for key in self.asks_for if key not in given]:
             raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
+        if unknown := [key for key in given if key not in self.conditions]:
+            raise ValueError(f"`condition` may have {list(self.conditions)} for {type(self).__name__}, got {unknown}")
         lengths = {key: len(tensor) for key, tensor in dict(given).items()}  # type: ignore[arg-type]
         if any(length != n for length in lengths.values()):
             raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
+        if "label" in given and self.num_classes is not None:
+            _check_labels(given["label"], self.num_classes)
         return self.in_chunks(n, CHUNK, seed, lambda index: self.draw(CHUNK, self._conditions(given, index)))
 
     def _conditions(self, given: Batch, index: int) -> Batch:
@@ -170,6 +175,13 @@ def _seeds(seed: int | None, chunks: int) -> list[int]:
         raise ValueError(f"`seed` must be at least 0, got {seed}")
     root = np.random.SeedSequence(seed)
     return [int(chunk.generate_state(1)[0]) for chunk in root.spawn(chunks)]
+
+
+def _check_labels(label: Tensor, classes: int) -> None:
+    if label.is_floating_point() or label.dim() != 1:
+        raise ValueError(f"`label` must be (n,) integers, got {label.dtype} of shape {tuple(label.shape)}")
+    if wrong := sorted({number for number in label.tolist() if not -1 <= number < classes}):
+        raise ValueError(f"`label` must be from 0 to {classes - 1}, or -1 where unknown, got {wrong}")
 
 
 def _chunk(condition: Batch, index: int) -> Batch:

@@ -73,6 +73,16 @@ class Model(Recorded, pl.LightningModule, ABC):
         return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)  # type: ignore[arg-type]
 
     def check(self, batch: Batch) -> None:
+        """Refuse a batch to learn from that lacks a key or has pictures of another shape; of the first, ask the values.
+
+        Raises:
+            ValueError: Names the keys, or the shapes, or says what is expected.
+        """
+        self.check_form(batch)
+        if self.batches_seen == 0:
+            self.check_values(batch["image"])
+
+    def check_form(self, batch: Batch) -> None:
         """Refuse a batch that lacks a key or has pictures of another shape.
 
         Raises:
@@ -91,8 +101,6 @@ class Model(Recorded, pl.LightningModule, ABC):
             )
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
-        if self.batches_seen == 0:
-            self.check_values(batch["image"])
 
     def check_values(self, image: Tensor) -> None:
         """Refuse a first batch whose examples cannot be meant; warn of one that looks odd.
