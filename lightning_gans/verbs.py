@@ -2,14 +2,15 @@
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
 from rich.progress import track
-from torch import Tensor
 
 from lightning_gans.callbacks import Evaluation
 from lightning_gans.callbacks.pictures import grid, save_picture, to_uint8
@@ -19,6 +20,7 @@ from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.mistakes import Mistake, say
+from lightning_gans.types import Batch, ImageShape
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,6 +50,7 @@ Execute = Callable[[Model, argparse.Namespace], None]
 def _sample(parser: argparse.ArgumentParser) -> Execute:
     parser.description = "Draw examples; example i depends on the seed and on i alone."
     parser.add_argument("--count", type=int, default=64, help="how many (64)")
+    parser.add_argument("--label", type=int, help="the class of all, by its number (each drawn evenly)")
     parser.add_argument("--output", type=Path, default=Path("samples.png"), help="grid.png, samples.npz or folder/")
     parser.add_argument("--interpolate", action="store_true", help="walk between latents, 8 steps in a row")
     return sample
@@ -56,7 +59,8 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
 def sample(model: Model, options: argparse.Namespace) -> None:
     """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example.
 
-    Of points: one picture, or an array `image` (n, dimensions) as the model made them.
+    Of points: one picture, or an array `image` (n, dimensions) as the model made them. Arrays of a class-conditional
+    model have `label` (n,) beside.
     """
     if not isinstance(model, GenerativeModel):
         raise Mistake(f"{type(model).__name__} makes no examples")
@@ -64,45 +68,53 @@ def sample(model: Model, options: argparse.Namespace) -> None:
         raise Mistake(f"`--count` must be at least 1, got {options.count}")
     if options.seed < 0:
         raise Mistake(f"`--seed` must be at least 0, got {options.seed}")
+    if options.label is not None and "label" not in model.conditions:
+        raise Mistake(f"`--label` is for class-conditional models, which this {type(model).__name__} is not")
+    columns = 8 if options.interpolate else math.ceil(math.sqrt(options.count))
+    write = _writer(model.image_shape, options.output, columns)  # which refuses a name before anything is drawn
     if options.interpolate:
         if not isinstance(model, GAN) or model.conditions:
             raise Mistake(
                 f"`--interpolate` walks between latents, which {type(model).__name__} alone does not sample from"
             )
-        image = model.interpolate(-(-options.count // 8), 8, seed=options.seed)["image"][: options.count]
+        walks = model.interpolate(-(-options.count // 8), 8, seed=options.seed)["image"]
+        write({"image": walks[: options.count]})
     else:
-        image = model.sample(options.count, seed=options.seed)["image"]
-    output: Path = options.output
-    if len(model.image_shape) == 1:
-        _write_points(image, output)
-    else:
-        _write_pictures(image, output, columns=8 if options.interpolate else int(np.ceil(np.sqrt(options.count))))
-    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {output}")
+        given: Batch = {} if options.label is None else {"label": torch.full((options.count,), options.label)}
+        write(model.sample(options.count, condition=given, seed=options.seed))
+    print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {options.output}")
 
 
-def _write_points(points: Tensor, output: Path) -> None:
+def _writer(shape: ImageShape, output: Path, columns: int) -> Callable[[Batch], None]:
+    """What writes examples of that shape in the form that the name asks for."""
+    points = len(shape) == 1
     match output.suffix:
         case ".npz":
-            output.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(output, image=points.float().cpu().numpy())
-        case ".png" if points.shape[1] == 2:
-            save_picture(scatter(points), output)
-        case suffix:
+            return partial(_write_arrays, output=output)
+        case ".png" if not points:
+            return lambda batch: save_picture(grid(batch["image"], columns), output)
+        case ".png" if shape == (2,):
+            return lambda batch: save_picture(scatter(batch["image"]), output)
+        case "" if not points:
+            return partial(_write_files, folder=output)
+        case suffix if points:
             raise Mistake(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
-
-
-def _write_pictures(image: Tensor, output: Path, *, columns: int) -> None:
-    match output.suffix:
-        case ".npz":
-            output.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(output, image=to_uint8(image).permute(0, 2, 3, 1).numpy())
-        case ".png":
-            save_picture(grid(image, columns), output)
-        case "":
-            for index, picture in enumerate(track(to_uint8(image), description="", transient=True)):
-                save_picture(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), output / f"{index:06d}.png")
         case suffix:
             raise Mistake(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
+
+
+def _write_arrays(batch: Batch, output: Path) -> None:
+    image = batch["image"]
+    arrays = {"image": image.float().cpu() if image.dim() == 2 else to_uint8(image).permute(0, 2, 3, 1)}
+    if "label" in batch:
+        arrays["label"] = batch["label"].cpu()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(output, **{name: array.numpy() for name, array in arrays.items()})  # type: ignore[arg-type]
+
+
+def _write_files(batch: Batch, folder: Path) -> None:
+    for index, picture in enumerate(track(to_uint8(batch["image"]), description="", transient=True)):
+        save_picture(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), folder / f"{index:06d}.png")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:

@@ -90,6 +90,27 @@ def test_a_folder_gets_one_file_an_example(run: Path) -> None:
         np.testing.assert_array_equal(np.asarray(Image.open(path))[..., :1], expected)
 
 
+def test_samples_of_a_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--run.name", "classes", "--run.max_images", "64", "--wandb.mode", "disabled", "--evaluation.count", "9"]
+    assert main(["fit", "--model", "MADE", "--model.class_conditional", "true", *options, "--samples.count", "4"]) == 0
+    sample(Path("runs/classes"), "--count", "5", "--label", "3", "--output", "threes.npz")
+    sample(Path("runs/classes"), "--count", "5", "--output", "all.npz")
+    with np.load("threes.npz") as threes, np.load("all.npz") as every:
+        assert threes["label"].tolist() == [3] * 5
+        expected = load("runs/classes").sample(5, condition={"label": torch.full((5,), 3)}, seed=0)["image"]  # type: ignore[operator]
+        np.testing.assert_array_equal(threes["image"], to_uint8(expected).permute(0, 2, 3, 1))
+        assert every["image"].shape == (5, 8, 8, 1)
+        assert len(set(every["label"].tolist())) > 1
+    capsys.readouterr()
+    assert main(["sample", "runs/classes", "--label", "11"]) == 2
+    assert "`label` must be from 0 to 9, or -1 where unknown, got [11]" in capsys.readouterr().err
+
+
+def test_a_bad_name_is_refused_before_anything_is_drawn(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GAN, "sample", lambda *_, **__: pytest.fail("it was drawn"))
+    assert main(["sample", str(run), "--output", "a.jpg"]) == 2
+
+
 @pytest.mark.parametrize("output", ["walk.npz", "walk.png"])
 def test_a_walk_between_latents(output: str, run: Path) -> None:
     sample(run, "--interpolate", "--count", "20", "--seed", "2", "--output", output)
@@ -131,6 +152,7 @@ def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[s
         ("sample RUN --seed -1", "`--seed` must be at least 0, got -1"),
         ("sample RUN --interpolate --seed -1", "`--seed` must be at least 0, got -1"),
         ("sample RUN --output a.jpg", "`--output` must end in .png, .npz or be a folder, got '.jpg' in 'a.jpg'"),
+        ("sample RUN --label 3", "`--label` is for class-conditional models, which this DCGAN is not"),
         ("sample RUN --count many", "--count"),
         ("sample RUN --cuont 3", "--cuont"),
         ("sample nothing", "there is no run folder or checkpoint 'nothing'"),
