@@ -38,7 +38,7 @@ class Evaluation(Periodic):
     Args:
         every: Images from one evaluation to the next.
         metric: What the best checkpoint is best by; None takes what suits the model: `coverage` of games, `log_prob`
-            of models that are taught by it.
+            of models that are taught by it, among them the hybrids of `FlowGAN`.
         count: How many examples are generated, and how many real ones are compared with them at most.
         k: Nearest neighbours that make an example's neighbourhood.
         seed: Seed of the samples.
@@ -79,6 +79,8 @@ class Evaluation(Periodic):
         """Choose what suits the model, and refuse what it cannot be measured by."""
         if not isinstance(pl_module, GenerativeModel):
             self._by = None
+            if self.metric is not None:
+                raise ValueError(f"`metric` is {self.metric}, but a {type(pl_module).__name__} makes no samples")
         elif self.metric is None:
             self._by = pl_module.best_by
         if self.metric == "log_prob" and not isinstance(pl_module, Density):

@@ -11,6 +11,7 @@ from conftest import Fit, Record
 from torch import nn
 
 from lightning_gans.__main__ import main
+from lightning_gans.callbacks import Evaluation
 from lightning_gans.core.checkpoints import load
 from lightning_gans.models import Classifier
 from lightning_gans.networks.classifier import ConvClassifier
@@ -152,6 +153,13 @@ def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
 def test_what_it_refuses(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         Classifier(**{"image_shape": (1, 8, 8), "num_classes": 10, **arguments})
+
+
+def test_what_makes_no_samples_is_not_measured_by_them(fit: Fit) -> None:
+    with pytest.raises(ValueError, match="`metric` is coverage, but a Classifier makes no samples"):
+        fit(
+            Classifier(image_shape=(1, 8, 8), num_classes=3), [], max_steps=1, callbacks=[Evaluation(metric="coverage")]
+        )
 
 
 def test_a_label_beyond_the_classes_is_refused(fit: Fit) -> None:
