@@ -15,6 +15,7 @@ from lightning_gans.networks.labels import LabelShift
 from lightning_gans.networks.made import MADENetwork
 from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretisedLogisticMixture
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
+from lightning_gans.networks.raster import tell_row
 from lightning_gans.types import Batch, ImageShape
 
 MIXTURE = partial(DiscretisedLogisticMixture, components=2)
@@ -173,18 +174,22 @@ class Foreign(nn.Module):
     [
         (PixelCNN, partial(GatedPixelCNN, width=5, blocks=2, kernel=3)),
         (MADE, partial(MADENetwork, hidden=(20, 30))),
-        (PixelCNN, Foreign),
+        (PixelCNN, partial(MADENetwork, hidden=(20, 30))),
         (MADE, Foreign),
     ],
 )
-def test_a_row_is_told_as_by_the_whole(model: type[Autoregressive], network: Any) -> None:
+def test_a_row_is_told_as_by_the_whole(
+    model: type[Autoregressive], network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pixel by pixel, with less work by a network of this project, by another as it is."""
     made = model(image_shape=(2, 8, 10), levels=3, network=network, output=Categorical, **CLASSES).double()
     randomised(made.network)
     image, label = torch.rand(3, 2, 8, 10, dtype=torch.float64), torch.tensor([0, -1, 2])
     whole = made.network(image, label)
+    if network is not Foreign:
+        monkeypatch.setattr(type(made.network), "forward", lambda *_: pytest.fail("a whole pass"))
     for row in range(8):
-        tell = made.tell_row(made.network, image, row, label)
+        tell = tell_row(made.network, image, row, label)
         for column in range(10):
             torch.testing.assert_close(tell(column), whole[:, :, row, column])
 
@@ -227,6 +232,11 @@ def test_a_class_shifts_both_stacks() -> None:
             for weight in embeddings:
                 weight[:, half] += 1  # type: ignore[operator, index]
         assert (network(image, torch.tensor([1])) - before).abs().max() > 1e-3
+
+
+def test_drawing_prints_nothing_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    MADE(image_shape=(1, 2, 2), levels=2).sample(70)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("label", [-2, 3])

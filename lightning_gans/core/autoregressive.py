@@ -5,11 +5,13 @@ from functools import partial
 from typing import Any
 
 import torch
+from rich import get_console
 from rich.progress import track
 from torch import Tensor, nn
 
 from lightning_gans.core.likelihood import LikelihoodModel
 from lightning_gans.networks.outputs import OutputDistribution
+from lightning_gans.networks.raster import tell_row
 from lightning_gans.types import Batch, ImageShape
 
 NetworkFactory = Callable[[ImageShape, int], nn.Module]
@@ -23,8 +25,8 @@ OutputFactory = Callable[[int, int], OutputDistribution]
 class Autoregressive(LikelihoodModel):
     """Write the probability of a picture as the product of its pixels', each given those before it in raster order.
 
-    The channels of a pixel are told jointly, by `output`. Sampling takes a pass of the network for each pixel. A
-    subclass chooses the networks.
+    The channels of a pixel are told jointly, by `output`. Sampling takes a pass of the network for each pixel,
+    of a `RasterNetwork` no more than that pixel needs. A subclass chooses the networks.
 
     Args:
         image_shape: (channels, height, width).
@@ -78,10 +80,11 @@ class Autoregressive(LikelihoodModel):
         given = self._condition(condition)
         image = self.noise(n, *self.image_shape, draw=torch.zeros)
         height, width = self.image_shape[1:]
-        for place in track(range(height * width), description="pixels", transient=True):
+        quiet = not get_console().is_terminal  # where a bar that goes away would leave an empty line
+        for place in track(range(height * width), description="pixels", transient=True, disable=quiet):
             row, column = divmod(place, width)
             if column == 0:
-                tell = self.tell_row(self.average.network, image, row, *given)
+                tell = tell_row(self.average.network, image, row, *given)
             image[:, :, row, column] = self.output.sample(tell(column), partial(self.noise, draw=torch.rand))
         return {"image": image, **condition}
 
@@ -92,19 +95,3 @@ class Autoregressive(LikelihoodModel):
 
     def _condition(self, batch: Batch) -> list[Tensor]:
         return [batch["label"]] if self.conditions else []
-
-    def tell_row(self, network: nn.Module, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-        """Make what tells of a pixel of a row, by its column, (b, outputs); override it where less work is enough.
-
-        Args:
-            network: The averaged network.
-            image: (b, *image_shape), made up to that row; what is told of a pixel is asked for once those before are.
-            row: Its number.
-            *given: The labels, of a class-conditional model.
-        """
-
-        def tell(column: int) -> Tensor:
-            parameters: Tensor = network(image, *given)
-            return parameters[:, :, row, column]
-
-        return tell

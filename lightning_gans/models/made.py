@@ -1,9 +1,6 @@
 """The masked autoencoder for distribution estimation."""
 
-from collections.abc import Callable
 from typing import Any
-
-from torch import Tensor, nn
 
 from lightning_gans.core.autoregressive import Autoregressive, NetworkFactory, OutputFactory
 from lightning_gans.core.optimizers import MADEAdam, OptimizerFactory
@@ -50,13 +47,3 @@ class MADE(Autoregressive):
         super().__init__(
             image_shape=image_shape, levels=levels, network=network, output=output, optimizer=optimizer, **kwargs
         )
-
-    def tell_row(self, network: nn.Module, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-        """Make what tells of a pixel of a row, without its work on all others, if the network is a `MADENetwork`."""
-        if not isinstance(network, MADENetwork):
-            return super().tell_row(network, image, row, *given)
-
-        def tell(column: int) -> Tensor:
-            return network.tell(row * self.image_shape[2] + column, image, *given)
-
-        return tell

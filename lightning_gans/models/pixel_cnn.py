@@ -1,9 +1,6 @@
 """The gated PixelCNN."""
 
-from collections.abc import Callable
 from typing import Any
-
-from torch import Tensor, nn
 
 from lightning_gans.core.autoregressive import Autoregressive, NetworkFactory, OutputFactory
 from lightning_gans.core.optimizers import OptimizerFactory, PixelCNNAdam
@@ -50,16 +47,3 @@ class PixelCNN(Autoregressive):
         super().__init__(
             image_shape=image_shape, levels=levels, network=network, output=output, optimizer=optimizer, **kwargs
         )
-
-    def tell_row(self, network: nn.Module, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-        """Make what tells of a pixel of a row, from no more than it can see, if the network is a `GatedPixelCNN`."""
-        if not isinstance(network, GatedPixelCNN):
-            return super().tell_row(network, image, row, *given)
-        told = network.look_up(image[:, :, max(0, row - network.reach) : row + 1], *given)
-
-        def tell(column: int) -> Tensor:
-            seen = slice(max(0, column - network.reach), column + 1)
-            numbers = network.look_left(image[:, :, row : row + 1, seen], [found[..., seen] for found in told])
-            return numbers[:, :, 0, -1]
-
-        return tell

@@ -1,5 +1,6 @@
 """A fully connected network whose outputs see earlier pixels only."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -8,10 +9,11 @@ from torch.nn import functional as F
 
 from lightning_gans.networks.checks import check_picture, check_positive
 from lightning_gans.networks.labels import LabelShift
+from lightning_gans.networks.raster import RasterNetwork
 from lightning_gans.types import ImageShape
 
 
-class MADENetwork(nn.Module):
+class MADENetwork(RasterNetwork):
     """Tell of each pixel what layers of rectified units know from those before it, by weights that are masked out.
 
     From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13: a hidden unit of
@@ -65,12 +67,17 @@ class MADENetwork(nn.Module):
         numbers = self._shifted(-1, self.layers[-1](self._hidden(image, label)), label)
         return numbers.reshape(len(image), -1, *self.size)
 
-    def tell(self, place: int, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """What `forward` says of the pixel of that number, (b, outputs), without working out the others."""
-        output, pixels = self.layers[-1], slice(place, None, self.size[0] * self.size[1])
-        weight, mask, bias = (tensor[pixels] for tensor in (output.weight, output.mask, output.bias))  # type: ignore[index]
-        shifts = self._shifted(-1, torch.zeros_like(output.bias), label)  # type: ignore[arg-type]
-        return F.linear(self._hidden(image, label), weight * mask, bias) + shifts[..., pixels]
+    def tell_row(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
+        """Make what tells of a pixel of a row, without working out the numbers of all others."""
+        output, shape, label = self.layers[-1], self.size, given[0] if given else None
+
+        def tell(column: int) -> Tensor:
+            pixels = slice(row * shape[1] + column, None, shape[0] * shape[1])
+            weight, mask, bias = (tensor[pixels] for tensor in (output.weight, output.mask, output.bias))  # type: ignore[index]
+            shifts = self._shifted(-1, torch.zeros_like(output.bias), label)  # type: ignore[arg-type]
+            return F.linear(self._hidden(image, label), weight * mask, bias) + shifts[..., pixels]
+
+        return tell
 
     def _hidden(self, image: Tensor, label: Tensor | None) -> Tensor:
         seen = values = image.flatten(1)

@@ -1,24 +1,26 @@
 """A convolutional network whose outputs see earlier pixels only, and all of them within its reach."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gans.networks.checks import check_picture, check_positive
 from lightning_gans.networks.labels import LabelShift
+from lightning_gans.networks.raster import RasterNetwork
 from lightning_gans.types import ImageShape
 
 
-class GatedPixelCNN(nn.Module):
+class GatedPixelCNN(RasterNetwork):
     """Tell of each pixel what gated convolutions know from those before it.
 
     From *Conditional Image Generation with PixelCNN Decoders*, arXiv:1606.05328, section 2 and figure 2: a vertical
     stack sees the rows above, a horizontal one the pixels to the left and what the vertical one found, so that no
     earlier pixel in reach is left out. What is not to be seen is cropped by padding on one side, as in PixelCNN++
     (arXiv:1701.05517), not masked. The horizontal stack is residual, there is no normalisation, and a class shifts the
-    gates. Unlike there, the kernel of the first block is as small
-    as the others', and there are fewer and narrower layers, for a CPU. A channel of ones tells the
-    picture from the padding around it.
+    gates. Unlike there, the kernel of the first block is as small as the others', and there are fewer and narrower
+    layers, for a CPU. A channel of ones tells the picture from the padding around it.
 
     Args:
         image_shape: (channels, height, width).
@@ -73,6 +75,16 @@ class GatedPixelCNN(nn.Module):
             left = block.look_left(left, found)  # type: ignore[operator]
         numbers: Tensor = self.head(left)
         return numbers
+
+    def tell_row(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
+        """Make what tells of a pixel of a row, from no more than it can see."""
+        told = self.look_up(image[:, :, max(0, row - self.reach) : row + 1], *given)
+
+        def tell(column: int) -> Tensor:
+            seen = slice(max(0, column - self.reach), column + 1)
+            return self.look_left(image[:, :, row : row + 1, seen], [found[..., seen] for found in told])[:, :, 0, -1]
+
+        return tell
 
     def look_up(self, image: Tensor, label: Tensor | None = None) -> list[Tensor]:
         """What the horizontal stack is told in the last row of pictures, one tensor for each block.
