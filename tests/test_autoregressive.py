@@ -234,6 +234,16 @@ def test_a_class_shifts_both_stacks() -> None:
         assert (network(image, torch.tensor([1])) - before).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("network", [GatedPixelCNN, MADENetwork])
+def test_a_network_with_classes_is_told_one_and_compiles(network: Any) -> None:
+    made = randomised(network((1, 4, 4), 2, num_classes=3))
+    image, label = torch.rand(2, 1, 4, 4), torch.tensor([1, -1])
+    with pytest.raises(ValueError, match="`label` is missing: this network has classes"):
+        made(image)
+    compiled = torch.compile(made, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(image, label), made(image, label))
+
+
 def test_drawing_prints_nothing_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     MADE(image_shape=(1, 2, 2), levels=2).sample(70)
     assert capsys.readouterr() == ("", "")
@@ -263,7 +273,7 @@ def test_hidden_degrees_cover_all_pixels_evenly() -> None:
         (lambda: GatedPixelCNN((1, 2, 2), 1, kernel=4), "`kernel` must be odd and at least 3, got 4"),
         (lambda: GatedPixelCNN((1, 2, 2), 1, kernel=1), "`kernel` must be odd and at least 3, got 1"),
         (lambda: GatedPixelCNN((1, 2, 2), 1, blocks=0), "`blocks` must be at least 1, got 0"),
-        (lambda: MADE(image_shape=(2,), levels=2), r"`image_shape` must be that of a picture for MADE, got \(2,\)"),
+        (lambda: MADE(image_shape=(2,), levels=2), r"MADE works on pictures .*, got `image_shape` \(2,\)"),
         (lambda: MADE(image_shape=(1, 2, 2), levels=None), "`levels` is None: MADE needs data of discrete values"),
         (lambda: PixelCNN(image_shape=(1, 2, 2), levels=3, output=Bernoulli), "`levels` must be 2, got 3"),
         (

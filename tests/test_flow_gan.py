@@ -146,7 +146,13 @@ def test_a_weight_may_go_from_likelihood_to_the_game(fit: Fit) -> None:
     [
         ({"likelihood_weight": 1.5}, "`likelihood_weight` must be from 0 to 1, got 1.5"),
         ({"likelihood_weight": -0.1}, "`likelihood_weight` must be from 0 to 1, got -0.1"),
-        ({"levels": 1}, "`levels` must be at least 2, got 1"),
+        (
+            {"likelihood_weight": Linear(2.0, 0.0, images=9)},
+            r"`likelihood_weight` must be from 0 to 1, got Linear\(start=2",
+        ),
+        ({"likelihood_weight": Linear(1.0, -1.0, images=9)}, r"`likelihood_weight` must be from 0 to 1, got Linear"),
+        ({"penalty_weight": Linear(1.0, -1.0, images=9)}, r"`penalty_weight` must be at least 0, got Linear"),
+        ({"levels": 1}, "`levels` must be a whole number from 2, got 1"),
         (
             {"likelihood_weight": 1, "discriminator_steps": 5},
             "`discriminator_steps` must be 1 where the critic rests, as it does with `likelihood_weight` 1, got 5",

@@ -208,6 +208,16 @@ def test_what_a_flow_cannot_do_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("flow", "image_shape", "options"), [case for case in SMALL if case[0] is not RealNVP], ids=ids
+)  # whose pixel_unshuffle takes no empty batches
+def test_no_examples_go_both_ways(flow: Flow, image_shape: ImageShape, options: dict[str, Any]) -> None:
+    network = build(flow, image_shape, options)
+    z, log_det = network(torch.zeros(0, *image_shape))
+    assert (z.shape, log_det.shape) == ((0, math.prod(image_shape)), (0,))
+    assert network.inverse(z).shape == (0, *image_shape)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
     ("flow", "image_shape", "options"), [case for case in SMALL if case[2].get("couplings") != 1], ids=ids
 )
 def test_every_element_moves_by_others(flow: Flow, image_shape: ImageShape, options: dict[str, Any]) -> None:

@@ -216,7 +216,7 @@ class NoFeatures(nn.Module):
     [
         ({"categorical": [10, 1]}, r"`categorical` must hold sizes of at least 2, got \[10, 1\]"),
         ({"continuous": -1}, "`continuous` must be at least 0, got -1"),
-        ({"categorical": [], "continuous": 0}, "`codes` must be at least 1, got 0"),
+        ({"categorical": [], "continuous": 0}, "`categorical` is empty and `continuous` is 0: there must be a code"),
         ({"latent_dim": 6}, "`latent_dim` must be at least 7, the numbers in the codes, got 6"),
         ({"information_weight": -1.0}, "`information_weight` must be at least 0, got -1.0"),
         ({"discriminator": NoFeatures}, "`discriminator` NoFeatures must have `features` and `logit`"),

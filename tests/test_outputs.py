@@ -174,8 +174,9 @@ def test_numbers_of_half_precision_are_summed_in_that_of_the_picture() -> None:
     [
         (Bernoulli, (1, 17), "`levels` must be 2, got 17"),
         (Bernoulli, (0, 2), "`channels` must be at least 1, got 0"),
-        (Categorical, (1, 1), "`levels` must be at least 2, got 1"),
-        (DiscretisedLogisticMixture, (1, 1), "`levels` must be at least 2, got 1"),
+        (Categorical, (1, 1), "`levels` must be a whole number from 2, got 1"),
+        (Categorical, (1, 2.5), "`levels` must be a whole number from 2, got 2.5"),
+        (DiscretisedLogisticMixture, (1, 1), "`levels` must be a whole number from 2, got 1"),
         (partial(DiscretisedLogisticMixture, components=0), (1, 2), "`components` must be at least 1, got 0"),
     ],
 )

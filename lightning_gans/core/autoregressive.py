@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from lightning_gans.core.likelihood import LikelihoodModel
+from lightning_gans.networks.checks import check_picture
 from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.networks.raster import tell_row
 from lightning_gans.types import Batch, ImageShape
@@ -55,8 +56,7 @@ class Autoregressive(LikelihoodModel):
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        if len(image_shape) != 3:
-            raise ValueError(f"`image_shape` must be that of a picture for {name}, got {tuple(image_shape)}")
+        check_picture(name, image_shape)
         if levels is None:
             raise ValueError(f"`levels` is None: {name} needs data of discrete values")
         if class_conditional and num_classes is None:

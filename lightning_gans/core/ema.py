@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from lightning_gans.core.schedules import Linear, Schedule, value_at
+from lightning_gans.core.schedules import Linear, Schedule, extremes, value_at
 
 RISING_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
 """A twentieth of the images seen so far: a longer memory would still show the beginning."""
@@ -41,9 +41,9 @@ class Average(nn.Module):
 
     def __init__(self, network: nn.Module, *, half_life: float | Schedule | None = None) -> None:
         super().__init__()
-        if isinstance(half_life, float | int) and half_life < 0:
-            raise ValueError(f"`average_half_life` must be at least 0 images, got {half_life}")
         self.half_life = RISING_HALF_LIFE if half_life is None else half_life
+        if extremes(self.half_life)[0] < 0:
+            raise ValueError(f"`average_half_life` must be at least 0 images, got {half_life}")
         self.images_seen = 0
         try:
             self.network = copy.deepcopy(network).requires_grad_(False).eval()

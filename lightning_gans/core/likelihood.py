@@ -11,6 +11,7 @@ from lightning_gans.core.ema import Average
 from lightning_gans.core.optimizers import OptimizerFactory
 from lightning_gans.core.schedules import Schedule
 from lightning_gans.core.single import SingleLoss
+from lightning_gans.networks.checks import check_levels
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
@@ -43,8 +44,8 @@ class LikelihoodModel(SingleLoss, Density):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_shape=image_shape, optimizer=optimizer, **kwargs)
-        if levels is not None and levels < 2:
-            raise ValueError(f"`levels` must be at least 2, got {levels}")
+        if levels is not None:
+            check_levels(levels)
         self.levels = levels
         self.network = network()
         self.average = Average(self.network, half_life=average_half_life)

@@ -98,3 +98,14 @@ def value_at(value: float | Schedule, images: int) -> float:
         (10.0, 5.0)
     """
     return value(images) if isinstance(value, Schedule) else value
+
+
+def extremes(value: float | Schedule) -> tuple[float, float]:
+    """The least and the greatest value that such a setting takes: schedules go one way, from the first image to no end.
+
+    Example:
+        >>> extremes(10.0), extremes(Linear(10.0, 0.0, images=1000)), extremes(Exponential(0.1, half_life=1000))
+        ((10.0, 10.0), (0.0, 10.0), (0.0, 0.1))
+    """
+    ends = value_at(value, 0), value_at(value, 10**15)
+    return min(ends), max(ends)

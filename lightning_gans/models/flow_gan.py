@@ -12,9 +12,10 @@ from lightning_gans.core.density import Density, bits_per_dim, dequantise, quant
 from lightning_gans.core.ema import Average
 from lightning_gans.core.gan import DiscriminatorFactory
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.core.schedules import Schedule, extremes, value_at
 from lightning_gans.models.wgan_gp import WGANGP
 from lightning_gans.networks import flows
+from lightning_gans.networks.checks import check_levels
 from lightning_gans.networks.dcgan import DCGANCritic
 from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.perceptron import PerceptronDiscriminator
@@ -72,10 +73,11 @@ class FlowGAN(WGANGP, Density):
         discriminator_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if isinstance(likelihood_weight, float | int) and not 0 <= likelihood_weight <= 1:
+        least, greatest = extremes(likelihood_weight)
+        if least < 0 or greatest > 1:
             raise ValueError(f"`likelihood_weight` must be from 0 to 1, got {likelihood_weight}")
-        if levels is not None and levels < 2:
-            raise ValueError(f"`levels` must be at least 2, got {levels}")
+        if levels is not None:
+            check_levels(levels)
         rests = likelihood_weight == 1
         if rests and discriminator_steps not in (None, 1):
             raise ValueError(

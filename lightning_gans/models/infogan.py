@@ -10,9 +10,8 @@ from torch.nn import functional as F
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory
 from lightning_gans.core.optimizers import InfoGANAdam, OptimizerFactory
-from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.core.schedules import Schedule, extremes, value_at
 from lightning_gans.metrics.agreement import agreement
-from lightning_gans.networks.checks import check_positive
 from lightning_gans.networks.dcgan import DCGANDiscriminator
 from lightning_gans.networks.recognition import HeadFactory, RecognisingDiscriminator, RecognitionHead
 from lightning_gans.objectives.information import categorical_information, continuous_information
@@ -88,10 +87,11 @@ class InfoGAN(GAN):
             raise ValueError(f"`categorical` must hold sizes of at least 2, got {list(categorical)}")
         if continuous < 0:
             raise ValueError(f"`continuous` must be at least 0, got {continuous}")
-        if isinstance(information_weight, float | int) and information_weight < 0:
+        if extremes(information_weight)[0] < 0:
             raise ValueError(f"`information_weight` must be at least 0, got {information_weight}")
         codes = sum(categorical) + continuous
-        check_positive(codes=codes)
+        if codes == 0:
+            raise ValueError("`categorical` is empty and `continuous` is 0: there must be a code")
         if latent_dim < codes:
             raise ValueError(f"`latent_dim` must be at least {codes}, the numbers in the codes, got {latent_dim}")
         super().__init__(

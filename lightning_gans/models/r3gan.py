@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, R3GANAdam
-from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.core.schedules import Schedule, extremes, value_at
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.objectives.losses import relativistic_discriminator, relativistic_generator
 from lightning_gans.objectives.penalties import zero_centred_penalty
@@ -52,7 +52,7 @@ class R3GAN(GAN):
         discriminator_optimizer: OptimizerFactory = R3GANAdam,
         **kwargs: Any,
     ) -> None:
-        if isinstance(gamma, float | int) and gamma < 0:
+        if extremes(gamma)[0] < 0:
             raise ValueError(f"`gamma` must be at least 0, got {gamma}")
         super().__init__(
             image_shape=image_shape,

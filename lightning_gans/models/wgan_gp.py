@@ -6,7 +6,7 @@ import torch
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, WGANGPAdam
-from lightning_gans.core.schedules import Schedule, value_at
+from lightning_gans.core.schedules import Schedule, extremes, value_at
 from lightning_gans.networks.dcgan import DCGANCritic
 from lightning_gans.objectives.losses import wasserstein_critic, wasserstein_generator
 from lightning_gans.objectives.penalties import gradient_penalty
@@ -52,7 +52,7 @@ class WGANGP(GAN):
         discriminator_optimizer: OptimizerFactory = WGANGPAdam,
         **kwargs: Any,
     ) -> None:
-        if isinstance(penalty_weight, float | int) and penalty_weight < 0:
+        if extremes(penalty_weight)[0] < 0:
             raise ValueError(f"`penalty_weight` must be at least 0, got {penalty_weight}")
         super().__init__(
             image_shape=image_shape,

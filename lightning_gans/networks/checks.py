@@ -57,3 +57,18 @@ def check_picture(network: str, image_shape: ImageShape) -> None:
     if len(image_shape) != 3:
         raise ValueError(f"{network} works on pictures (channels, height, width), got `image_shape` {image_shape}")
     check_image_shape(image_shape)
+
+
+def check_levels(levels: int) -> None:
+    """Refuse what is no number of values that an element of a picture can have.
+
+    Raises:
+        ValueError: `levels` is below 2, or not whole.
+
+    Example:
+        >>> check_levels(1)
+        Traceback (most recent call last):
+        ValueError: `levels` must be a whole number from 2, got 1
+    """
+    if levels < 2 or levels != int(levels):
+        raise ValueError(f"`levels` must be a whole number from 2, got {levels}")

@@ -6,7 +6,7 @@ is made by a factory from (image_shape). By the change of variables, log p(x) = 
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +21,7 @@ ConditionerFactory = Callable[[int, int], nn.Module]
 """Makes the network of a coupling from (inputs, outputs), sizes of the axis after the batch's."""
 
 
-class Invertible(nn.Module):
+class Invertible(nn.Module, ABC):
     """A layer that can be gone through both ways."""
 
     @abstractmethod
@@ -82,7 +82,7 @@ class Flatten(Invertible):
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map (b, d) to (b, *shape)."""
-        return y.view(-1, *self.shape)
+        return y.view(len(y), *self.shape)
 
 
 class Squeeze(Invertible):
@@ -137,7 +137,7 @@ class ActNorm(Invertible):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map x to (x + shift) exp(log_scale)."""
-        positions = x[0].numel() // self.log_scale.numel()
+        positions = x.shape[1:].numel() // self.log_scale.numel()
         return (x + self.shift) * self.log_scale.exp(), (positions * self.log_scale.sum()).expand(len(x))
 
     def inverse(self, y: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ class Coupling(Invertible):
 
     def _tell(self, kept: Tensor) -> Tensor:
         told: Tensor = self.network(kept)
-        return told.view(len(told), self.numbers, -1, *told.shape[2:])
+        return told.view(len(told), self.numbers, len(self.moved), *told.shape[2:])
 
 
 class AdditiveCoupling(Coupling):

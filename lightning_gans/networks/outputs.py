@@ -1,14 +1,14 @@
 """How a pixel is distributed, told by numbers that a network gives; every one is exactly a distribution of levels."""
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_positive
+from lightning_gans.networks.checks import check_levels, check_positive
 from lightning_gans.networks.levels import indices, on_levels, values
 
 Draw = Callable[..., Tensor]
@@ -18,7 +18,7 @@ LEAST_LOG_SCALE = -7.0
 """As in PixelCNN++'s code: a scale of a ninth of a bin of 256 levels."""
 
 
-class OutputDistribution(nn.Module):
+class OutputDistribution(nn.Module, ABC):
     """How a pixel, all its channels, is distributed. It has no parameters of its own.
 
     Attributes:
@@ -192,21 +192,6 @@ class DiscretisedLogisticMixture(OutputDistribution):
         for before in range(channel):
             mean = mean + coefficients[:, :, first + before] * image[:, None, before]
         return mean
-
-
-def check_levels(levels: int) -> None:
-    """Refuse data of one value.
-
-    Raises:
-        ValueError: `levels` is below 2.
-
-    Example:
-        >>> check_levels(1)
-        Traceback (most recent call last):
-        ValueError: `levels` must be at least 2, got 1
-    """
-    if levels < 2:
-        raise ValueError(f"`levels` must be at least 2, got {levels}")
 
 
 def _split_channels(parameters: Tensor, parts: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What the latents of flows are distributed as, and how a flow generates from them."""
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from lightning_gans.types import ImageShape
 
 
-class Prior(nn.Module):
+class Prior(nn.Module, ABC):
     """How latents are distributed; it has no parameters."""
 
     @abstractmethod

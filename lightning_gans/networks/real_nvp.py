@@ -99,7 +99,7 @@ class _FactorOut(Invertible):
     def inverse(self, y: Tensor) -> Tensor:
         """Map (b, 2chw) to (b, 2c, h, w)."""
         done, z = y.chunk(2, dim=1)
-        return torch.cat([done.reshape(-1, *self.shape), self.rest.inverse(z)], dim=1)
+        return torch.cat([done.reshape(len(y), *self.shape), self.rest.inverse(z)], dim=1)
 
 
 class _ResidualNetwork(nn.Module):
