@@ -40,6 +40,10 @@ CALLBACKS: dict[str, type[pl.Callback]] = {
 """The callbacks whose settings have short names on the command line: `--samples.every`."""
 
 
+OF_THE_DATA = ("image_shape", "num_classes", "levels")
+"""What every model that asks for it is told by the data."""
+
+
 SEEDS = 2**32
 """How many seeds NumPy takes."""
 
@@ -81,7 +85,7 @@ class CLI(LightningCLI):
             parser.add_lightning_class_args(callback, name)
         parser.add_argument("--dry_run", action="store_true", help="Say what the run would need; keep nothing.")
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
-        for size in ("image_shape", "num_classes", "levels"):
+        for size in OF_THE_DATA:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -235,7 +239,7 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
     replaced = list(arguments)
     for index, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
-        if option in ("--model.image_shape", "--model.init_args.image_shape"):
+        if option in {f"--model.{part}{size}" for part in ("", "init_args.") for size in OF_THE_DATA}:
             raise Mistake(f"`{option}` comes from the data: leave it out")
         if option not in ("--config", "-c"):
             continue
@@ -258,6 +262,11 @@ def _recipe(name: str) -> str:
         raise Mistake(f"`--config` {name!r} cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise Mistake(f"`--config` {name!r} must hold keys such as `model:` and `data:`, got {content!r:.60}")
+    match content.get("model"):
+        case {"init_args": dict(settings)}:
+            for size in OF_THE_DATA:
+                if settings.get(size) is not None:
+                    raise Mistake(f"`model.{size}` of `--config` {name!r} comes from the data: leave it out")
     sections = ["seed_everything", "trainer", "model", "data", *CALLBACKS, "dry_run", "ckpt_path"]
     for section in content:
         if section not in sections:

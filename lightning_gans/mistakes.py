@@ -10,7 +10,12 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from lightning_gans import networks
 from lightning_gans.core.recording import Recorded
+from lightning_gans.core.schedules import Schedule
+from lightning_gans.networks.flows import Invertible
+from lightning_gans.networks.outputs import OutputDistribution
+from lightning_gans.networks.priors import Prior
 
 _NOISE = re.compile(
     r"Does not validate against|Subtypes:|Errors:$|Given value|Expected a <class 'NoneType'>|Expected a path but|"
@@ -54,10 +59,13 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
             rest = rest[path.end() :].strip()
         if rest and not _NOISE.search(rest):
             reason = rest
-    if (reason.endswith("'>") or "Literal[" in reason) and (
+    if (reason.endswith("'>") or ("Literal[" in reason and "Got value" not in reason)) and (
         given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)
     ):
         reason += f" Got value: {given['value']}"
+    if found := re.match(r"(?P<name>\w+)\.__init__\(\) (?P<why>takes .* given)", reason):  # called as another kind is
+        for option in re.findall(rf"(\w+)=Namespace\(class_path='[\w.]*\.{found['name']}'", message):
+            return f"{found['name']} does not fit `{option}`: it {found['why']}{hint('', _names(option))}"
     return _explain(reason, ".".join(keys), owner, options)
 
 
@@ -74,11 +82,15 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
         name = found["name"].rpartition(".")[2]
         owner = found["path"].rpartition(".")[2] if found["path"] else owner
         known = _arguments(owner)
+        if name in known and owner in _names(key):
+            return f"{owner} is given `{name}` already: leave out `--{key}.{name}`"
         if name in known:  # it has, but the place asks for something that is called otherwise
             return f"{owner} does not fit {option}{hint('', _names(key))}"
         return f"{owner} has no option `{name}` (`--{key}.{name}`){hint(name, known)}"
     if found := re.search(r"Expected a dot import path string: (?P<name>\S+)", reason):
-        return f"{option} {found['name']} is not known{hint(found['name'], _names(key))}"
+        if _family(key) is Schedule:
+            return f"{option} must be a number or a schedule, got {found['name']!r}{hint('', _names(key))}"
+        return f"{option} {found['name']} is not known{hint(found['name'], _names(key))}".removeprefix("`--` ")
     if found := re.search(r"(?P<what>[^:]*has no attribute '(?P<name>\w+)'|No module named '[^']+')", reason):
         return f"{option} cannot be imported: {found['what'].strip()}"
     if found := re.search(r"Expected a typing\.Literal\[(?P<names>.*?)\]\.? Got value: (?P<value>.*)", reason):
@@ -87,13 +99,19 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
     if found := re.search(r"^the following arguments are required: (?P<name>\w+)$", reason):
         return f"`--{key}.{found['name']}` must be given"
     if found := re.search(
-        r"Expected (an? )?<class '[\w.]*(?P<kind>Sequence|NoneType)'>\.? Got value: (?P<value>.*)", reason
+        r"Expected (an? )?<class '[\w.]*(Sequence|NoneType|tuple)'>\.? Got value: (?P<value>.*?)(\. Got value:|$)",
+        reason,
     ):
         return f"{option} must be a list such as [{found['value']}], got {found['value']!r}"
     if found := re.search(
         r"Expected an? <class '(?P<kind>\w+)'>\.? Got value: (?P<value>.*?)(\. Got value:|$)", reason
     ):
         return f"{option} must be of type {found['kind']}, got {found['value']!r}"
+    if found := re.search(
+        r"expects a function or a callable class: (?P<why>.*?)\.? Got value: .*'(?P<path>[\w.]+)'", reason
+    ):
+        name = found["path"].rpartition(".")[2]
+        return f"{name} does not fit {option}: {found['why']}{hint('', _names(key))}"
     reason = " ".join(reason.split())
     return f"{option}: {reason}" if key and key not in reason else reason
 
@@ -119,13 +137,40 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(subclass)
 
 
+_FAMILIES: dict[str, type[Any]] = {
+    "prior": Prior,
+    "output": OutputDistribution,
+    "flow": Invertible,
+    "generator": nn.Module,
+    "discriminator": nn.Module,
+    "network": nn.Module,
+    "optimizer": Optimizer,
+    "model": Recorded,
+    "data": Recorded,
+    "": Recorded,
+}
+"""What an option of that name, or of one that ends so, takes; all others that take classes take schedules."""
+
+_PACKAGES = {"model": "models.", "data": "datamodules.", "optimizer": "core.optimizers", "": ""}
+"""Where that is; else in `networks` or, of schedules, where they all are."""
+
+
+def _word(key: str) -> str:
+    return key.rpartition(".")[2].rpartition("_")[2]
+
+
+def _family(key: str) -> type[Any]:
+    return _FAMILIES.get(_word(key), Schedule)
+
+
 def _names(key: str) -> set[str]:
     """The names of our classes that an option of that name may mean."""
-    word = key.rpartition(".")[2].rpartition("_")[2]
-    packages = {"model": "models", "data": "datamodules", "optimizer": "core.optimizers"}
-    package = f"lightning_gans.{packages.get(word, 'networks')}."
-    classes = (cls for kind in (Recorded, nn.Module, Optimizer) for cls in _subclasses(kind))
-    ours = (cls for cls in classes if f"{cls.__module__}.".startswith(package) and not inspect.isabstract(cls))
+    family, package = _family(key), f"lightning_gans.{_PACKAGES.get(_word(key), '')}"
+    ours = {cls for cls in _subclasses(family) if cls.__module__.startswith(package) and not inspect.isabstract(cls)}
+    if issubclass(family, nn.Module):  # the public ones, and of networks in general those that are of no other kind
+        ours = {cls for cls in ours if cls.__name__ in networks.__all__}
+        special = tuple(kind for kind in _FAMILIES.values() if issubclass(kind, nn.Module) and kind is not nn.Module)
+        ours = {cls for cls in ours if family is not nn.Module or not issubclass(cls, special)}
     return {cls.__name__ for cls in ours if cls.__name__[0] != "_"}
 
 

@@ -280,6 +280,7 @@ def material(folder: Path) -> None:
     (folder / "unknown.yaml").write_text("modle:\n  class_path: DCGAN\n")
     (folder / "list.yaml").write_text("- 1\n- 2\n")
     (folder / "nested.yaml").write_text("model:\n  class_path: DCGAN\n  init_args:\n    latent_dmi: 3\n")
+    (folder / "levels.yaml").write_text("model:\n  class_path: MADE\n  init_args:\n    levels: 4\n")
     (folder / "text.ckpt").write_text("no checkpoint")
     (folder / "plain_gan.py").write_text("class Thing: pass\n")
     (folder / "empty").mkdir()
@@ -323,6 +324,18 @@ MISTAKES = {
     "fit --model.generator_optimizer DCGANAdm": "`--model.generator_optimizer`.*DCGANAdam",
     "fit --model WGANGP --model.penalty_wieght 1": "did you mean `penalty_weight`",
     "fit --model WGANGP --model.penalty_weight -1": "`penalty_weight` must be at least 0",
+    "fit --model FlowGAN --model.latent_dim 4": "FlowGAN is given `latent_dim` already: leave out",
+    "fit --model MADE --model.output Categorical --model.output.levels 5": "leave out `--model.output.levels`",
+    "fit --model FlowGAN --model.prior Normal": "did you mean `StandardNormal`",
+    "fit --model FlowGAN --model.prior NICE": "NICE is not known; known: StandardLogistic, StandardNormal",
+    "fit --model FlowGAN --model.likelihood_weight lots": "a number or a schedule, got 'lots'; known: Cosine",
+    "fit --model FlowGAN --model.flow torch.nn.Linear": "Linear does not fit `--model.flow`: .*; known: NICE, RealNVP",
+    "fit --model FlowGAN --model.flow StandardNormal": "StandardNormal does not fit `flow`: it takes 1",
+    "fit --model MADE --model.network.hidden 200": r"must be a list such as \[200\], got '200'$",
+    "fit --model MADE --model.levels 4": "`--model.levels` comes from the data: leave it out",
+    "fit --model PixelCNN --model.num_classes 3": "`--model.num_classes` comes from the data: leave it out",
+    "fit --config levels.yaml": "`model.levels` of `--config` 'levels.yaml' comes from the data: leave it out",
+    "fit --data Toy2D --data.name rings": "must be one of ring, grid, .*, got 'rings'$",
     "fit --data MNSIT": "`--data`.*did you mean `MNIST`",
     "fit --data.root /nowhere": "Digits has no option `root`",
     "fit --data MNIST --data.root /nowhere": "`root` '/nowhere' is not a folder",
@@ -369,7 +382,6 @@ MISTAKES = {
     "fit --data ImageFolder": "`--data.root` must be given",
     "fit --wandb.tags a": r"`--wandb.tags` must be a list such as \[a\], got 'a'",
     "fit --wandb.mode foo": "`--wandb.mode` must be one of auto, online, offline, disabled, got 'foo'",
-    "fit --data Toy2D --data.name rings": "`--data.name` must be one of ring, grid",
     "fit --model InfoGAN --model.categorical 10": r"`--model.categorical` must be a list such as \[10\]",
     "fit --model InfoGAN --model.categorical [1]": "`categorical` must hold sizes of at least 2",
     "fit --model LAPGAN --model.depth 9": "`depth` 9 needs",
