@@ -21,7 +21,7 @@ from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.core.recording import name_of
+from lightning_gans.core.recording import describe_arguments, modules_in, name_of
 
 WARM_UP_BATCHES, WARM_UP_SECONDS = 20, 5.0
 
@@ -173,9 +173,11 @@ def _held_out(result: dict[str, Any]) -> str:
 
 
 def _trust(model: pl.LightningModule) -> str:
-    """What the verbs have to be told of a class that is not of this package."""
-    module = name_of(type(model)).partition(".")[0]
-    return "" if module == "lightning_gans" else f" --trust {module}"
+    """What the verbs have to be told of classes that are not of this package, the model's or its arguments'."""
+    modules = {name_of(type(model)).partition(".")[0]}
+    if isinstance(model, Model):
+        modules |= modules_in(describe_arguments(model.arguments))
+    return "".join(f" --trust {module}" for module in sorted(modules - {"lightning_gans", "torch"}))
 
 
 def _headline(trainer: pl.Trainer, model: Model) -> str:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from lightning_gans.callbacks import Evaluation, Run
 from lightning_gans.core import density
-from lightning_gans.core.density import bits_per_dim, dequantise, quantise
+from lightning_gans.core.density import bits_per_dim
 from lightning_gans.core.likelihood import LikelihoodModel
 from lightning_gans.models import DCGAN, MADE
-from lightning_gans.networks.levels import indices, on_levels, values
+from lightning_gans.networks.levels import dequantise, indices, on_levels, quantise, values
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch
 

@@ -43,5 +43,7 @@ def test_an_example_runs(
         pytest.importorskip(NEEDS[name], reason=f"the example needs {NEEDS[name]}: pip install {NEEDS[name]}")
     monkeypatch.chdir(tmp_path)
     imported(name, monkeypatch).main(2560)
-    assert re.search(SAYS[name] + r"\Z", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(SAYS[name] + r"\Z", said)
+    assert f" --trust {name} . evaluate" in said  # as its classes are
     assert list(tmp_path.glob("runs/*/checkpoints/last.ckpt"))

@@ -12,7 +12,6 @@ from conftest import Fit, Record
 from torch import Tensor, nn
 
 from lightning_gans.core.checkpoints import load
-from lightning_gans.core.density import dequantise
 from lightning_gans.core.schedules import Linear
 from lightning_gans.datamodules import Toy2D
 from lightning_gans.models import DCGAN, WGANGP, FlowGAN
@@ -27,7 +26,7 @@ from lightning_gans.networks import (
     StandardNormal,
 )
 from lightning_gans.networks.flows import AffineCoupling, Chain, Flatten, Logit
-from lightning_gans.networks.levels import on_levels, values
+from lightning_gans.networks.levels import dequantise, on_levels, values
 from lightning_gans.types import Batch, ImageShape
 
 SHAPE = (1, 4, 4)
@@ -311,7 +310,7 @@ def test_the_game_alone_is_not_chosen_by_a_likelihood_that_only_falls() -> None:
 # -- learning --------------------------------------------------------------------------------------------------------
 
 
-def test_likelihood_finds_two_moons(fit: Fit) -> None:
+def test_likelihood_finds_two_moons(fit: Fit, record: Record) -> None:
     """A few seconds: the truth within .15 nats, from a start that is more than a quarter away."""
     data = Toy2D(name="two_moons", count=20_000, validation_size=1000, batch_size=256)
     rate = 5e-3
@@ -326,7 +325,9 @@ def test_likelihood_finds_two_moons(fit: Fit) -> None:
     data.setup("fit")
     test = data.examples("test", 4000)
     truth = data.log_prob(test["image"]).mean().item()
-    fit(model, data, max_steps=1)
+    fit(model, data, max_steps=1, logger=record, log_every_n_steps=1)
+    assert "generator/likelihood" in record.rows[0][1]
+    assert "generator/bits_per_dim" not in record.rows[0][1]  # a point has no levels
     assert truth - model.log_prob(test).mean().item() > 0.25
     fit(model, data, max_steps=150)
     assert 0 < truth - model.log_prob(test).mean().item() < 0.15

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gans.core.ema import Average
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.networks.levels import on_levels, values
+from lightning_gans.networks.levels import on_levels
 from lightning_gans.types import Batch
 
 CHUNK = 250
@@ -143,38 +143,3 @@ def bits_per_dim(log_prob: Tensor, dimensions: int) -> Tensor:
         tensor(1.)
     """
     return -log_prob / (dimensions * math.log(2))
-
-
-def dequantise(image: Tensor, noise: Tensor, levels: int) -> Tensor:
-    """Spread each of the levels evenly over its own part of [-1, 1]: (k + u) / levels, scaled.
-
-    What is not finite stays so, for a loss to show it.
-
-    Where y is a dequantised picture of d elements, log P(picture) >= E log p(y) + d log(2 / levels).
-
-    Args:
-        image: Pictures on their levels.
-        noise: Uniform in [0, 1), of the same shape.
-        levels: How many values an element can have.
-
-    Example:
-        >>> dequantise(torch.tensor([-1.0, 1.0]), torch.tensor([0.0, 0.5]), 2)
-        tensor([-1.0000,  0.5000])
-    """
-    index = ((image + 1) * ((levels - 1) / 2)).round()
-    return (index + noise) * (2 / levels) - 1
-
-
-def quantise(image: Tensor, levels: int) -> Tensor:
-    """Take continuous pictures back to the levels that `dequantise` would have made them of.
-
-    Args:
-        image: Values that should lie in [-1, 1]; those beyond are taken to be the last level.
-        levels: How many values an element can have.
-
-    Example:
-        >>> quantise(torch.tensor([-0.9, 0.1, 3.0]), 2)
-        tensor([-1.,  1.,  1.])
-    """
-    index = ((image + 1) * (levels / 2)).floor().clamp(0, levels - 1)
-    return values(index, levels, like=image)

@@ -18,7 +18,7 @@ from lightning_gans.types import Batch, ImageShape, Losses
 class LikelihoodModel(SingleLoss, Density):
     """Make the data as probable as possible. A subclass implements `log_density` and `draw`.
 
-    What is minimised is -log p in nats of an example; `model/bits_per_dim` is logged beside it.
+    What is minimised is -log p in nats of an example; `model/bits_per_dim` of pictures is logged beside it.
 
     Args:
         image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
@@ -57,7 +57,8 @@ class LikelihoodModel(SingleLoss, Density):
     def model_loss(self, batch: Batch) -> Losses:
         """Minus the mean log-probability."""
         log_prob = self.log_density(self.network, batch).mean()
-        self.observe("model/bits_per_dim", bits_per_dim(log_prob, batch["image"][0].numel()))
+        if self.levels is not None:
+            self.observe("model/bits_per_dim", bits_per_dim(log_prob, batch["image"][0].numel()))
         return {"negative_log_likelihood": -log_prob}
 
     def after_step(self) -> None:

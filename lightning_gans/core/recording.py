@@ -136,6 +136,24 @@ def describe_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def modules_in(description: Any) -> set[str]:
+    """The top modules of all classes in a description, which loading it has to import.
+
+    Example:
+        >>> import torch
+        >>> modules_in(describe({"optimizer": functools.partial(torch.optim.Adam, lr=0.1), "network": [nn.Linear]}))
+        {'torch'}
+    """
+    match description:
+        case dict():
+            paths = [path for key, path in description.items() if key in (CLASS, PARTIAL)]
+            return {path.partition(".")[0] for path in paths}.union(*map(modules_in, description.values()))
+        case list() | tuple():
+            return set().union(*map(modules_in, description))
+        case _:
+            return set()
+
+
 def unrecorded(record: dict[str, Any]) -> list[str]:
     """The names of the arguments that `describe_arguments` had to leave out."""
     return [name for name, value in record.items() if isinstance(value, dict) and UNRECORDED in value]

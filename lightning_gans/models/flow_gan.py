@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.core.density import Density, bits_per_dim, dequantise, quantise
+from lightning_gans.core.density import Density, bits_per_dim
 from lightning_gans.core.ema import Average
 from lightning_gans.core.gan import DiscriminatorFactory
 from lightning_gans.core.generative import GenerativeModel
@@ -17,6 +17,7 @@ from lightning_gans.models.wgan_gp import WGANGP
 from lightning_gans.networks import flows
 from lightning_gans.networks.checks import check_levels
 from lightning_gans.networks.dcgan import DCGANCritic
+from lightning_gans.networks.levels import dequantise, quantise
 from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.perceptron import PerceptronDiscriminator
 from lightning_gans.networks.priors import FlowFactory, FlowGenerator, Prior, StandardLogistic
@@ -109,7 +110,8 @@ class FlowGAN(WGANGP, Density):
         terms: Losses = {}
         if self.weight > 0:
             log_prob = self.log_density(self.generator, batch).mean()
-            self.observe("generator/bits_per_dim", bits_per_dim(log_prob, self.latent_dim))
+            if self.levels is not None:
+                self.observe("generator/bits_per_dim", bits_per_dim(log_prob, self.latent_dim))
             terms["likelihood"] = -self.weight / self.latent_dim * log_prob
         if self.weight < 1:
             terms["wasserstein"] = (1 - self.weight) * super().generator_loss(batch)["wasserstein"]

@@ -1,5 +1,7 @@
 """What the networks refuse, in the same words everywhere."""
 
+import math
+
 from lightning_gans.types import ImageShape
 
 
@@ -72,3 +74,17 @@ def check_levels(levels: int) -> None:
     """
     if levels < 2 or levels != int(levels):
         raise ValueError(f"`levels` must be a whole number from 2, got {levels}")
+
+
+def check_several(network: str, image_shape: ImageShape) -> None:
+    """Refuse examples of one element, of which nothing could tell how it moves.
+
+    Args:
+        network: The name of what refuses them.
+        image_shape: The shape of an example.
+
+    Raises:
+        ValueError: If it has only one element.
+    """
+    if math.prod(image_shape) < 2:
+        raise ValueError(f"{network} works on examples of at least 2 elements, got `image_shape` {image_shape}")

@@ -8,6 +8,7 @@ is made by a factory from (image_shape). By the change of variables, log p(x) = 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -303,6 +304,24 @@ class Logit(Invertible):
         tiny = torch.finfo(y.dtype).eps
         p = torch.sigmoid(y).clamp(tiny, 1 - tiny)  # what rounds to 0 or 1 would have no way forward again
         return (p - self.alpha) / (0.5 - self.alpha) - 1
+
+
+def perceptron(inputs: int, outputs: int, *, width: int, depth: int) -> nn.Sequential:
+    """Layers of rectified units, the last of which starts at 0: a coupling does nothing at first.
+
+    Args:
+        inputs: How many.
+        outputs: How many.
+        width: Units per hidden layer.
+        depth: Hidden layers.
+    """
+    layers: list[nn.Module] = []
+    for before, after in pairwise([inputs, *[width] * depth]):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    last = nn.Linear(width, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
 
 
 def halves(size: int) -> tuple[list[int], list[int]]:

@@ -1,12 +1,11 @@
 """The first flow: additive couplings of fully connected networks."""
 
 import math
-from itertools import pairwise
 
 from torch import nn
 
-from lightning_gans.networks.checks import check_image_shape, check_positive
-from lightning_gans.networks.flows import ActNorm, AdditiveCoupling, Chain, Flatten, halves
+from lightning_gans.networks.checks import check_image_shape, check_positive, check_several
+from lightning_gans.networks.flows import ActNorm, AdditiveCoupling, Chain, Flatten, halves, perceptron
 from lightning_gans.types import ImageShape
 
 
@@ -50,35 +49,3 @@ class NICE(Chain):
         turns = [(even, odd) if turn % 2 == 0 else (odd, even) for turn in range(couplings)]
         layers = [AdditiveCoupling(kept, moved, network) for kept, moved in turns]
         super().__init__(Flatten(image_shape), *layers, ActNorm((size,)))
-
-
-def perceptron(inputs: int, outputs: int, *, width: int, depth: int) -> nn.Sequential:
-    """Layers of rectified units, the last of which starts at 0: a coupling does nothing at first.
-
-    Args:
-        inputs: How many.
-        outputs: How many.
-        width: Units per hidden layer.
-        depth: Hidden layers.
-    """
-    layers: list[nn.Module] = []
-    for before, after in pairwise([inputs, *[width] * depth]):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    last = nn.Linear(width, outputs)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(*layers, last)
-
-
-def check_several(network: str, image_shape: ImageShape) -> None:
-    """Refuse examples of one element, of which nothing could tell how it moves.
-
-    Args:
-        network: The name of what refuses them.
-        image_shape: The shape of an example.
-
-    Raises:
-        ValueError: If it has only one element.
-    """
-    if math.prod(image_shape) < 2:
-        raise ValueError(f"{network} works on examples of at least 2 elements, got `image_shape` {image_shape}")

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_image_shape, check_positive
-from lightning_gans.networks.flows import ActNorm, Chain, ConditionerFactory, Coupling, halves
-from lightning_gans.networks.nice import check_several, perceptron
+from lightning_gans.networks.checks import check_image_shape, check_positive, check_several
+from lightning_gans.networks.flows import ActNorm, Chain, ConditionerFactory, Coupling, halves, perceptron
 from lightning_gans.types import ImageShape
 
 SMALLEST = 1e-3
