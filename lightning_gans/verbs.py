@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,10 +38,14 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     execute = VERBS[verb](parser)
     try:
         options = parser.parse_args(arguments)
+    except Mistake as mistake:
+        return say(mistake)
+    try:
         model = load(options.run, trust=options.trust)
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
     except (Mistake, ValueError, OSError) as mistake:
-        return say(Mistake(" ".join(str(mistake).split())))
+        said = " ".join(str(mistake).split())
+        return say(Mistake(re.sub(rf"`({'|'.join(vars(options).keys() - {'run'})})`", r"`--\1`", said)))
     return 0
 
 

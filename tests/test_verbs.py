@@ -103,7 +103,7 @@ def test_samples_of_a_class(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         assert len(set(every["label"].tolist())) > 1
     capsys.readouterr()
     assert main(["sample", "runs/classes", "--label", "11"]) == 2
-    assert "`label` must be from 0 to 9, or -1 where unknown, got [11]" in capsys.readouterr().err
+    assert "`--label` must be from 0 to 9, or -1 where unknown, got [11]" in capsys.readouterr().err
 
 
 def test_a_bad_name_is_refused_before_anything_is_drawn(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +161,8 @@ def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[s
         ("sample empty.ckpt", "'empty.ckpt' is no checkpoint"),
         ("sample text.ckpt", "'text.ckpt' is no checkpoint"),
         ("sample foreign.ckpt", "'foreign.ckpt' is no checkpoint of lightning-gans"),
-        ("evaluate RUN --count 3", "`count` must be above `k` (5), got 3"),
-        ("evaluate RUN --k 0", "`k` must be at least 1, got 0"),
+        ("evaluate RUN --count 3", "`--count` must be above `--k` (5), got 3"),
+        ("evaluate RUN --k 0", "`--k` must be at least 1, got 0"),
         ("evaluate RUN --seed -1", "seed` must be at least 0, got -1"),
         ("evaluate nothing", "there is no run folder or checkpoint 'nothing'"),
     ],
