@@ -15,6 +15,7 @@ FOUND = [path.stem for path in sorted(recipes.CONFIGS.glob("*_digits.yaml")) if 
 ROWS: dict[str, tuple[str, tuple[str, ...]]] = {recipe.removesuffix("_digits"): (recipe, ()) for recipe in FOUND}
 """The recipe of each row, and what it changes in it."""
 
+ROWS["flow_gan_adversarial"] = ("flow_gan_digits_adversarial", ())
 ROWS["flow_gan-likelihood"] = ("flow_gan_digits", ("--model.likelihood_weight", "1"))
 
 TRAINING = "training digits"

@@ -25,7 +25,7 @@ def help_text() -> str:
     verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in VERBS.items())
     return (
         "usage: python -m lightning_gans VERB ...\n\n"
-        f"Generative adversarial networks on PyTorch Lightning, version {__version__}.\n\n"
+        f"Generative adversarial networks and densities on PyTorch Lightning, version {__version__}.\n\n"
         f"{verbs}\n\n"
         "VERB --help lists what a verb takes; fit --model.help NAME what a model takes.\n"
         "A RUN is a folder in runs/, or a checkpoint. `fit --dry_run` says what a run would need."
