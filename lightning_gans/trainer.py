@@ -27,8 +27,8 @@ _EXPECTED = (
 )
 """What Lightning warns of, rightly in general."""
 
-_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Doctor, Saving, Progress, Interruption)
-"""In the order in which they act: the folder first, a word about it all last."""
+_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Doctor, Saving, Interruption, Progress)
+"""In the order in which they act: the folder first, a word about it all, and about what was saved, last."""
 
 
 class Trainer(pl.Trainer):
@@ -57,7 +57,7 @@ class Trainer(pl.Trainer):
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
         >>> [type(callback).__name__ for callback in trainer.callbacks]
-        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Doctor', 'Progress', 'Interruption', 'Saving']
+        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Doctor', 'Interruption', 'Progress', 'Saving']
     """
 
     def __init__(

@@ -53,7 +53,12 @@ def _same_handlers() -> Iterator[None]:
 
 
 def train(
-    root: Path, *callbacks: pl.Callback, max_images: int = 640, log_every_n_steps: int = 50, **options: Any
+    root: Path,
+    *callbacks: pl.Callback,
+    max_images: int = 640,
+    log_every_n_steps: int = 50,
+    progress: bool = False,
+    **options: Any,
 ) -> DCGAN:
     torch.manual_seed(0)
     data = Digits()
@@ -68,7 +73,7 @@ def train(
         callbacks=[*own, *callbacks],
         accelerator="cpu",
         log_every_n_steps=log_every_n_steps,
-        enable_progress_bar=False,
+        enable_progress_bar=progress,
     )
     trainer.fit(model, data, **options)
     return model
@@ -90,7 +95,9 @@ def test_a_signal_saves_and_leaves_with_its_code(number: int, code: int, tmp_pat
 
 
 @pytest.mark.parametrize("images", [256, 640])
-def test_drawing_is_given_up(images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_is_given_up(
+    images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In the middle of training and at its end; what was trained is saved, and goes on as if nothing had been."""
     whole = train(tmp_path / "whole").state_dict()
     draw = DCGAN.draw
@@ -103,8 +110,9 @@ def test_drawing_is_given_up(images: int, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(DCGAN, "draw", asked)
     with pytest.raises(SystemExit) as left:
-        train(tmp_path / "cut")
+        train(tmp_path / "cut", progress=True)
     assert left.value.code == 143
+    assert f"Stopped after {images} images. Go on: fit --ckpt_path" in capsys.readouterr().out
     monkeypatch.setattr(DCGAN, "draw", draw)
     (run,) = (tmp_path / "cut").iterdir()
     checkpoint = torch.load(run / LAST, weights_only=True)
