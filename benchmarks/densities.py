@@ -29,7 +29,7 @@ def measure(row: str, seed: int, minutes: float) -> harness.Scores:
 
     flow, _, short = row.partition("-")
     data = Toy2D(name=DATA[short], batch_size=BATCH_SIZE, seed=seed)  # type: ignore[arg-type]
-    points = data.draw(SCORED, np.random.RandomState(10**6 + seed))
+    points = data.sample_batch(SCORED, np.random.RandomState(10**6 + seed))
     truth = data.log_prob(points["image"])
     used: harness.Scores = {}
     if flow == TRUTH:
@@ -90,7 +90,7 @@ TABLE = harness.Table(
         "Maximum likelihood on 95,000 points, batches of 512, hidden layers of 64, averaged weights. Nats per point in "
         "the data's own units, of 100,000 fresh points; gap: nats less the entropy, whose floor is 0 but for the noise "
         "of drawing; KL: the mean of log p(x) - log q(x) on the same points, which has none of it. Eight: overlapping "
-        "Gaussians, centres 4 / 1.414 from the origin, sigma .5 / 1.414 (arXiv:1810.01367); ring: radius 1, sigma .01; "
+        "Gaussians, centers 4 / 1.414 from the origin, sigma .5 / 1.414 (arXiv:1810.01367); ring: radius 1, sigma .01; "
         "grid: sigma .05; moons: noise .2."
     ),
     rows=[f"{flow}-{data}" for data in DATA for flow in FLOWS],

@@ -52,16 +52,16 @@ TABLE = harness.Table(
         "weights against the 360 held-out digits; training digits in place of samples show what perfect ones get. "
         "Density and precision can be above that, of samples that crowd where digits are most alike, coverage and "
         "recall hardly. "
-        "Agreement is that of InfoGAN's categories with the digits' classes, best matched. Bits per dimension are of "
-        "the 17 levels of the 360 held-out digits, by averaged weights: exact of autoregressive models, of flows a "
-        "bound by uniform dequantisation."
+        "Cluster accuracy is that of InfoGAN's categories with the digits' classes, best matched. Bits per dimension are "
+        "of the 17 levels of the 360 held-out digits, by averaged weights: exact of autoregressive models, of flows a "
+        "bound by uniform dequantization."
     ),
     rows=list(ROWS),
     ideal=[TRAINING],
     columns={
         **dict.fromkeys(SCORES, ".2f"),
         "bits_per_dim": ".2f",
-        "agreement": ".2f",
+        "cluster_accuracy": ".2f",
         "images": ",.0f",
         "seconds": ".0f",
     },

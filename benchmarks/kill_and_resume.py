@@ -5,7 +5,7 @@
 Each moment is a run of its own: the same `python -m lightning_gans fit` in a new folder, killed a random time after a
 random one of its checkpoints (or of its start: then it starts anew), and continued by `fit --ckpt_path RUN`. It counts
 only if every tensor of its last checkpoint (weights, averages, optimizers, random state, place in the data) has the
-bits of the run left alone, and so has every picture and every line of `metrics.csv` but for the speed. The run draws
+bits of the run left alone, and so has every image and every line of `metrics.csv` but for the speed. The run draws
 samples, evaluates and writes W&B files all the while, so that moments fall into all of these and into the saving.
 """
 
@@ -31,7 +31,7 @@ RESULT = harness.FOLDER / "results" / "kill_and_resume.md"
 PROTOCOL = (
     "Each line is a run of DCGAN on Digits by the command line, killed (`kill -9`) a random time after so many"
     " checkpoints and continued from the last of them by `fit --ckpt_path RUN`, against one left alone: every tensor of"
-    " the last checkpoint, every picture and every line of `metrics.csv` but for the speed."
+    " the last checkpoint, every image and every line of `metrics.csv` but for the speed."
 )
 
 EVERY = 1500
@@ -130,8 +130,8 @@ def read(checkpoint: Path) -> dict[str, Any]:
 def difference(ours: Path, theirs: Path) -> str:
     """Name the first thing in which two runs differ, "" where there is none."""
     states = (flat(read(folder / LAST)) for folder in (ours, theirs))
-    pictures = (pictures_of(folder) for folder in (ours, theirs))
-    for mine, other in (states, pictures, (metrics(ours), metrics(theirs))):
+    images = (images_of(folder) for folder in (ours, theirs))
+    for mine, other in (states, images, (metrics(ours), metrics(theirs))):
         if mine.keys() != other.keys():
             return f"only one has {sorted(mine.keys() ^ other.keys())[0]}"
         for name, value in mine.items():
@@ -152,13 +152,13 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
     return {
         path: item
         for key, inner in items
-        if not (name == "/callbacks" and "Saving" in str(key))
+        if not (name == "/callbacks" and "Checkpointing" in str(key))
         for path, item in flat(inner, f"{name}/{key}").items()
     }
 
 
-def pictures_of(folder: Path) -> dict[str, Any]:
-    """The bytes of every picture, and of the animation."""
+def images_of(folder: Path) -> dict[str, Any]:
+    """The bytes of every image, and of the animation."""
     return {file.name: file.read_bytes() for file in [*(folder / "samples").iterdir(), folder / "training.gif"]}
 
 

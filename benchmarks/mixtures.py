@@ -54,7 +54,7 @@ def measure(row: str, seed: int, minutes: float) -> harness.Scores:
     used: harness.Scores = {}
     if name == PERFECT:
         stream = np.random.RandomState(1000 + seed)
-        scores = data.scores(lambda n: data.draw(n, stream)["image"])
+        scores = data.scores(lambda n: data.sample_batch(n, stream)["image"])
     else:
         images = harness.images_in(lambda: game(name, 1), data, minutes=minutes)
         model = game(name, round(0.9 * images))  # a machine may slow down, and the end of the schedules matters most
@@ -79,14 +79,14 @@ def game(name: str, images: int) -> "GAN":
     from lightning_gans.core.optimizers import R3GANAdam  # noqa: PLC0415 (seconds)
     from lightning_gans.core.schedules import Cosine, Exponential, Linear  # noqa: PLC0415
     from lightning_gans.models import R3GAN, WGANGP, VanillaGAN  # noqa: PLC0415
-    from lightning_gans.networks import PerceptronDiscriminator, PointGenerator  # noqa: PLC0415
+    from lightning_gans.networks import MLPDiscriminator, PointGenerator  # noqa: PLC0415
 
     same: dict[str, Any] = {
         "image_shape": (2,),
         "latent_dim": LATENT_DIM,
         "generator": partial(PointGenerator, width=WIDTH),
-        "discriminator": partial(PerceptronDiscriminator, width=WIDTH),
-        "average_half_life": Linear(0.0, images / 100, images=-(-images // 20)),
+        "discriminator": partial(MLPDiscriminator, width=WIDTH),
+        "ema_half_life": Linear(0.0, images / 100, images=-(-images // 20)),
     }
     match name:
         case "R3GAN":  # as in `configs/r3gan_ring.yaml` and `r3gan_grid.yaml`
@@ -111,7 +111,7 @@ TABLE = harness.Table(
     name="mixtures",
     title="Modes of two mixtures on small networks",
     protocol=(
-        "Ring: 8 centres on a circle of radius 1, sigma .01; grid: 25 centres {-4, ..., 4}^2, sigma .05; 100,000 "
+        "Ring: 8 centers on a circle of radius 1, sigma .01; grid: 25 centers {-4, ..., 4}^2, sigma .05; 100,000 "
         "points, 5,000 of them set aside. Generator and discriminator 2 x 128, latents of 2, batches of 128. Of 2,500 "
         "samples of the averaged generator: modes with a sample within 3 sigma, share of such samples (HQ), KL "
         "divergence of their histogram over the modes from the even one in nats. A mean HQ above 99.3 % means that "

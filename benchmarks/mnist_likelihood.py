@@ -1,4 +1,4 @@
-"""Likelihoods on MNIST beside published ones: binarised, in nats, and grey, in bits per dimension.
+"""Likelihoods on MNIST beside published ones: binarized, in nats, and gray, in bits per dimension.
 
     python benchmarks/mnist_likelihood.py --root FOLDER
 
@@ -13,19 +13,19 @@ import harness
 import recipes
 
 RECIPES = {
-    "MADE": ("made_binarised_mnist", ()),
-    "PixelCNN": ("pixel_cnn_binarised_mnist", ()),
+    "MADE": ("made_binarized_mnist", ()),
+    "PixelCNN": ("pixel_cnn_binarized_mnist", ()),
     "RealNVP": ("flow_gan_mnist", ("--model.likelihood_weight", "1")),
 }
 
 
 def measure(row: str, seed: int, minutes: float, *, root: str) -> harness.Scores:
-    """Run the recipe; nats of the binarised digits, bits of the others."""
+    """Run the recipe; nats of the binarized digits, bits of the others."""
     recipe, options = RECIPES[row]
     result = recipes.fit(recipe, seed, minutes, "--data.root", root, *options)
     scores = {"images": result["images"], "seconds": result["seconds"]}
     if result["levels"] == 2:
-        return {"nats (binarised)": -result["log_prob"], **scores}
+        return {"nats (binarized)": -result["log_prob"], **scores}
     return {"bits / dim (256 levels)": result["bits_per_dim"], **scores}
 
 
@@ -34,21 +34,21 @@ TABLE = harness.Table(
     title="Likelihood of MNIST",
     protocol=(
         "-log P of the 10,000 test digits by averaged weights; the training digits less 5,000 are trained on. "
-        "Binarised: each pixel white with the probability of its grey, drawn once with a fixed seed, exact likelihoods "
-        "in nats; the published rows are of another fixed draw of the same distribution. Grey: bits per dimension of "
-        "256 levels, a bound by one uniform dequantisation of each picture. Our MADE has one hidden layer of 500 "
+        "Binarized: each pixel white with the probability of its gray, drawn once with a fixed seed, exact likelihoods "
+        "in nats; the published rows are of another fixed draw of the same distribution. Gray: bits per dimension of "
+        "256 levels, a bound by one uniform dequantization of each image. Our MADE has one hidden layer of 500 "
         "units, one order, and the paper's direct connections of pixels to outputs (the published row's code has none)."
     ),
     rows=list(RECIPES),
-    columns={"nats (binarised)": ".2f", "bits / dim (256 levels)": ".3f", "images": ",.0f", "seconds": ".0f"},
+    columns={"nats (binarized)": ".2f", "bits / dim (256 levels)": ".3f", "images": ",.0f", "seconds": ".0f"},
     measure=partial(measure, root="data"),
     published=[
         harness.Published(
             row="MADE, 1 x 500, one order, one mask",
-            scores={"nats (binarised)": "94.5"},
+            scores={"nats (binarized)": "94.5"},
             source="karpathy/pytorch-made",
         ),
-        harness.Published(row="PixelRNN", scores={"nats (binarised)": "79.20"}, source="arXiv:1601.06759"),
+        harness.Published(row="PixelRNN", scores={"nats (binarized)": "79.20"}, source="arXiv:1601.06759"),
         harness.Published(row="MAF", scores={"bits / dim (256 levels)": "1.89"}, source="as surveys of flows print it"),
         harness.Published(
             row="RealNVP", scores={"bits / dim (256 levels)": "1.06"}, source="as surveys of flows print it"

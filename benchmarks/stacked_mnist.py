@@ -37,25 +37,25 @@ def measure(
 
     from lightning_gans.core.checkpoints import load  # noqa: PLC0415
     from lightning_gans.datamodules import StackedMNIST  # noqa: PLC0415
-    from lightning_gans.metrics.stacked_mnist import StackedModes  # noqa: PLC0415
+    from lightning_gans.metrics.stacked_mnist import StackedMNISTModes  # noqa: PLC0415
     from lightning_gans.models import Classifier  # noqa: PLC0415
 
     reader = load(classifier)
     if not isinstance(reader, Classifier):
         raise ValueError(f"{str(classifier)!r} is a run of {type(reader).__name__}, not of a Classifier")
     data = StackedMNIST(root=root, batch_size=BATCH_SIZE, seed=seed)
-    metric = StackedModes(reader.predict)
+    metric = StackedMNISTModes(reader.predict)
     used: harness.Scores = {}
     data.prepare_data()
     if row == "MNIST":
-        pictures = data.examples("train", SAMPLES)["image"]
+        samples = data.examples("train", SAMPLES)["image"]
     else:
         layout: Any = {"memory_format": torch.channels_last}  # a quarter faster on a CPU
         images = harness.images_in(lambda: game(row, 1).to(**layout), data, minutes=minutes)
         model = game(row, images).to(**layout)
         used = harness.train(model, data, minutes=minutes)
-        pictures = model.sample(SAMPLES, seed=seed)["image"]
-    for part in torch.split(pictures, 1000):
+        samples = model.sample(SAMPLES, seed=seed)["image"]
+    for part in torch.split(samples, 1000):
         metric.update(part)
     scores = metric.compute()
     return {"modes": float(scores["modes"]), "reverse KL": float(scores["reverse_kl"]), **used}
@@ -107,7 +107,7 @@ TABLE = harness.Table(
         "batches of 128; modes and reverse KL (nats) of 26,000 samples of the averaged generator, digits read by a "
         "classifier. 128,000 training triples; the published row draws fresh ones, for 64,000,000 images, and counts "
         "25,600 samples. R3GAN's rates and penalty were chosen by its modes here, the other games have published "
-        "settings. The discriminators of R3GAN and WGANGP are without normalisation."
+        "settings. The discriminators of R3GAN and WGANGP are without normalization."
     ),
     rows=["R3GAN", "WGANGP", "DCGAN"],
     ideal=["MNIST"],

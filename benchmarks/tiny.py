@@ -1,7 +1,7 @@
 """The tiny networks of the Unrolled GAN's experiment on Stacked MNIST, with the larger of its discriminators.
 
 Layers and sizes follow arXiv:1611.02163, appendix, as run by PacGAN (fjxmlzn/PacGAN, `unrolled_GAN_experiment/D=0.5G`):
-kernels of 3 x 3 with stride 2, slopes of .3, pictures of 28 x 28 pixels. Weights start as PyTorch's.
+kernels of 3 x 3 with stride 2, slopes of .3, images of 28 x 28 pixels. Weights start as PyTorch's.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ SIZES = (4, 7, 14, 28)
 
 
 class TinyGenerator(nn.Module):
-    """Map latents to pictures by three transposed convolutions, 64 - 32 - 16 - 8 channels, and a last convolution."""
+    """Map latents to images by three transposed convolutions, 64 - 32 - 16 - 8 channels, and a last convolution."""
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         channels, *size = image_shape
         if size != [28, 28]:
-            raise ValueError(f"TinyGenerator makes pictures of 28 x 28 pixels, got `image_shape` {image_shape}")
+            raise ValueError(f"TinyGenerator makes images of 28 x 28 pixels, got `image_shape` {image_shape}")
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, CHANNELS[0] * SIZES[0] ** 2),
             nn.Unflatten(1, (CHANNELS[0], SIZES[0], SIZES[0])),
@@ -36,8 +36,8 @@ class TinyGenerator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.BatchNorm2d(CHANNELS[-1]), nn.ReLU(), last, nn.Tanh())
 
     def forward(self, latents: Tensor) -> Tensor:
-        pictures: Tensor = self.layers(latents)
-        return pictures
+        images: Tensor = self.layers(latents)
+        return images
 
 
 class _Strided(nn.Module):
@@ -47,13 +47,13 @@ class _Strided(nn.Module):
         self.features = nn.Sequential(*(block(*pair) for pair in pairwise(channels)), nn.Flatten())
         self.logit = nn.Linear(channels[-1] * SIZES[0] ** 2, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        logits: Tensor = self.logit(self.features(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.logit(self.features(images))
         return logits.squeeze(1)
 
 
 class TinyDiscriminator(_Strided):
-    """Judge pictures by three convolutions, 4 - 8 - 16 channels, under batch normalisation."""
+    """Judge images by three convolutions, 4 - 8 - 16 channels, under batch normalization."""
 
     def __init__(self, image_shape: tuple[int, ...]) -> None:
         super().__init__(
@@ -63,7 +63,7 @@ class TinyDiscriminator(_Strided):
 
 
 class TinyCritic(_Strided):
-    """The same without normalisation, for games with penalties on single examples."""
+    """The same without normalization, for games with penalties on single examples."""
 
     def __init__(self, image_shape: tuple[int, ...]) -> None:
         super().__init__(image_shape, lambda inputs, outputs: nn.Sequential(_halved(inputs, outputs), _leaky()))

@@ -23,10 +23,10 @@ CHECKS = 10
 
 LOSS, GRADIENT, GENERATOR = "discriminator/loss", "discriminator/gradient_norm", "generator/gradient_norm"
 
-CURES = {
+DIAGNOSES = {
     "winning": (
         "the discriminator always wins",
-        "lower its learning rate, regularise it (a penalty, dropout), or give the generator more steps",
+        "lower its learning rate, regularize it (a penalty, dropout), or give the generator more steps",
     ),
     "steep": (
         "the critic's slope grows without bound, so that it always wins",
@@ -38,7 +38,7 @@ CURES = {
     ),
     "collapsed": (
         "the samples are nearly all the same",
-        "lower the learning rates, enlarge the batch, or regularise the discriminator",
+        "lower the learning rates, enlarge the batch, or regularize the discriminator",
     ),
 }
 """By symptom: what is the case, and what to try."""
@@ -102,9 +102,9 @@ class Doctor(Periodic):
         if GENERATOR in trainer.callback_metrics:
             self._count("vanished", float(trainer.callback_metrics[GENERATOR]) < 1e-7, PATIENCE, model)
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+    def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Compare samples with the real examples of the present batch."""
-        if not isinstance(model, GAN) or model.asks_for or self._real is None or len(self._real) < 2:
+        if not isinstance(model, GAN) or model.required_conditions or self._real is None or len(self._real) < 2:
             return
         if not trainer.is_global_zero:
             return
@@ -123,7 +123,7 @@ class Doctor(Periodic):
         self._lasted[symptom] = self._lasted.get(symptom, 0) + 1 if present else 0
         if self._lasted[symptom] >= patience and symptom not in self._warned:
             self._warned.append(symptom)
-            what, cure = CURES[symptom]
+            what, cure = DIAGNOSES[symptom]
             rank_zero_warn(f"after {model.images_seen:,} images {what}: {cure}")
 
 

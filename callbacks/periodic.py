@@ -25,7 +25,7 @@ class Periodic(pl.Callback, ABC):
         self._images = 0
 
     @abstractmethod
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+    def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Do it, on every rank.
 
         Args:
@@ -43,7 +43,7 @@ class Periodic(pl.Callback, ABC):
         model = _model(pl_module)
         before, self._images = self._images, model.images_seen
         if self._images // self.every > before // self.every:
-            self.act(trainer, model, self._images // self.every * self.every)
+            self.on_interval(trainer, model, self._images // self.every * self.every)
 
 
 def _model(module: pl.LightningModule) -> Model:
@@ -52,11 +52,11 @@ def _model(module: pl.LightningModule) -> Model:
     return module
 
 
-def stamp(images: int) -> str:
+def format_images(images: int) -> str:
     """Write a number of images so that file names sort by it.
 
     Example:
-        >>> stamp(20_000), stamp(20_500)
+        >>> format_images(20_000), format_images(20_500)
         ('000020k', '000020500')
     """
     return f"{images // 1000:06d}k" if images % 1000 == 0 else f"{images:09d}"

@@ -13,15 +13,15 @@ from rich import progress as rich
 from rich.console import Console
 
 from lightning_gans.callbacks.evaluation import Evaluation
-from lightning_gans.callbacks.parts import callbacks_of, data_of
 from lightning_gans.callbacks.run import Run, run_folder
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
+from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.core.recording import describe_arguments, modules_in, name_of
+from lightning_gans.core.recording import class_path, modules_in, serialize_arguments
 
 WARM_UP_BATCHES, WARM_UP_SECONDS = 20, 5.0
 
@@ -154,7 +154,7 @@ class Progress(ProgressBar):
 
 
 def _model(module: pl.LightningModule) -> Model:
-    assert isinstance(module, Model)  # `Samples` and `Saving`, which come first, have refused any other
+    assert isinstance(module, Model)  # `Samples` and `Checkpointing`, which come first, have refused any other
     return module
 
 
@@ -174,9 +174,9 @@ def _held_out(result: dict[str, Any]) -> str:
 
 def _trust(model: pl.LightningModule) -> str:
     """What the verbs have to be told of classes that are not of this package, the model's or its arguments'."""
-    modules = {name_of(type(model)).partition(".")[0]}
+    modules = {class_path(type(model)).partition(".")[0]}
     if isinstance(model, Model):
-        modules |= modules_in(describe_arguments(model.arguments))
+        modules |= modules_in(serialize_arguments(model.init_args))
     return "".join(f" --trust {module}" for module in sorted(modules - {"lightning_gans", "torch"}))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from lightning_gans.callbacks.disk import Metrics
-from lightning_gans.callbacks.parts import callbacks_of, data_of
+from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
+from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core.model import Model
-from lightning_gans.core.recording import Recorded, describe_arguments, name_of
+from lightning_gans.core.recording import Recorded, class_path, serialize_arguments
 
 
 class Run(pl.Callback):
@@ -40,10 +40,10 @@ class Run(pl.Callback):
         self.max_images = max_images
         self.root = Path(root)
         self.folder = Path()
-        self._former: tuple[Path, int] | None = None
+        self._previous: tuple[Path, int] | None = None
         self._max_steps: int | None = None
 
-    def go_on(self, folder: Path | None, images: int) -> None:
+    def continue_from(self, folder: Path | None, images: int) -> None:
         """Let the next run be the continuation of an earlier one, in its folder, unless it was given another name.
 
         Args:
@@ -51,26 +51,26 @@ class Run(pl.Callback):
             images: Images it had seen: what it wrote down afterwards is written again.
         """
         if folder is not None and self.name in (None, folder.name):
-            self._former = folder, images
+            self._previous = folder, images
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the folder, once and for all ranks, and keep metrics in it."""
         if stage != "fit":
             return
-        seen = self._former[1] if self._former else pl_module.images_seen if isinstance(pl_module, Model) else 0
+        seen = self._previous[1] if self._previous else pl_module.images_seen if isinstance(pl_module, Model) else 0
         if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
                 " raise it, or make a new model"
             )
-        former, self._former = self._former, None
+        previous, self._previous = self._previous, None
         folder = None
         if trainer.is_global_zero:
-            folder = str(former[0]) if former else self._make_folder(trainer, pl_module)
+            folder = str(previous[0]) if previous else self._make_folder(trainer, pl_module)
         self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
-        logger = Metrics(self.folder, name="", version="")
+        logger = ResilientCSVLogger(self.folder, name="", version="")
         if trainer.is_global_zero:
-            _open(logger, self.folder / "metrics.csv", former[1] if former else 0)
+            _open(logger, self.folder / "metrics.csv", previous[1] if previous else 0)
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
@@ -107,14 +107,14 @@ class Run(pl.Callback):
             trainer.fit_loop.epoch_loop.max_steps, self._max_steps = self._max_steps, None
 
 
-def _open(logger: Metrics, path: Path, images: int) -> None:
+def _open(logger: ResilientCSVLogger, path: Path, images: int) -> None:
     """Open the file of metrics, keeping what was written in it up to those images."""
     rows: list[dict[str, Any]] = []
-    former = path.with_suffix(".former")  # stays until the new file is whole: the process may be killed in between
-    if path.is_file() and not former.is_file():
-        path.rename(former)
-    if former.is_file():
-        with former.open(newline="") as file:
+    previous = path.with_suffix(".previous")  # stays until the new file is whole: the process may be killed in between
+    if path.is_file() and not previous.is_file():
+        path.rename(previous)
+    if previous.is_file():
+        with previous.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if float(row["images_seen"] or 0) <= images]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
@@ -123,7 +123,7 @@ def _open(logger: Metrics, path: Path, images: int) -> None:
         values = {name: value for name, value in row.items() if value}  # as it was written
         writer.log_metrics(values, step=int(values.pop("step")))
     logger.save()
-    former.unlink(missing_ok=True)
+    previous.unlink(missing_ok=True)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -138,9 +138,9 @@ def configuration(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, A
 
 
 def _configuration(part: Recorded) -> dict[str, Any]:
-    arguments = {name: _plain(value) for name, value in describe_arguments(part.arguments).items()}
+    arguments = {name: _plain(value) for name, value in serialize_arguments(part.init_args).items()}
     arguments.pop("image_shape", None)  # the data says it
-    return {"class_path": name_of(type(part)), "init_args": arguments}
+    return {"class_path": class_path(type(part)), "init_args": arguments}
 
 
 def _plain(value: Any) -> Any:
@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
         case {"__unrecorded__": str(reason)}:
             return reason
         case {"__class__": path} | {"__partial__": path}:
-            return {"class_path": path, "init_args": _plain(value.get("arguments", {}))}
+            return {"class_path": path, "init_args": _plain(value.get("init_args", {}))}
         case dict():
             return {key: _plain(item) for key, item in value.items()}
         case list() | tuple():

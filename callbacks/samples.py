@@ -1,4 +1,4 @@
-"""Pictures of how a generator gets on."""
+"""Images of how a generator gets on."""
 
 import math
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_gans.callbacks.parts import callbacks_of, data_of
-from lightning_gans.callbacks.periodic import Periodic, stamp
-from lightning_gans.callbacks.pictures import grid, save_animation, save_picture
-from lightning_gans.callbacks.points import Scatter
+from lightning_gans.callbacks.periodic import Periodic, format_images
 from lightning_gans.callbacks.run import run_folder
-from lightning_gans.callbacks.tracking import Wandb, log_picture
+from lightning_gans.callbacks.tracking import Wandb, log_image
+from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
+from lightning_gans.rendering.images import grid, save_animation, save_image
+from lightning_gans.rendering.points import Scatter
 
 FOLDER = "samples"
-"""Where in the run folder the pictures are."""
+"""Where in the run folder the images are."""
 
 STEPS = 8
 """Examples in a row of a panel, such as one walk of the interpolation."""
@@ -32,7 +32,7 @@ class Samples(Periodic):
 
     Args:
         every: Images from one grid to the next.
-        count: Pictures in a grid.
+        count: Images in a grid.
         seed: Seed of the latents.
 
     Attributes:
@@ -70,7 +70,7 @@ class Samples(Periodic):
         self._restored = []
         if isinstance(pl_module, GenerativeModel) and pl_module.images_seen == 0:
             self._show_real(trainer)
-            self.act(trainer, pl_module, 0)
+            self.on_interval(trainer, pl_module, 0)
 
     def _show_real(self, trainer: pl.Trainer) -> None:
         data = data_of(trainer)
@@ -79,50 +79,50 @@ class Samples(Periodic):
         match data.image_shape:
             case (2,):
                 self._scatter = Scatter(data)
-                picture = self._scatter.real(data)
+                image = self._scatter.real(data)
             case (_, _, _):
-                picture = grid(data.examples("train", self.count)["image"], self._columns)
+                image = grid(data.examples("train", self.count)["image"], self._columns)
             case _:
                 return
-        save_picture(picture, run_folder(trainer) / "real.png")
+        save_image(image, run_folder(trainer) / "real.png")
         if any(wandb.log_real for wandb in callbacks_of(trainer, Wandb)):
-            log_picture(trainer, "real", picture, images=0)
+            log_image(trainer, "real", image, images=0)
 
     @property
     def _columns(self) -> int:
         return math.ceil(math.sqrt(self.count))
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+    def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Draw, save and log the samples and the other panels."""
-        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.asks_for:
+        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.required_conditions:
             return
         match model.image_shape:
             case (2,):
                 self._scatter = self._scatter or Scatter(data_of(trainer))
-                picture = self._scatter.of(model, seed=self.seed)
+                image = self._scatter.of(model, seed=self.seed)
             case (_, _, _):
-                picture = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
+                image = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
             case _:
                 return
         folder = run_folder(trainer) / FOLDER
-        path = folder / f"{stamp(images)}.png"
-        save_picture(picture, path)
+        path = folder / f"{format_images(images)}.png"
+        save_image(image, path)
         if path.exists():  # the disk may be full
             self.latest = path
             self._frames.append(path)
         self._drawn_at = model.images_seen
-        log_picture(trainer, "samples", picture, images=model.images_seen)
+        log_image(trainer, "samples", image, images=model.images_seen)
         if len(model.image_shape) != 3:
             return
         for name, batch in model.panels(STEPS, seed=self.seed).items():
             panel = grid(batch["image"], STEPS)
-            save_picture(panel, folder / f"{name}_{stamp(images)}.png")
-            log_picture(trainer, name, panel, images=model.images_seen)
+            save_image(panel, folder / f"{name}_{format_images(images)}.png")
+            log_image(trainer, name, panel, images=model.images_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the final state and the animation."""
         if isinstance(pl_module, Model) and pl_module.images_seen > self._drawn_at:
-            self.act(trainer, pl_module, pl_module.images_seen)
+            self.on_interval(trainer, pl_module, pl_module.images_seen)
         self._animate(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -12,10 +12,10 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_gans.callbacks.pictures import Picture
 from lightning_gans.callbacks.run import configuration, run_folder
 from lightning_gans.core import private
 from lightning_gans.core.checkpoints import LAST
+from lightning_gans.rendering.images import RGBImage
 
 CLOCK = "images_seen"
 """The x axis of every chart."""
@@ -35,7 +35,7 @@ WANDB_MODES: dict[str, Mode] = {
 """What the environment variable `WANDB_MODE` may say, in old words and new."""
 
 
-class ImageClockLogger(WandbLogger):
+class ImagesSeenLogger(WandbLogger):
     """Log to W&B with images seen as the axis of every metric, and do without W&B when its process is gone.
 
     Each name is declared when it first comes up: W&B resolves patterns of names in an order of its own.
@@ -128,17 +128,17 @@ class Wandb(pl.Callback):
         self.log_model = log_model
         self.log_real = log_real
         self.status = "disabled"
-        self._logger: ImageClockLogger | None = None
+        self._logger: ImagesSeenLogger | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Start the run in W&B."""
         mode = _resolved(self.mode)
         if stage != "fit" or mode == "disabled" or any(isinstance(own, WandbLogger) for own in trainer.loggers):
             return
-        self._logger = ImageClockLogger()
+        self._logger = ImagesSeenLogger()
         if trainer.is_global_zero:
             run = self._start(trainer, pl_module, mode)
-            self._logger = ImageClockLogger(run, reopen=lambda: self._start(trainer, pl_module, "offline"))
+            self._logger = ImagesSeenLogger(run, reopen=lambda: self._start(trainer, pl_module, "offline"))
         trainer.loggers = [*trainer.loggers, self._logger]
 
     def _start(self, trainer: pl.Trainer, model: pl.LightningModule, mode: Literal["online", "offline"]) -> Any:
@@ -223,20 +223,20 @@ def log_scalars(trainer: pl.Trainer, scalars: dict[str, float], *, images: int, 
         logger.save()
 
 
-def log_picture(trainer: pl.Trainer, key: str, picture: Picture, *, images: int) -> None:
-    """Send a picture to W&B and TensorBoard, under one key for the whole run.
+def log_image(trainer: pl.Trainer, key: str, image: RGBImage, *, images: int) -> None:
+    """Send an image to W&B and TensorBoard, under one key for the whole run.
 
     Args:
         trainer: Whose loggers.
         key: The panel.
-        picture: uint8; W&B shows floats as black.
+        image: uint8; W&B shows floats as black.
         images: Images seen.
     """
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             import wandb  # noqa: PLC0415
 
-            metrics: dict[str, Any] = {key: wandb.Image(picture), CLOCK: images}
+            metrics: dict[str, Any] = {key: wandb.Image(image), CLOCK: images}
             logger.log_metrics(metrics)
         elif isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(key, picture, images, dataformats="HWC")
+            logger.experiment.add_image(key, image, images, dataformats="HWC")

@@ -3,7 +3,7 @@
 if __name__ != "lightning_gans.datamodules":
     raise ImportError(f"import `lightning_gans.datamodules`, not `{__name__}`: otherwise every class would exist twice")
 
-from lightning_gans.datamodules.binarised_mnist import BinarisedMNIST
+from lightning_gans.datamodules.binarized_mnist import BinarizedMNIST
 from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
@@ -17,7 +17,7 @@ from lightning_gans.datamodules.toy2d import Toy2D
 __all__ = [
     "CIFAR10",
     "MNIST",
-    "BinarisedMNIST",
+    "BinarizedMNIST",
     "DataModule",
     "Digits",
     "FashionMNIST",

@@ -2,11 +2,11 @@
 
 from torchvision import datasets
 
-from lightning_gans.datamodules.module import DownloadedDataModule
+from lightning_gans.datamodules.module import TorchvisionDataModule
 
 
-class CIFAR10(DownloadedDataModule):
-    """Serve CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes.
+class CIFAR10(TorchvisionDataModule):
+    """Serve CIFAR-10: 60,000 color photographs of 32x32 pixels in ten classes.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009), technical report.
 
@@ -15,7 +15,7 @@ class CIFAR10(DownloadedDataModule):
         batch_size: Examples per batch, in total over all devices.
         validation_size: How many of the 50,000 training examples are set aside for validation.
         seed: The order of the training examples.
-        horizontal_flip: Whether training pictures are mirrored at random, each for itself.
+        horizontal_flip: Whether training images are mirrored at random, each for itself.
 
     Raises:
         ValueError: If the data set is not in `root` and cannot be downloaded into it, or if `batch_size` or
@@ -29,5 +29,5 @@ class CIFAR10(DownloadedDataModule):
 
     image_shape = (3, 32, 32)
     class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-    dataset = datasets.CIFAR10
-    holds = "cifar-10-batches-py"
+    dataset_cls = datasets.CIFAR10
+    subfolder = "cifar-10-batches-py"

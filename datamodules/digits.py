@@ -3,7 +3,7 @@
 import torch
 from sklearn.datasets import load_digits
 
-from lightning_gans.datamodules.module import DataModule, take
+from lightning_gans.datamodules.module import DataModule, index_batch
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
@@ -45,4 +45,4 @@ class Digits(DataModule):
             "label": torch.from_numpy(labels).long(),
         }
         kept, held = hold_out(len(labels), 360, self.name)
-        return take(examples, kept), take(examples, held)
+        return index_batch(examples, kept), index_batch(examples, held)

@@ -54,10 +54,10 @@ class Distribution(ABC):
 
 
 class Mixture(Distribution):
-    """Equally many points around each of several centres, normally distributed.
+    """Equally many points around each of several centers, normally distributed.
 
     Args:
-        centres: (k, 2).
+        centers: (k, 2).
         sigma: Standard deviation of each coordinate.
 
     Raises:
@@ -68,27 +68,27 @@ class Mixture(Distribution):
         -4.293
     """
 
-    def __init__(self, centres: Tensor, *, sigma: float) -> None:
+    def __init__(self, centers: Tensor, *, sigma: float) -> None:
         if sigma <= 0:
             raise ValueError(f"`sigma` must be above 0, got {sigma}")
-        self.centres, self.sigma, self.classes = centres.double(), sigma, len(centres)
+        self.centers, self.sigma, self.classes = centers.double(), sigma, len(centers)
 
     @cached_property
     def entropy(self) -> float:
         """That of parts that do not overlap is log k + log(2 pi e sigma^2), exact to 1e-7; else the integral."""
-        if self.classes > 1 and torch.pdist(self.centres).min().item() < SEPARATED * self.sigma:
-            return _integrated_entropy(self, self.centres, self.sigma)
+        if self.classes > 1 and torch.pdist(self.centers).min().item() < SEPARATED * self.sigma:
+            return _integrated_entropy(self, self.centers, self.sigma)
         return math.log(self.classes) + math.log(2 * math.pi * math.e * self.sigma**2)
 
     def sample(self, n: int, stream: np.random.RandomState) -> tuple[Tensor, Tensor]:
-        """Draw centres, and noise around them."""
+        """Draw centers, and noise around them."""
         label = torch.from_numpy(stream.randint(self.classes, size=n)).long()
-        return self.centres[label] + self.sigma * torch.from_numpy(stream.standard_normal((n, 2))), label
+        return self.centers[label] + self.sigma * torch.from_numpy(stream.standard_normal((n, 2))), label
 
     def log_prob(self, points: Tensor) -> Tensor:
         """The log of the mean of the parts' densities."""
         weights = torch.full((self.classes,), 1 / self.classes, dtype=torch.float64)
-        return _log_mixture(points, self.centres, weights, self.sigma)
+        return _log_mixture(points, self.centers, weights, self.sigma)
 
 
 class Curve(Distribution):
@@ -182,7 +182,7 @@ class _Moons(Curves):
 
 
 def ring(count: int, *, radius: float = 1.0) -> Tensor:
-    """Centres (count, 2) evenly on a circle, from (radius, 0) on.
+    """Centers (count, 2) evenly on a circle, from (radius, 0) on.
 
     Example:
         >>> ring(4).round(decimals=3).abs().tolist()
@@ -193,7 +193,7 @@ def ring(count: int, *, radius: float = 1.0) -> Tensor:
 
 
 def grid() -> Tensor:
-    """The 25 centres {-4, -2, 0, 2, 4}^2."""
+    """The 25 centers {-4, -2, 0, 2, 4}^2."""
     side = torch.arange(-4.0, 5.0, 2.0, dtype=torch.float64)
     return torch.cartesian_prod(side, side)
 
@@ -208,28 +208,28 @@ def two_moons() -> Curve:
     return Curve(_Moons(), sigma=0.2)
 
 
-def _integrated_entropy(distribution: Distribution, centres: Tensor, sigma: float) -> float:
+def _integrated_entropy(distribution: Distribution, centers: Tensor, sigma: float) -> float:
     """Sum -p log p over a lattice, which integrates smooth densities almost exactly.
 
     Args:
-        distribution: Of points with normal noise of standard deviation `sigma` around `centres`.
-        centres: (k, 2).
+        distribution: Of points with normal noise of standard deviation `sigma` around `centers`.
+        centers: (k, 2).
         sigma: The noise's.
     """
     step = sigma / 4
-    box = torch.stack([centres.amin(0) - 9 * sigma, centres.amax(0) + 9 * sigma], 1).tolist()
+    box = torch.stack([centers.amin(0) - 9 * sigma, centers.amax(0) + 9 * sigma], 1).tolist()
     sides = [torch.arange(start, end, step, dtype=torch.float64) for start, end in box]
     log_prob = distribution.log_prob(torch.cartesian_prod(*sides))
     return -(log_prob.exp() * log_prob).sum().item() * step**2
 
 
-def _log_mixture(points: Tensor, centres: Tensor, weights: Tensor, sigma: float) -> Tensor:
-    """The log density at `points` of normal distributions around `centres`, with these weights."""
+def _log_mixture(points: Tensor, centers: Tensor, weights: Tensor, sigma: float) -> Tensor:
+    """The log density at `points` of normal distributions around `centers`, with these weights."""
     points = points.double()
-    centres, shares = centres.to(points.device), (weights / (2 * math.pi * sigma**2)).log().to(points.device)
+    centers, shares = centers.to(points.device), (weights / (2 * math.pi * sigma**2)).log().to(points.device)
 
     def part(rows: Tensor) -> Tensor:
-        distances = torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist")
+        distances = torch.cdist(rows, centers, compute_mode="donot_use_mm_for_euclid_dist")
         return (shares - distances.square() / (2 * sigma**2)).logsumexp(1)
 
     return torch.cat([part(rows) for rows in torch.split(points, _ROWS)])

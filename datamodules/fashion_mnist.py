@@ -2,11 +2,11 @@
 
 from torchvision import datasets
 
-from lightning_gans.datamodules.module import DownloadedDataModule
+from lightning_gans.datamodules.module import TorchvisionDataModule
 
 
-class FashionMNIST(DownloadedDataModule):
-    """Serve Fashion-MNIST: 70,000 grey pictures of clothes of 28x28 pixels in ten classes.
+class FashionMNIST(TorchvisionDataModule):
+    """Serve Fashion-MNIST: 70,000 gray images of clothes of 28x28 pixels in ten classes.
 
     Source: H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
     Algorithms (2017), arXiv:1708.07747.
@@ -29,8 +29,8 @@ class FashionMNIST(DownloadedDataModule):
 
     image_shape = (1, 28, 28)
     class_names = tuple(datasets.FashionMNIST.classes)
-    dataset = datasets.FashionMNIST
-    holds = "FashionMNIST/raw"
+    dataset_cls = datasets.FashionMNIST
+    subfolder = "FashionMNIST/raw"
 
     def __init__(self, *, root: str = "data", batch_size: int = 64, validation_size: int = 5000, seed: int = 0) -> None:
         super().__init__(root=root, batch_size=batch_size, validation_size=validation_size, seed=seed)

@@ -1,4 +1,4 @@
-"""A folder of pictures."""
+"""A folder of images."""
 
 import os
 from collections.abc import Sequence
@@ -13,39 +13,39 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from lightning_gans.datamodules.module import DataModule, take
+from lightning_gans.datamodules.module import DataModule, index_batch
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-"""What a picture's file name ends with, in any case."""
+"""What an image's file name ends with, in any case."""
 
 
 class ImageFolder(DataModule):
-    """Serve the pictures (PNG, JPEG, WebP, BMP) in a folder and its subfolders, each decoded once.
+    """Serve the images (PNG, JPEG, WebP, BMP) in a folder and its subfolders, each decoded once.
 
-    If every picture lies in a subfolder of `root` and there are two or more of these, they are the classes, sorted by
-    name; else there are no labels. Hidden files and folders, and files that are no pictures, are passed over. The
-    splits are a function of the pictures' names, not of the order in which the file system lists them.
+    If every image lies in a subfolder of `root` and there are two or more of these, they are the classes, sorted by
+    name; else there are no labels. Hidden files and folders, and files that are no images, are passed over. The
+    splits are a function of the images' names, not of the order in which the file system lists them.
 
-    Each picture is turned as its EXIF data say, composited over white where it is transparent, reduced to 8 bits per
+    Each image is turned as its EXIF data say, composited over white where it is transparent, reduced to 8 bits per
     channel, scaled to cover the target size (bicubic, with antialiasing where it is made smaller), and cropped to it
-    around its centre.
+    around its center.
 
     Args:
         root: The folder.
         image_size: The side of a square, or (height, width), in pixels.
-        channels: 3 for colour, 1 for grey (ITU-R 601-2 luma).
+        channels: 3 for color, 1 for gray (ITU-R 601-2 luma).
         batch_size: Examples per batch, in total over all devices.
-        validation_size: The fraction of the pictures for validation; at least one picture.
-        test_size: The fraction of the pictures for testing; at least one picture.
+        validation_size: The fraction of the images for validation; at least one image.
+        test_size: The fraction of the images for testing; at least one image.
         seed: The order of the training examples.
-        horizontal_flip: Whether training pictures are mirrored at random, each for itself.
-        memory_limit_gb: The memory that the decoded pictures may take while they are split, in 10^9 bytes.
+        horizontal_flip: Whether training images are mirrored at random, each for itself.
+        memory_limit_gb: The memory that the decoded images may take while they are split, in 10^9 bytes.
 
     Raises:
-        ValueError: If `root` is no readable folder with at least 3 pictures, if a size or fraction is out of range;
-            at `setup`, if a picture cannot be decoded or all of them together exceed the memory limit.
+        ValueError: If `root` is no readable folder with at least 3 images, if a size or fraction is out of range;
+            at `setup`, if an image cannot be decoded or all of them together exceed the memory limit.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -79,16 +79,16 @@ class ImageFolder(DataModule):
                 f"`image_size` must be a number of pixels or (height, width), at least 1, got {image_size}"
             )
         if channels not in {1, 3}:
-            raise ValueError(f"`channels` must be 1 (grey) or 3 (colour), got {channels}")
+            raise ValueError(f"`channels` must be 1 (gray) or 3 (color), got {channels}")
         for argument, fraction in (("validation_size", validation_size), ("test_size", test_size)):
             if not 0 < fraction < 1:
                 raise ValueError(f"`{argument}` is a fraction and must be between 0 and 1, got {fraction}")
         self.root = root
         self.image_shape = (channels, *size)
-        self.files = list_pictures(root)
+        self.files = list_images(root)
         if len(self.files) < 3:
             raise ValueError(
-                f"`root` {root!r} must hold at least 3 pictures ({' '.join(sorted(SUFFIXES))}), "
+                f"`root` {root!r} must hold at least 3 images ({' '.join(sorted(SUFFIXES))}), "
                 f"one each to train, validate and test, got {len(self.files)}"
             )
         self.class_names = class_folders(self.files)
@@ -97,7 +97,7 @@ class ImageFolder(DataModule):
         validation_count = max(1, round(validation_size * len(self.files)))
         if self._test_count + validation_count >= len(self.files):
             raise ValueError(
-                f"`validation_size` {validation_size} and `test_size` {test_size} must leave pictures to train on, "
+                f"`validation_size` {validation_size} and `test_size` {test_size} must leave images to train on, "
                 f"but take {validation_count} and {self._test_count} of {len(self.files)}"
             )
         super().__init__(
@@ -110,16 +110,16 @@ class ImageFolder(DataModule):
         return {
             **super().preprocessing,
             "background": "white",
-            "resize": "scaled to cover the size (Pillow bicubic, antialiased), then cropped around the centre",
+            "resize": "scaled to cover the size (Pillow bicubic, antialiased), then cropped around the center",
         }
 
     def load(self) -> tuple[Batch, Batch]:
-        """Decode the pictures and set some of them aside for testing."""
+        """Decode the images and set some of them aside for testing."""
         # twice: splitting copies what was decoded
         needed = 2 * len(self.files) * int(np.prod(self.image_shape)) / 1e9
         if needed > self.memory_limit_gb:
             raise ValueError(
-                f"`memory_limit_gb` is {self.memory_limit_gb:g}, but {len(self.files)} pictures of shape "
+                f"`memory_limit_gb` is {self.memory_limit_gb:g}, but {len(self.files)} images of shape "
                 f"{self.image_shape} take {needed:.3g} GB: choose a smaller `image_size`, or raise the limit"
             )
         examples: Batch = {
@@ -127,7 +127,7 @@ class ImageFolder(DataModule):
             "label": self._labels(),
         }
         kept, held = hold_out(len(self.files), self._test_count, self.name)
-        return take(examples, kept), take(examples, held)
+        return index_batch(examples, kept), index_batch(examples, held)
 
     def _labels(self) -> Tensor:
         if self.class_names is None:
@@ -136,8 +136,8 @@ class ImageFolder(DataModule):
         return torch.tensor([number[file.split("/")[0]] for file in self.files])
 
 
-def list_pictures(root: str) -> list[str]:
-    """List the pictures in a folder and its subfolders, sorted by their paths.
+def list_images(root: str) -> list[str]:
+    """List the images in a folder and its subfolders, sorted by their paths.
 
     Args:
         root: The folder.
@@ -154,7 +154,7 @@ def list_pictures(root: str) -> list[str]:
 
     if not os.path.isdir(root):
         problem = "is a file" if os.path.exists(root) else "does not exist"
-        raise ValueError(f"`root` must be a folder of pictures, but {root!r} {problem}")
+        raise ValueError(f"`root` must be a folder of images, but {root!r} {problem}")
     files = []
     listed: set[str] = set()
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
@@ -187,10 +187,10 @@ def class_folders(files: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
-    """Decode pictures side by side, in threads, with a progress bar on a terminal if they are many.
+    """Decode images side by side, in threads, with a progress bar on a terminal if they are many.
 
     Args:
-        files: The pictures' paths.
+        files: The images' paths.
         image_shape: (channels, height, width) that each is brought to.
 
     Returns:
@@ -203,7 +203,7 @@ def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
 
     def fill(place: int) -> Exception | None:
         try:
-            images[place] = torch.from_numpy(read_picture(files[place], image_shape))
+            images[place] = torch.from_numpy(read_image(files[place], image_shape))
         except Exception as error:  # a damaged file can make Pillow's decoders raise almost anything
             return error
         return None
@@ -213,7 +213,7 @@ def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
         errors = list(
             track(
                 pool.map(fill, range(len(files))),
-                description="decoding pictures",
+                description="decoding images",
                 total=len(files),
                 console=console,
                 transient=True,
@@ -224,17 +224,17 @@ def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
     if bad:
         file, error = bad[0]
         raise ValueError(
-            f"{len(bad)} of {len(files)} pictures cannot be decoded: repair or remove them; "
+            f"{len(bad)} of {len(files)} images cannot be decoded: repair or remove them; "
             f"the first is {str(file)!r} ({' '.join(str(error).split())})"
         ) from error
     return images
 
 
-def read_picture(file: Path, image_shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode one picture, by the rule that `ImageFolder` states.
+def read_image(file: Path, image_shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Decode one image, by the rule that `ImageFolder` states.
 
     Args:
-        file: The picture's path.
+        file: The image's path.
         image_shape: (channels, height, width) that it is brought to.
 
     Returns:
@@ -242,15 +242,15 @@ def read_picture(file: Path, image_shape: tuple[int, ...]) -> np.ndarray[Any, np
     """
     channels, height, width = image_shape
     with Image.open(file) as opened:
-        picture: Image.Image = ImageOps.exif_transpose(opened)
-    if picture.mode.startswith("I"):
+        image: Image.Image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I"):
         # 16 bits, which Pillow's own conversion would clip instead of scale: 65535 / 257 = 255
-        picture = Image.fromarray((np.asarray(picture).astype(np.float64) / 257).round().astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("RGB")
+        image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
     if channels == 1:
-        picture = picture.convert("L")
-    picture = ImageOps.fit(picture, (width, height), method=Image.Resampling.BICUBIC)
-    return np.array(picture).reshape(height, width, channels).transpose(2, 0, 1)
+        image = image.convert("L")
+    image = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
+    return np.array(image).reshape(height, width, channels).transpose(2, 0, 1)

@@ -2,10 +2,10 @@
 
 from torchvision import datasets
 
-from lightning_gans.datamodules.module import DownloadedDataModule
+from lightning_gans.datamodules.module import TorchvisionDataModule
 
 
-class MNIST(DownloadedDataModule):
+class MNIST(TorchvisionDataModule):
     """Serve MNIST: 70,000 handwritten digits of 28x28 pixels in ten classes.
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-Based Learning Applied to Document Recognition
@@ -25,14 +25,14 @@ class MNIST(DownloadedDataModule):
         >>> data = MNIST(batch_size=128)
         >>> data.image_shape, data.levels, data.num_classes
         ((1, 28, 28), 256, 10)
-        >>> data.specimen(4)["image"].shape
+        >>> data.dummy_batch(4)["image"].shape
         torch.Size([4, 1, 28, 28])
     """
 
     image_shape = (1, 28, 28)
     class_names = tuple("0123456789")
-    dataset = datasets.MNIST
-    holds = "MNIST/raw"
+    dataset_cls = datasets.MNIST
+    subfolder = "MNIST/raw"
 
     def __init__(self, *, root: str = "data", batch_size: int = 64, validation_size: int = 5000, seed: int = 0) -> None:
         super().__init__(root=root, batch_size=batch_size, validation_size=validation_size, seed=seed)

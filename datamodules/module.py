@@ -14,7 +14,7 @@ from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
-"""The parts of a data set: learnt from, chosen by, scored on."""
+"""The parts of a data set: learned from, chosen by, scored on."""
 
 
 class DataModule(Recorded, pl.LightningDataModule, ABC):
@@ -22,12 +22,12 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     A subclass says its `image_shape`, its `levels` and `class_names` where they differ from the defaults, and
     implements `load`; what is downloaded, it downloads in `prepare_data`. All else is done here, once: the validation
-    part is carved from the training part by an order that depends on the data set's name only, pictures are kept and
+    part is carved from the training part by an order that depends on the data set's name only, images are kept and
     moved as uint8 levels, and become floats in [-1, 1] on the device. No global random stream is read or moved.
 
     Attributes:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point; known before `setup`.
-        levels: How many values a stored picture's element can have, 0 to `levels - 1`; None for floating-point data,
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point; known before `setup`.
+        levels: How many values a stored image's element can have, 0 to `levels - 1`; None for floating-point data,
             which is used as it is.
         class_names: The name of each label, or None if there are no labels.
         name: The data set's name: its class's.
@@ -36,7 +36,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         batch_size: Examples per batch, in total over all devices.
         validation_size: How many training examples are set aside for validation.
         seed: The order of the training examples; the splits do not depend on it.
-        horizontal_flip: Whether training pictures are mirrored at random, each for itself.
+        horizontal_flip: Whether training images are mirrored at random, each for itself.
 
     Raises:
         ValueError: If `batch_size` is less than 1; at `setup`, if it or `validation_size` does not suit the data.
@@ -113,7 +113,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             train, test = self.load()
             if train["image"].shape[1:] != self.image_shape:
                 raise ValueError(
-                    f"{self.name} must hold pictures of shape {self.image_shape}, "
+                    f"{self.name} must hold images of shape {self.image_shape}, "
                     f"but those read are of shape {tuple(train['image'].shape[1:])}"
                 )
             count = len(train["image"])
@@ -129,7 +129,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                     f"got {self.batch_size}"
                 )
             kept, held = hold_out(count, self.validation_size, self.name)
-            self._splits = {"train": take(train, kept), "validation": take(train, held), "test": test}
+            self._splits = {"train": index_batch(train, kept), "validation": index_batch(train, held), "test": test}
         return self._splits
 
     def train_dataloader(self) -> InMemoryLoader:
@@ -183,7 +183,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn a batch of stored levels into what a model sees, on the device; in training, augment it."""
-        batch = self._normalised(batch)
+        batch = self._normalized(batch)
         if self.trainer is None:
             return batch
         if self.horizontal_flip and self.trainer.training and self._train_loader is not None:
@@ -191,11 +191,11 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             flipped = self._train_loader.uniform().to(batch["image"].device) < 0.5
             image = batch["image"]
             batch = {**batch, "image": torch.where(flipped.view(-1, 1, 1, 1), image.flip(-1), image)}
-        # Lightning converted the batch to the precision of the run while the pictures were still integers
+        # Lightning converted the batch to the precision of the run while the images were still integers
         converted: Batch = self.trainer.precision_plugin.convert_input(batch)
         return converted
 
-    def _normalised(self, batch: Batch) -> Batch:
+    def _normalized(self, batch: Batch) -> Batch:
         if self.levels is None:
             return batch
         return {**batch, "image": batch["image"].float() / ((self.levels - 1) / 2) - 1}
@@ -221,9 +221,9 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         rows: Tensor | slice = slice(count)
         if split == "test" and count is not None and count < self.sizes["test"]:
             _, rows = hold_out(self.sizes["test"], count, self.name)
-        return self._normalised(take(self._loaded()[split], rows))
+        return self._normalized(index_batch(self._loaded()[split], rows))
 
-    def specimen(self, batch_size: int) -> Batch:
+    def dummy_batch(self, batch_size: int) -> Batch:
         """Make up a batch with the keys, shapes and ranges of a real one, without reading any data.
 
         Args:
@@ -238,15 +238,15 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         label = (
             torch.full((batch_size,), -1) if self.num_classes is None else torch.arange(batch_size) % self.num_classes
         )
-        return self._normalised({"image": image, "label": label})
+        return self._normalized({"image": image, "label": label})
 
 
-class DownloadedDataModule(DataModule, ABC):
+class TorchvisionDataModule(DataModule, ABC):
     """Serve a data set of torchvision, with its official test set, downloading it where it is missing.
 
     Attributes:
-        dataset: The class of `torchvision.datasets`.
-        holds: What `root` holds when the data set is there.
+        dataset_cls: The class of `torchvision.datasets`.
+        subfolder: What `root` holds when the data set is there.
 
     Args:
         root: The folder for the data; it is only written to when the data set is missing. The default is created,
@@ -254,15 +254,15 @@ class DownloadedDataModule(DataModule, ABC):
         batch_size: Examples per batch, in total over all devices.
         validation_size: How many training examples are set aside for validation.
         seed: The order of the training examples.
-        horizontal_flip: Whether training pictures are mirrored at random, each for itself.
+        horizontal_flip: Whether training images are mirrored at random, each for itself.
 
     Raises:
         ValueError: At `prepare_data`, if `root` does not exist or the download fails; at `setup`, if the files cannot
             be read.
     """
 
-    dataset: type[Any]
-    holds: str
+    dataset_cls: type[Any]
+    subfolder: str
 
     def __init__(
         self,
@@ -283,24 +283,24 @@ class DownloadedDataModule(DataModule, ABC):
         if self.root != "data" and not Path(self.root).is_dir():
             raise ValueError(
                 f"`root` {self.root!r} is not a folder: create it to download {self.name} into it, "
-                f"or name a folder that holds {self.holds}"
+                f"or name a folder that holds {self.subfolder}"
             )
         try:
-            self.dataset(self.root, download=True)
+            self.dataset_cls(self.root, download=True)
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"{self.name} is not in `root` {self.root!r} and could not be downloaded: connect to the network, "
-                f"or name a folder that holds {self.holds} ({_in_one_line(error)})"
+                f"or name a folder that holds {self.subfolder} ({_in_one_line(error)})"
             ) from error
 
     def load(self) -> tuple[Batch, Batch]:
         """Read the official training and test sets."""
         try:
-            train, test = (self.dataset(self.root, train=train) for train in (True, False))
+            train, test = (self.dataset_cls(self.root, train=train) for train in (True, False))
         # torchvision checks no more of a file than it needs: what a damaged one raises depends on where it is damaged
         except (AssertionError, KeyError, OSError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"{self.name} cannot be read from `root` {self.root!r}, which should hold {self.holds}: "
+                f"{self.name} cannot be read from `root` {self.root!r}, which should hold {self.subfolder}: "
                 f"download it with `prepare_data`, after deleting what is damaged ({_in_one_line(error)})"
             ) from error
         return self._examples(train), self._examples(test)
@@ -312,11 +312,11 @@ class DownloadedDataModule(DataModule, ABC):
         return {"image": image, "label": torch.as_tensor(dataset.targets, dtype=torch.int64)}
 
 
-def take(batch: Batch, rows: Tensor | slice) -> Batch:
+def index_batch(batch: Batch, rows: Tensor | slice) -> Batch:
     """Return the examples at `rows`, of every tensor of a batch.
 
     Example:
-        >>> take({"label": torch.tensor([3, 1, 4])}, slice(2))
+        >>> index_batch({"label": torch.tensor([3, 1, 4])}, slice(2))
         {'label': tensor([3, 1])}
     """
     taken: Batch = {}

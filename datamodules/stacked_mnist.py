@@ -15,10 +15,10 @@ TEST_SIZE = 10_000
 
 
 class StackedMNIST(DataModule):
-    """Serve Stacked MNIST: three random digits of MNIST as the red, green and blue of one picture, 1,000 classes.
+    """Serve Stacked MNIST: three random digits of MNIST as the red, green and blue of one image, 1,000 classes.
 
-    The label of a picture is the number that its digits make, 100 a + 10 b + c. Training and validation triples are of
-    MNIST's training digits, test triples of its test digits. All are kept in memory: 2.4 kB a picture.
+    The label of an image is the number that its digits make, 100 a + 10 b + c. Training and validation triples are of
+    MNIST's training digits, test triples of its test digits. All are kept in memory: 2.4 kB an image.
 
     Source: Metz et al. 2017, arXiv:1611.02163; 128,000 training triples as in PacGAN, arXiv:1712.04086 (fjxmlzn/PacGAN,
     the VEEGAN experiment's `config.py`).
@@ -93,7 +93,7 @@ def draw_triples(digits: int, count: int, *, seed: int) -> Tensor:
 
 
 def stack(digits: Batch, triples: Tensor) -> Batch:
-    """Lay digits over each other as colours.
+    """Lay digits over each other as colors.
 
     Args:
         digits: `image`, (n, 1, h, w), and `label`, (n,), from 0 to 9.

@@ -17,8 +17,8 @@ from lightning_gans.datamodules.distributions import (
     swiss_roll,
     two_moons,
 )
+from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.datamodules.truth import Truth
 from lightning_gans.metrics.energy import energy_distance
 from lightning_gans.metrics.modes import mode_coverage
 from lightning_gans.types import Batch
@@ -60,14 +60,14 @@ TOYS: dict[str, Toy] = {
 }
 
 
-class Toy2D(Truth, DataModule):
-    """Serve points in the plane from a distribution that is known, so that what a game learnt can be told exactly.
+class Toy2D(GroundTruth, DataModule):
+    """Serve points in the plane from a distribution that is known, so that what a game learned can be told exactly.
 
-    - `ring`: 8 centres on a circle of radius 1, sigma .01; `grid`: 25 centres {-4, -2, 0, 2, 4}^2, sigma .05: PacGAN's
+    - `ring`: 8 centers on a circle of radius 1, sigma .01; `grid`: 25 centers {-4, -2, 0, 2, 4}^2, sigma .05: PacGAN's
       protocol (arXiv:1712.04086).
     - `eight_gaussians` (radius 2, sigma .02, all / 1.414), `twenty_five_gaussians` (the grid / 2.828), `swiss_roll`:
       those of WGAN-GP's code (arXiv:1704.00028, `gan_toy.py`).
-    - `overlapping_gaussians`: 8 centres on a circle of radius 4, sigma .5, all / sqrt 2: those of FFJORD's code
+    - `overlapping_gaussians`: 8 centers on a circle of radius 4, sigma .5, all / sqrt 2: those of FFJORD's code
       (arXiv:1810.01367), which divides by 1.414.
     - `two_moons`: two half circles, noise .2; `checkerboard`: eight even squares.
 
@@ -133,9 +133,9 @@ class Toy2D(Truth, DataModule):
     def load(self) -> tuple[Batch, Batch]:
         """Draw the training and the test points."""
         stream = np.random.RandomState(zlib.crc32(f"{self.name} {self.seed}".encode()))
-        return self.draw(self.count, stream), self.draw(TEST_SIZE, stream)
+        return self.sample_batch(self.count, stream), self.sample_batch(TEST_SIZE, stream)
 
-    def draw(self, n: int, stream: np.random.RandomState) -> Batch:
+    def sample_batch(self, n: int, stream: np.random.RandomState) -> Batch:
         """Draw fresh points, as a model sees them.
 
         Args:
@@ -159,5 +159,5 @@ class Toy2D(Truth, DataModule):
         real, _ = self.distribution.sample(SCORED, np.random.RandomState(self.seed))
         scores = {"energy_distance": energy_distance(points, real).item()}
         if isinstance(self.distribution, Mixture):
-            scores |= mode_coverage(points, self.distribution.centres, sigma=self.distribution.sigma)._asdict()
+            scores |= mode_coverage(points, self.distribution.centers, sigma=self.distribution.sigma)._asdict()
         return scores

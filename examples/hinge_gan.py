@@ -24,7 +24,7 @@ class HingeGAN(GAN):
         return {"real": relu(1 - real).mean(), "fake": relu(1 + fake).mean()}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """Raise the logits of generated pictures."""
+        """Raise the logits of generated images."""
         return {"adversarial": -self.discriminator(self.fake(batch)["image"]).mean()}
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lightning_gans.datamodules import (
         CIFAR10,
         MNIST,
-        BinarisedMNIST,
+        BinarizedMNIST,
         DataModule,
         Digits,
         FashionMNIST,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from lightning_gans.trainer import Trainer
 
-_HOMES = {
+_LAZY_IMPORTS = {
     "CIFAR10": "lightning_gans.datamodules",
     "Classifier": "lightning_gans.models",
     "DCGAN": "lightning_gans.models",
@@ -61,7 +61,7 @@ _HOMES = {
     "PixelCNN": "lightning_gans.models",
     "R3GAN": "lightning_gans.models",
     "SNGAN": "lightning_gans.models",
-    "BinarisedMNIST": "lightning_gans.datamodules",
+    "BinarizedMNIST": "lightning_gans.datamodules",
     "StackedMNIST": "lightning_gans.datamodules",
     "Toy2D": "lightning_gans.datamodules",
     "Trainer": "lightning_gans.trainer",
@@ -81,7 +81,7 @@ __all__ = [
     "R3GAN",
     "SNGAN",
     "WGANGP",
-    "BinarisedMNIST",
+    "BinarizedMNIST",
     "Classifier",
     "DataModule",
     "Digits",
@@ -100,9 +100,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_LAZY_IMPORTS[name]), name)
 
 
 def __dir__() -> list[str]:

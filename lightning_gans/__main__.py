@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from lightning_gans._version import __version__
 
-VERBS = {
+COMMANDS = {
     "fit": "train a model: fit --model WGANGP --data MNIST, fit --config dcgan_mnist; alone, DCGAN on Digits",
     "sample": "draw examples from a run: sample RUN --count 100 --output grid.png",
     "evaluate": "score a run against held-out examples: evaluate RUN",
     "list": "list models, data and recipes",
 }
-INSTEAD = {
+REDIRECTS = {
     "validate": "a game has no validation loss: `evaluate RUN --split validation` scores its samples",
     "test": "a game has no test loss: `evaluate RUN` scores its samples against the test split",
     "predict": "`sample RUN` draws examples",
@@ -22,7 +22,7 @@ INSTEAD = {
 
 def help_text() -> str:
     """What `--help` prints."""
-    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in COMMANDS.items())
     return (
         "usage: python -m lightning_gans VERB ...\n\n"
         f"Generative adversarial networks and densities on PyTorch Lightning, version {__version__}.\n\n"
@@ -49,12 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb == "--version":
         print(__version__)
         return 0
-    if verb in INSTEAD:
-        return fail(f"{verb}: {INSTEAD[verb]}")
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
+    if verb in REDIRECTS:
+        return fail(f"{verb}: {REDIRECTS[verb]}")
+    if verb not in COMMANDS:
+        near = difflib.get_close_matches(verb, COMMANDS, n=1)
         return fail(
-            f"there is no {verb!r}; " + (f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(VERBS)}")
+            f"there is no {verb!r}; " + (f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(COMMANDS)}")
         )
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # the console script finds a user's my_gan.py as `python -m` does
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from lightning_gans.cli import fit  # noqa: PLC0415 (torch and Lightning take seconds)
 
         return fit(rest)
-    from lightning_gans.verbs import run  # noqa: PLC0415
+    from lightning_gans.commands import run  # noqa: PLC0415
 
     return run(verb, rest)
 

@@ -18,16 +18,16 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger
 
 from lightning_gans import models  # noqa: F401 (jsonargparse finds classes by their short names once they are imported)
-from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
-from lightning_gans.callbacks.parts import callbacks_of
+from lightning_gans.callbacks import Checkpointing, Evaluation, Run, Samples, Wandb
+from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core import private
 from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, run_of
-from lightning_gans.core.health import NonFiniteError
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
+from lightning_gans.error_messages import translate_error
+from lightning_gans.errors import NonFiniteError, UsageError, did_you_mean, print_error
 from lightning_gans.listing import recipes
-from lightning_gans.mistakes import Mistake, explain, hint, say
 from lightning_gans.trainer import Trainer
 
 CALLBACKS: dict[str, type[pl.Callback]] = {
@@ -35,12 +35,12 @@ CALLBACKS: dict[str, type[pl.Callback]] = {
     "wandb": Wandb,
     "samples": Samples,
     "evaluation": Evaluation,
-    "save": Saving,
+    "save": Checkpointing,
 }
 """The callbacks whose settings have short names on the command line: `--samples.every`."""
 
 
-OF_THE_DATA = ("image_shape", "num_classes", "levels")
+DATA_LINKED_ARGS = ("image_shape", "num_classes", "levels")
 """What every model that asks for it is told by the data."""
 
 
@@ -55,7 +55,7 @@ class Parser(LightningArgumentParser):
         """Say what is wrong with the command line."""
         if not self.exit_on_error:  # a parser inside a parser, whose caller has more to say
             super().error(message, ex)
-        raise Mistake(explain(message, private.option_names(self))) from ex
+        raise UsageError(translate_error(message, private.option_names(self))) from ex
 
 
 class SaveConfig(SaveConfigCallback):
@@ -85,7 +85,7 @@ class CLI(LightningCLI):
             parser.add_lightning_class_args(callback, name)
         parser.add_argument("--dry_run", action="store_true", help="Say what the run would need; keep nothing.")
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
-        for size in OF_THE_DATA:
+        for size in DATA_LINKED_ARGS:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -93,7 +93,7 @@ class CLI(LightningCLI):
         super().parse_arguments(parser, args)
         seed = self.config["fit"]["seed_everything"]
         if not isinstance(seed, bool) and seed is not None and not 0 <= seed < SEEDS:
-            raise Mistake(f"`--seed_everything` must be from 0 to {SEEDS - 1}, got {seed}")
+            raise UsageError(f"`--seed_everything` must be from 0 to {SEEDS - 1}, got {seed}")
 
     def _parse_ckpt_path(self) -> None:
         """Let the command line stand: Lightning would have the checkpoint's hyper-parameters silently win."""
@@ -103,20 +103,20 @@ class CLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as error:
-            raise Mistake(explain(str(error))) from error
+            raise UsageError(translate_error(str(error))) from error
         except (TypeError, ImportError) as error:
             if not _is_of_lightning(error):
                 raise
-            raise Mistake(explain(str(error))) from error
+            raise UsageError(translate_error(str(error))) from error
 
     def fit(self, model: Model, **kwargs: Any) -> None:
         """Train, or say what training would need; of a run that goes on, say what is no longer as it was."""
         if (checkpoint := self.config["fit"]["ckpt_path"]) and (run := run_of(Path(checkpoint))):
-            former = _flat(yaml.safe_load((run / "config.yaml").read_text()))
+            previous = _flat(yaml.safe_load((run / "config.yaml").read_text()))
             present = _flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"])
             for option in sorted(present.keys() - {"ckpt_path", "dry_run"}):
-                if option in former and former[option] != present[option]:
-                    print(f"`{option}` is now {present[option]!r}, it was {former[option]!r}")
+                if option in previous and previous[option] != present[option]:
+                    print(f"`{option}` is now {present[option]!r}, it was {previous[option]!r}")
         if self.config["fit"]["dry_run"]:
             print(dry_run(self.trainer, model, kwargs["datamodule"]))
             return
@@ -125,13 +125,13 @@ class CLI(LightningCLI):
         except (ValueError, MisconfigurationException) as error:
             if model.batches_seen > 1:  # no longer about how it was started
                 raise
-            raise Mistake(explain(str(error))) from error
+            raise UsageError(translate_error(str(error))) from error
 
 
 def fit(arguments: Sequence[str]) -> int:
     """Run `fit` with these arguments; the exit code is 2 for a mistake in them, 1 for numbers gone bad."""
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
-    private.forget_defaults_of_another_class()
+    private.patch_class_change()
     for library in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")  # `args` is what `sys.argv` says
@@ -151,8 +151,8 @@ def fit(arguments: Sequence[str]) -> int:
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
-    except Mistake as mistake:
-        return say(mistake)
+    except UsageError as mistake:
+        return print_error(mistake)
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -184,7 +184,7 @@ def _with_files(arguments: Sequence[str]) -> list[str]:
     try:
         given, _ = options.parse_known_args(list(arguments))
     except argparse.ArgumentError as error:  # such as an option without its value
-        raise Mistake(f"`{error.argument_name}`: {error.message}") from error
+        raise UsageError(f"`{error.argument_name}`: {error.message}") from error
     arguments = _in_order(arguments)
     replaced = _with_recipes(arguments)
     if given.ckpt_path in (None, "null"):
@@ -193,14 +193,14 @@ def _with_files(arguments: Sequence[str]) -> list[str]:
         last = given.ckpt_path == "last"
         checkpoint = latest_checkpoint(vars(given)["run.root"]) if last else find_checkpoint(given.ckpt_path)
     except ValueError as error:
-        raise Mistake(str(error)) from error
+        raise UsageError(str(error)) from error
     run = run_of(checkpoint)
     if run is None or any(argument.partition("=")[0] in ("--config", "-c") for argument in arguments):
         return [*replaced, "--ckpt_path", str(checkpoint)]
     configuration = _recipe(str(run / "config.yaml"))
     sections = yaml.safe_load(Path(configuration).read_text())
     for name in _foreign_names({key: value for key, value in sections.items() if key not in ("run", "wandb")}):
-        raise Mistake(
+        raise UsageError(
             f"the configuration of {str(run)!r} names `{name}`, which is not of this package:"
             f" say that you trust it, --config {configuration} --ckpt_path {given.ckpt_path}"
         )
@@ -239,8 +239,8 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
     replaced = list(arguments)
     for index, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
-        if option in {f"--model.{part}{size}" for part in ("", "init_args.") for size in OF_THE_DATA}:
-            raise Mistake(f"`{option}` comes from the data: leave it out")
+        if option in {f"--model.{part}{size}" for part in ("", "init_args.") for size in DATA_LINKED_ARGS}:
+            raise UsageError(f"`{option}` comes from the data: leave it out")
         if option not in ("--config", "-c"):
             continue
         if equals:
@@ -255,20 +255,24 @@ def _recipe(name: str) -> str:
     known = recipes()
     path = Path(name) if Path(name).is_file() else known.get(name)
     if path is None:
-        raise Mistake(f"`--config` {name!r} is neither a file nor a recipe{hint(name, known) or '; `list` shows all'}")
+        raise UsageError(
+            f"`--config` {name!r} is neither a file nor a recipe{did_you_mean(name, known) or '; `list` shows all'}"
+        )
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise Mistake(f"`--config` {name!r} cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"`--config` {name!r} cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise Mistake(f"`--config` {name!r} must hold keys such as `model:` and `data:`, got {content!r:.60}")
+        raise UsageError(f"`--config` {name!r} must hold keys such as `model:` and `data:`, got {content!r:.60}")
     match content.get("model"):
         case {"init_args": dict(settings)}:
-            for size in OF_THE_DATA:
+            for size in DATA_LINKED_ARGS:
                 if settings.get(size) is not None:
-                    raise Mistake(f"`model.{size}` of `--config` {name!r} comes from the data: leave it out")
+                    raise UsageError(f"`model.{size}` of `--config` {name!r} comes from the data: leave it out")
     sections = ["seed_everything", "trainer", "model", "data", *CALLBACKS, "dry_run", "ckpt_path"]
     for section in content:
         if section not in sections:
-            raise Mistake(f"`--config` {name!r} has the unknown key `{section}`{hint(str(section), sections)}")
+            raise UsageError(
+                f"`--config` {name!r} has the unknown key `{section}`{did_you_mean(str(section), sections)}"
+            )
     return str(path)

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_gans.callbacks import Run
-from lightning_gans.callbacks.parts import callbacks_of
+from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
@@ -20,7 +20,7 @@ from lightning_gans.trainer import Trainer
 WARM_UP, TIMED = 2, 5
 
 
-class _Watch(pl.Callback):
+class _BatchTimer(pl.Callback):
     """Note when each batch ended."""
 
     def __init__(self) -> None:
@@ -43,10 +43,10 @@ def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
     Returns:
         Lines for the terminal.
     """
-    watch = _Watch()
+    watch = _BatchTimer()
     batches = max(model.discriminator_steps if isinstance(model, GAN) else 1, TIMED)
-    batch = data.specimen(data.batch_size)
-    made_up = data.specimen(data.batch_size * (WARM_UP + batches))
+    batch = data.dummy_batch(data.batch_size)
+    made_up = data.dummy_batch(data.batch_size * (WARM_UP + batches))
     trial = Trainer(
         accelerator=trainer.accelerator,
         devices=1,
@@ -63,7 +63,7 @@ def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
         *(f"{name:<14}{_parameters(part):,} parameters" for name, part in _parts(model).items()),
         f"{'memory':<14}{_memory() / 2**30:.2f} GiB at most",
         f"{'time':<14}{1000 * seconds:.1f} ms a batch, {data.batch_size / seconds:,.0f} images/s"
-        + _whole(trainer, data, seconds),
+        + _total_time(trainer, data, seconds),
     ]
     return "\n".join(lines)
 
@@ -87,7 +87,7 @@ def _memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _whole(trainer: pl.Trainer, data: DataModule, seconds: float) -> str:
+def _total_time(trainer: pl.Trainer, data: DataModule, seconds: float) -> str:
     """How long the run would take, where its length is known without reading data."""
     limits = [run.max_images for run in callbacks_of(trainer, Run) if run.max_images is not None]
     if trainer.max_steps > 0:

@@ -11,15 +11,15 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from lightning_gans.callbacks import Doctor, Evaluation, Interruption, Progress, Run, Samples, Saving, Wandb
-from lightning_gans.callbacks.parts import callbacks_of
+from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, GracefulShutdown, Progress, Run, Samples, Wandb
+from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, read_checkpoint, run_of
 from lightning_gans.core.model import CHECKPOINT_KEY, Model
 
 DEFAULT_IMAGES = 200_000
 """How long a run is that nothing limits."""
 
-_EXPECTED = (
+_IGNORED_WARNINGS = (
     "Found .* module.* in eval mode",  # the averaged generator
     "You passed in a `val_dataloader` but have no `validation_step`",  # `Evaluation` uses it, on the clock of images
     "The number of training batches .* is smaller than the logging interval",
@@ -27,7 +27,16 @@ _EXPECTED = (
 )
 """What Lightning warns of, rightly in general."""
 
-_KINDS: tuple[type[Callback], ...] = (Run, Wandb, Samples, Evaluation, Doctor, Saving, Interruption, Progress)
+_DEFAULT_CALLBACKS: tuple[type[Callback], ...] = (
+    Run,
+    Wandb,
+    Samples,
+    Evaluation,
+    Doctor,
+    Checkpointing,
+    GracefulShutdown,
+    Progress,
+)
 """In the order in which they act: the folder first, a word about it all, and about what was saved, last."""
 
 
@@ -57,7 +66,7 @@ class Trainer(pl.Trainer):
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
         >>> [type(callback).__name__ for callback in trainer.callbacks]
-        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Doctor', 'Interruption', 'Progress', 'Saving']
+        ['Run', 'Wandb', 'Samples', 'Evaluation', 'Doctor', 'GracefulShutdown', 'Progress', 'Checkpointing']
     """
 
     def __init__(
@@ -85,9 +94,9 @@ class Trainer(pl.Trainer):
         if max_epochs is None and max_steps == -1 and max_time is None and run.max_images is None:
             run.max_images = DEFAULT_IMAGES
         super().__init__(
-            callbacks=_complete(
+            callbacks=_with_defaults(
                 given if run in given else [*given, run],
-                _wanted(enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
+                _enabled(enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
             ),
             precision=precision or _best_precision(kwargs.get("accelerator", "auto")),
             logger=logger if isinstance(logger, Logger | Iterable) else False,
@@ -131,32 +140,32 @@ class Trainer(pl.Trainer):
             if isinstance(model, Model):
                 model.check_checkpoint(checkpoint)
             for run in callbacks_of(self, Run):
-                run.go_on(run_of(ckpt_path), checkpoint[CHECKPOINT_KEY]["images_seen"])
+                run.continue_from(run_of(ckpt_path), checkpoint[CHECKPOINT_KEY]["images_seen"])
         with warnings.catch_warnings():
-            for message in _EXPECTED:
+            for message in _IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
             super().fit(
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only is None or weights_only
             )
 
 
-def _wanted(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
+def _enabled(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
     """The kinds of callback that a trainer is to have."""
-    unwanted: set[type[Callback]] = set(_KINDS) - {Progress} if trial else set()
+    unwanted: set[type[Callback]] = set(_DEFAULT_CALLBACKS) - {Progress} if trial else set()
     if not enable_checkpointing:
-        unwanted |= {Saving, Interruption}
+        unwanted |= {Checkpointing, GracefulShutdown}
     if not enable_progress_bar:
         unwanted.add(Progress)
-    return [kind for kind in _KINDS if kind not in unwanted]
+    return [kind for kind in _DEFAULT_CALLBACKS if kind not in unwanted]
 
 
-def _complete(given: list[Callback], kinds: list[type[Callback]]) -> list[Callback]:
+def _with_defaults(given: list[Callback], kinds: list[type[Callback]]) -> list[Callback]:
     """The callbacks of this framework, each as given or with its defaults, and then those of the user."""
     for kind in kinds:
         if sum(isinstance(callback, kind) for callback in given) > 1:
             raise ValueError(f"`callbacks` has more than one {kind.__name__}")
     ours = [next((callback for callback in given if isinstance(callback, kind)), None) or kind() for kind in kinds]
-    return [*ours, *(callback for callback in given if not isinstance(callback, _KINDS))]
+    return [*ours, *(callback for callback in given if not isinstance(callback, _DEFAULT_CALLBACKS))]
 
 
 def _best_precision(accelerator: Any) -> Literal["bf16-mixed", "32-true"]:

@@ -5,17 +5,17 @@ from typing import TypedDict
 from torch import Tensor
 
 ImageShape = tuple[int, ...]
-"""(channels, height, width) of a picture with values in [-1, 1], or (dimensions,) of a point."""
+"""(channels, height, width) of an image with values in [-1, 1], or (dimensions,) of a point."""
 
 Losses = dict[str, Tensor]
-"""The named scalar terms of one player's loss; the player minimises their sum."""
+"""The named scalar terms of one player's loss; the player minimizes their sum."""
 
 
 class Batch(TypedDict, total=False):
     """Examples side by side: every tensor has the batch axis first.
 
     Attributes:
-        image: (b, *image_shape), float: pictures in [-1, 1], or points, scaled but not clamped.
+        image: (b, *image_shape), float: images in [-1, 1], or points, scaled but not clamped.
         label: (b,), int64, -1 where unknown.
         text: (b, t), int64 token numbers, 0 pads.
         audio: (b, 1, m, t), float: log-mel spectrograms of m bands and t frames.

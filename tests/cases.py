@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.core.density import Density
+from lightning_gans.core.density import DensityModel
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
@@ -31,12 +31,12 @@ from lightning_gans.models import (
 )
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
-from lightning_gans.networks.flows import AdditiveCoupling, Chain, Flatten, halves
-from lightning_gans.networks.levels import indices, on_levels
+from lightning_gans.networks.flows import AdditiveCoupling, Chain, Flatten, even_odd_indices
+from lightning_gans.networks.levels import round_to_levels, to_index
 from lightning_gans.networks.made import MADENetwork
+from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.nice import NICE
-from lightning_gans.networks.outputs import Bernoulli, DiscretisedLogisticMixture
-from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.outputs import Bernoulli, DiscretizedLogisticMixture
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.priors import StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
@@ -103,7 +103,7 @@ class Case:
         """Make up a batch."""
         image = images(self.image_shape, size, seed=seed)
         if "levels" in self.arguments and self.levels is not None:
-            image = on_levels(image, self.levels)
+            image = round_to_levels(image, self.levels)
         return {"image": image, "label": torch.arange(size) % 3}
 
     def data(self, **arguments: Any) -> "Noise":
@@ -117,7 +117,7 @@ class Case:
 
 
 class Noise(DataModule):
-    """Nothing to learn: uniform noise, as uint8 pictures or as points, labelled if there are classes."""
+    """Nothing to learn: uniform noise, as uint8 images or as points, labeled if there are classes."""
 
     def __init__(self, *, image_shape: list[int], levels: int | None = 256, classes: int = 0, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -130,7 +130,7 @@ class Noise(DataModule):
         return self._stored(train), self._stored(test)
 
     def _stored(self, image: Tensor) -> Batch:
-        stored = image if self.levels is None else indices(image, self.levels).to(torch.uint8)
+        stored = image if self.levels is None else to_index(image, self.levels).to(torch.uint8)
         label = torch.arange(len(image)) % self.num_classes if self.num_classes else torch.full((len(image),), -1)
         return {"image": stored, "label": label}
 
@@ -141,13 +141,13 @@ def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
 
 
 PERCEPTRONS: dict[str, Any] = {
-    "generator": partial(PerceptronGenerator, width=16),
-    "discriminator": partial(PerceptronDiscriminator, width=16),
+    "generator": partial(MLPGenerator, width=16),
+    "discriminator": partial(MLPDiscriminator, width=16),
 }
 """Networks that treat each example on its own and draw no noise."""
 
-NORMALISES = "batch normalisation takes its statistics from the examples of one process"
-FIRST_BATCH = "the flow's normalisation starts from the first batch of one process"
+NORMALISES = "batch normalization takes its statistics from the examples of one process"
+FIRST_BATCH = "the flow's normalization starts from the first batch of one process"
 DROPS_OUT = "dropout draws from each process's own stream, not from `noise`"
 
 
@@ -155,7 +155,7 @@ class Couplings(Chain):
     """A flow that takes nothing from the first batch."""
 
     def __init__(self, image_shape: ImageShape) -> None:
-        kept, moved = halves(math.prod(image_shape))
+        kept, moved = even_odd_indices(math.prod(image_shape))
         super().__init__(
             Flatten(image_shape), AdditiveCoupling(kept, moved, nn.Linear), AdditiveCoupling(moved, kept, nn.Linear)
         )
@@ -172,7 +172,7 @@ CASES = [
         VanillaGAN,
         (1, 8, 8),
         {
-            "generator": partial(PerceptronGenerator, width=16),
+            "generator": partial(MLPGenerator, width=16),
             "discriminator": partial(MaxoutDiscriminator, width=12, pieces=2),
         },
         representative=True,
@@ -210,7 +210,7 @@ CASES = [
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
         representative=True,
         no_mean_over_samples=NORMALISES,
-        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+        mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
     Case(
@@ -232,7 +232,7 @@ CASES = [
         mean_over_samples={"residual_discriminator": partial(LaplacianDiscriminator, width=3, dropout=0.0)},
     ),
     Case(
-        "lapgan-colours",
+        "lapgan-colors",
         LAPGAN,
         (3, 8, 12),
         {"depth": 3, **PERCEPTRONS, **RESIDUALS, "accumulate_grad_batches": 2},
@@ -242,13 +242,13 @@ CASES = [
         "infogan",
         InfoGAN,
         (1, 8, 8),
-        {"categorical": [3], "continuous": 1, **PERCEPTRONS, "recogniser": nn.Linear},
+        {"categorical": [3], "continuous": 1, **PERCEPTRONS, "recognition_head": nn.Linear},
     ),
     Case(
         "infogan-points",
         InfoGAN,
         (2,),
-        {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS, "recogniser": partial(RecognitionHead, width=8)},
+        {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS, "recognition_head": partial(RecognitionHead, width=8)},
         no_mean_over_samples=NORMALISES,
     ),
     Case(
@@ -257,7 +257,7 @@ CASES = [
         (1, 9, 7),
         {"generator": partial(ResNetGenerator, width=4), "discriminator": partial(ResNetDiscriminator, width=4)},
         no_mean_over_samples=NORMALISES,
-        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+        mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case(
         "sngan",
@@ -265,7 +265,7 @@ CASES = [
         (1, 8, 8),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(SpectralNormDiscriminator, width=4)},
         no_mean_over_samples=NORMALISES,
-        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+        mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case(
         "sngan-residual",
@@ -276,7 +276,7 @@ CASES = [
             "discriminator": partial(SpectralNormResNetDiscriminator, width=4),
         },
         no_mean_over_samples=NORMALISES,
-        mean_over_samples={"generator": partial(PerceptronGenerator, width=16)},
+        mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case(
         "lsgan",
@@ -294,20 +294,20 @@ CASES = [
             "levels": 5,
             "flow": partial(RealNVP, width=4, blocks=1, couplings=1),
             "prior": StandardNormal,
-            "discriminator": partial(PerceptronDiscriminator, width=16),
+            "discriminator": partial(MLPDiscriminator, width=16),
         },
         no_mean_over_samples=FIRST_BATCH,
         mean_over_samples={"flow": Couplings},
     ),
     Case(
-        "flow_gan-colours",
+        "flow_gan-colors",
         FlowGAN,
         (3, 3, 2),
         {
             "levels": 256,
             "flow": partial(NICE, width=8, depth=1),
             "likelihood_weight": 0.9,
-            "discriminator": partial(PerceptronDiscriminator, width=16),
+            "discriminator": partial(MLPDiscriminator, width=16),
             "accumulate_grad_batches": 2,
         },
         no_mean_over_samples=FIRST_BATCH,
@@ -322,7 +322,7 @@ CASES = [
             "flow": partial(SplineFlow, width=8, bins=4, couplings=2),
             "prior": StandardNormal,
             "likelihood_weight": 1.0,
-            "discriminator": partial(PerceptronDiscriminator, width=16),
+            "discriminator": partial(MLPDiscriminator, width=16),
         },
         representative=True,
         no_mean_over_samples=FIRST_BATCH,
@@ -351,7 +351,7 @@ CASES = [
             "class_conditional": True,
             "num_classes": 60,
             "network": partial(MADENetwork, hidden=(12, 16)),
-            "output": partial(DiscretisedLogisticMixture, components=2),
+            "output": partial(DiscretizedLogisticMixture, components=2),
         },
     ),
     Case(
@@ -361,7 +361,7 @@ CASES = [
         {"levels": 2, "network": partial(GatedPixelCNN, width=4, blocks=2, kernel=3), "output": Bernoulli},
     ),
     Case(
-        "pixel_cnn-colours",
+        "pixel_cnn-colors",
         PixelCNN,
         (3, 3, 5),
         {
@@ -369,7 +369,7 @@ CASES = [
             "class_conditional": True,
             "num_classes": 60,
             "network": partial(GatedPixelCNN, width=4, blocks=2, kernel=5),
-            "output": partial(DiscretisedLogisticMixture, components=2),
+            "output": partial(DiscretizedLogisticMixture, components=2),
         },
     ),
 ]
@@ -392,7 +392,7 @@ def is_generative(case: Case) -> bool:
 
 def is_density(case: Case) -> bool:
     """Whether the model of that case tells how probable examples are."""
-    return issubclass(case.model, Density)
+    return issubclass(case.model, DensityModel)
 
 
 def is_any(case: Case) -> bool:

@@ -159,7 +159,7 @@ def test_training_takes_its_time_and_leaves_nothing(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("init_args", "message"),
     [
         (["--seeds", "0"], "must be at least 1, got '0'"),
         (["--minutes", "-1"], "must be above 0 minutes, got '-1'"),

@@ -21,9 +21,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, EventAccumulator
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Checkpointing, Evaluation, Progress, Run, Samples, Wandb
 from lightning_gans.callbacks.periodic import Periodic
-from lightning_gans.callbacks.pictures import grid
 from lightning_gans.core.checkpoints import PREVIOUS, load, read_checkpoint
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
@@ -33,6 +32,7 @@ from lightning_gans.datamodules import DataModule, Digits
 from lightning_gans.metrics.prdc import prdc
 from lightning_gans.models import DCGAN
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.rendering.images import grid
 from lightning_gans.trainer import Trainer
 
 
@@ -71,7 +71,7 @@ class Ticks(Periodic):
         super().__init__(every=every)
         self.seen: list[tuple[int, int]] = []
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+    def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         self.seen.append((images, model.images_seen))
 
 
@@ -107,7 +107,7 @@ def test_the_clock_goes_on_after_a_resumption(tmp_path: Path) -> None:
     assert ticks.seen == [(200, 256)]
 
 
-@pytest.mark.parametrize("kind", [Samples, Evaluation, Saving, Ticks])
+@pytest.mark.parametrize("kind", [Samples, Evaluation, Checkpointing, Ticks])
 def test_a_period_below_one_image_is_refused(kind: type[Periodic]) -> None:
     with pytest.raises(ValueError, match=r"`every`.* must be at least 1 image, got 0"):
         kind(every=0)
@@ -121,8 +121,8 @@ def test_a_model_of_another_project_is_refused(tmp_path: Path) -> None:
 
 def test_callbacks_only_read(tmp_path: Path) -> None:
     busy, idle = small(), small()
-    fit(tmp_path, Samples(every=64, count=9), Evaluation(every=64, count=20), Saving(every=64), model=busy)
-    fit(tmp_path, Samples(every=10**6), Evaluation(every=10**6, count=10), Saving(every=10**6), model=idle)
+    fit(tmp_path, Samples(every=64, count=9), Evaluation(every=64, count=20), Checkpointing(every=64), model=busy)
+    fit(tmp_path, Samples(every=10**6), Evaluation(every=10**6, count=10), Checkpointing(every=10**6), model=idle)
     torch.testing.assert_close(busy.state_dict(), idle.state_dict(), rtol=0, atol=0)
 
 
@@ -133,7 +133,7 @@ def test_samples_are_named_by_the_images_that_were_seen(tmp_path: Path) -> None:
     run = fit(tmp_path, Samples(every=100, count=4), images=320)
     stamps = ["000000k", "000000100", "000000200", "000000300"]
     assert names(run / "samples") == sorted(f"{kind}{stamp}.png" for stamp in stamps for kind in ("", "interpolation_"))
-    distinct = len({path.read_bytes() for path in (run / "samples").glob("0*.png")})  # Pillow merges equal neighbours
+    distinct = len({path.read_bytes() for path in (run / "samples").glob("0*.png")})  # Pillow merges equal neighbors
     assert Image.open(run / "training.gif").n_frames == distinct > 1  # type: ignore[attr-defined]
 
 
@@ -161,7 +161,7 @@ def test_tiles_are_large_enough_to_see_and_the_latents_stay(tmp_path: Path) -> N
     np.testing.assert_array_equal(Image.open(run / "real.png"), real)
 
 
-class Panelled(DCGAN):
+class Paneled(DCGAN):
     """A game with more to show, and to score."""
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def test_what_else_a_model_has_to_show_and_to_score_goes_beside(
 ) -> None:
     torch.manual_seed(0)
     networks = {"generator": partial(DCGANGenerator, width=2), "discriminator": partial(DCGANDiscriminator, width=2)}
-    model = Panelled(image_shape=(1, 8, 8), latent_dim=4, **networks)
+    model = Paneled(image_shape=(1, 8, 8), latent_dim=4, **networks)
     callbacks = (Samples(every=64, count=4), Evaluation(every=64, count=10), Progress())
     run = fit(tmp_path, *callbacks, images=64, model=model, enable_progress_bar=True)
     stamps = ["000000k", "000000064"]
@@ -199,7 +199,7 @@ def test_a_run_that_failed_has_its_animation(tmp_path: Path) -> None:
     run = tmp_path / "x"
     frames = sorted((run / "samples").glob("0*.png"))
     assert [path.stem for path in frames] == ["000000064", "000000128", "000000192", "000000k"]
-    distinct = len({path.read_bytes() for path in frames})  # Pillow merges equal neighbours
+    distinct = len({path.read_bytes() for path in frames})  # Pillow merges equal neighbors
     assert Image.open(run / "training.gif").n_frames == distinct > 1  # type: ignore[attr-defined]
 
 
@@ -208,7 +208,7 @@ def test_too_few_samples_are_refused() -> None:
         Samples(count=0)
 
 
-def test_tensorboard_gets_the_pictures_and_the_numbers(tmp_path: Path) -> None:
+def test_tensorboard_gets_the_images_and_the_numbers(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path / "board", name="", version="")
     run = fit(tmp_path, Samples(every=128, count=4), logger=logger, log_every_n_steps=1)
     events = EventAccumulator(str(tmp_path / "board"), size_guidance={IMAGES: 0, SCALARS: 0}).Reload()
@@ -216,12 +216,12 @@ def test_tensorboard_gets_the_pictures_and_the_numbers(tmp_path: Path) -> None:
     drawn = events.Images("samples")
     assert [event.step for event in drawn] == [0, 128, 256]
     for event, name in zip(drawn, ("000000k", "000000128", "000000256"), strict=True):
-        picture = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
-        np.testing.assert_array_equal(picture, Image.open(run / "samples" / f"{name}.png"))
+        image = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+        np.testing.assert_array_equal(image, Image.open(run / "samples" / f"{name}.png"))
     assert {"discriminator/loss", "generator/loss", "evaluation/test/coverage"} <= set(events.Tags()["scalars"])
 
 
-# Saving
+# Checkpointing
 
 
 def test_there_is_never_half_a_checkpoint(tmp_path: Path) -> None:
@@ -235,14 +235,14 @@ def test_there_is_never_half_a_checkpoint(tmp_path: Path) -> None:
                 trainer.save_checkpoint = partial(torn, trainer)  # type: ignore[method-assign]
 
     with pytest.warns(UserWarning, match=r"last\.ckpt cannot be written \(no space left on device\)") as seen:
-        fit(tmp_path, Tear(), Saving(every=64))
+        fit(tmp_path, Tear(), Checkpointing(every=64))
     assert len([warning for warning in seen if "cannot be written" in str(warning.message)]) == 1
     assert not list((tmp_path / "x").rglob("*.part"))
     assert read_checkpoint(tmp_path / "x")["lightning_gans"]["images_seen"] in (64, 128)
 
 
 def test_the_last_state_is_kept_and_the_one_before(tmp_path: Path) -> None:
-    run = fit(tmp_path, Saving(every=256), images=320)
+    run = fit(tmp_path, Checkpointing(every=256), images=320)
     assert names(run / "checkpoints") == ["last.ckpt", "previous.ckpt"]
     assert read_checkpoint(run / PREVIOUS)["lightning_gans"]["images_seen"] == 256
     checkpoint = read_checkpoint(run)
@@ -294,12 +294,12 @@ def test_the_best_checkpoint_is_that_of_the_best_score(coverages: list[float], b
     assert kept["callbacks"]["Scripted"]["best"] == max(coverages)  # which a run that goes on from it has to beat
 
 
-@pytest.mark.parametrize(("former", "new"), [("coverage", []), ("density", ["best.ckpt"])])
+@pytest.mark.parametrize(("previous", "new"), [("coverage", []), ("density", ["best.ckpt"])])
 def test_a_resumed_run_has_to_beat_what_was_best_by_its_metric(
-    former: Literal["coverage", "density"], new: list[str], tmp_path: Path
+    previous: Literal["coverage", "density"], new: list[str], tmp_path: Path
 ) -> None:
     """The best density was 9, which no coverage beats."""
-    first = fit(tmp_path, Scripted([0.5, 0.4, 0.0], metric=former), images=128)
+    first = fit(tmp_path, Scripted([0.5, 0.4, 0.0], metric=previous), images=128)
     run = Run(root=str(tmp_path), name="y", max_images=256)
     callbacks = [run, Wandb(mode="disabled"), Samples(count=4), Scripted([0.45, 0.49, 0.0])]
     Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False).fit(

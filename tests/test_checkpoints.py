@@ -18,7 +18,7 @@ from lightning_gans.core.gan import GAN
 from lightning_gans.core.optimizers import DCGANAdam
 from lightning_gans.core.schedules import Cosine, Exponential, Linear
 from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
-from lightning_gans.networks.perceptron import PerceptronGenerator
+from lightning_gans.networks.mlp import MLPGenerator
 
 POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
 
@@ -103,7 +103,7 @@ def test_all_arguments_come_back(fit: Fit, tmp_path: Path) -> None:
         generator_optimizer=partial(DCGANAdam, lr=3e-4, betas=(0.1, 0.2)),
         discriminator_optimizer=torch.optim.AdamW,
         generator_schedules={"lr": Cosine(1e-3, 0.0, images=50)},
-        average_half_life=Exponential(100.0, half_life=10),
+        ema_half_life=Exponential(100.0, half_life=10),
         discriminator_steps=2,
         accumulate_grad_batches=2,
         gradient_clip_val=3.0,
@@ -112,7 +112,7 @@ def test_all_arguments_come_back(fit: Fit, tmp_path: Path) -> None:
     assert isinstance(loaded, WGANGP)
     assert isinstance(loaded.penalty_weight, Linear)
     assert loaded.penalty_weight(50) == 5.5
-    assert isinstance(loaded.average.half_life, Exponential)
+    assert isinstance(loaded.ema.half_life, Exponential)
     assert (loaded.latent_dim, loaded.discriminator_steps, loaded.accumulate_grad_batches) == (6, 2, 2)
     assert loaded.gradient_clip_val == 3.0
     loaded.images_seen = 25
@@ -132,7 +132,7 @@ def test_a_loaded_model_trains_on(saved: Path, fit: Fit, tmp_path: Path) -> None
     loaded = load(saved)
     fit(loaded, POINTS.data(), max_steps=1)
     assert loaded.batches_seen == 3
-    assert not loaded.average.training  # type: ignore[union-attr]
+    assert not loaded.ema.training  # type: ignore[union-attr]
 
 
 def test_the_same_checkpoint_resumes(saved: Path, fit: Fit) -> None:
@@ -189,7 +189,7 @@ MY_GAN = """
 import torch
 from torch import nn
 from lightning_gans.core.gan import GAN
-from lightning_gans.objectives.losses import hinge_discriminator, hinge_generator
+from lightning_gans.objectives.losses import hinge_discriminator_loss, hinge_generator_loss
 
 
 class MyGenerator(nn.Module):
@@ -204,10 +204,10 @@ class MyGenerator(nn.Module):
 class MyGAN(GAN):
     def discriminator_loss(self, batch):
         real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"])
-        return {"hinge": hinge_discriminator(real, fake)}
+        return {"hinge": hinge_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch):
-        return {"hinge": hinge_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"hinge": hinge_generator_loss(self.discriminator(self.fake(batch)["image"]))}
 """
 
 
@@ -255,7 +255,7 @@ def test_a_users_own_game_trains_and_loads_in_another_process(
 @pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "builtins.eval", "torch.nn.modules.linear.Linear"])
 def test_a_checkpoint_of_a_class_that_is_no_model_is_refused(saved: Path, path: str, tmp_path: Path) -> None:
     canary = tmp_path / "executed"
-    edit(saved, **{"class": path, "arguments": {"command": f"touch {canary}", "args": ["touch", str(canary)]}})
+    edit(saved, **{"class": path, "init_args": {"command": f"touch {canary}", "args": ["touch", str(canary)]}})
     with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused: it is not a subclass of M"):
         load(saved, trust=["os", "subprocess", "builtins"])
     assert not canary.exists()
@@ -269,8 +269,8 @@ def test_a_checkpoint_of_networks_that_are_none_is_refused(
     canary = tmp_path / "executed"
     for description in (
         {"__class__": path},
-        {"__class__": path, "arguments": {"command": f"touch {canary}"}},
-        {"__partial__": path, "args": [f"touch {canary}"], "arguments": {}},
+        {"__class__": path, "init_args": {"command": f"touch {canary}"}},
+        {"__partial__": path, "args": [f"touch {canary}"], "init_args": {}},
     ):
         edit(saved, arguments={"image_shape": (2,), argument: description})
         with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused"):
@@ -279,7 +279,7 @@ def test_a_checkpoint_of_networks_that_are_none_is_refused(
 
 
 def test_data_that_is_no_data_module_is_refused(saved: Path) -> None:
-    edit(saved, data={"class": "subprocess.Popen", "arguments": {"args": ["true"]}})
+    edit(saved, data={"class": "subprocess.Popen", "init_args": {"args": ["true"]}})
     with pytest.raises(ValueError, match=r"names 'subprocess\.Popen', which is refused: it is not a subclass of Light"):
         load_data(saved)
 
@@ -345,12 +345,12 @@ def test_other_networks_than_the_recorded_ones_are_refused(saved: Path) -> None:
     with pytest.raises(
         ValueError, match=r"is of a VanillaGAN with other networks .* generator\.layers\.0\.weight among"
     ):
-        load(saved, generator=partial(PerceptronGenerator, width=9))
+        load(saved, generator=partial(MLPGenerator, width=9))
 
 
 def test_an_unknown_argument_is_named(saved: Path) -> None:
     with pytest.raises((ValueError, TypeError), match="generatr"):
-        load(saved, generatr=PerceptronGenerator)
+        load(saved, generatr=MLPGenerator)
 
 
 def test_a_checkpoint_says_what_it_is(saved: Path) -> None:

@@ -140,12 +140,12 @@ def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("init_args", "text"),
     [
         ({"num_classes": 0}, "`num_classes` must be at least 1, got 0"),
         ({"num_classes": None}, "`num_classes` is None: the data has no classes"),
-        ({"image_shape": (2,)}, r"ConvClassifier works on pictures .* got `image_shape` \(2,\)"),
-        ({"image_shape": (1, 3, 8)}, r"halves a picture twice, got `image_shape` \(1, 3, 8\): 4 x 4 at least"),
+        ({"image_shape": (2,)}, r"ConvClassifier works on images .* got `image_shape` \(2,\)"),
+        ({"image_shape": (1, 3, 8)}, r"halves an image twice, got `image_shape` \(1, 3, 8\): 4 x 4 at least"),
         ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1, got 0"),
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be above 0"),
     ],
@@ -156,9 +156,12 @@ def test_what_it_refuses(arguments: dict[str, Any], text: str) -> None:
 
 
 def test_what_makes_no_samples_is_not_measured_by_them(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`metric` is coverage, but a Classifier makes no samples"):
+    with pytest.raises(ValueError, match="`monitor` is coverage, but a Classifier makes no samples"):
         fit(
-            Classifier(image_shape=(1, 8, 8), num_classes=3), [], max_steps=1, callbacks=[Evaluation(metric="coverage")]
+            Classifier(image_shape=(1, 8, 8), num_classes=3),
+            [],
+            max_steps=1,
+            callbacks=[Evaluation(monitor="coverage")],
         )
 
 

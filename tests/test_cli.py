@@ -173,7 +173,7 @@ def test_another_optimizer_by_its_class_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("init_args", "expected"),
     [
         (
             ["--model", "WGANGP"],
@@ -185,7 +185,7 @@ def test_another_optimizer_by_its_class_path() -> None:
             },
         ),
         (["--config", "wgan_gp_digits"], {"discriminator": "DCGANCritic", "latent_dim": 128}),
-        (["--model", "VanillaGAN"], {"generator": "PerceptronGenerator", "discriminator": "MaxoutDiscriminator"}),
+        (["--model", "VanillaGAN"], {"generator": "MLPGenerator", "discriminator": "MaxoutDiscriminator"}),
         (["--model", "DCGAN"], {"generator": "DCGANGenerator", "discriminator": "DCGANDiscriminator"}),
     ],
     ids=["wgan_gp", "recipe", "vanilla", "dcgan"],
@@ -202,12 +202,12 @@ def test_another_model_comes_with_its_own_defaults(
 
 
 def test_another_network_comes_with_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    found = configuration(capsys, "--model.generator", "PerceptronGenerator")["model"]["init_args"]["generator"]
+    found = configuration(capsys, "--model.generator", "MLPGenerator")["model"]["init_args"]["generator"]
     assert found["init_args"] == {"width": 1200, "depth": 2}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "size"), [(["--data", "MNIST"], 5000), (["--data", "ImageFolder", "--data.root", "x"], 0.05)]
+    ("init_args", "size"), [(["--data", "MNIST"], 5000), (["--data", "ImageFolder", "--data.root", "x"], 0.05)]
 )
 def test_other_data_come_with_their_own_defaults(
     arguments: list[str], size: float, capsys: pytest.CaptureFixture[str]
@@ -231,7 +231,7 @@ import torch
 from torch import nn
 
 from lightning_gans.core.gan import GAN
-from lightning_gans.objectives.losses import minimax_discriminator, non_saturating_generator
+from lightning_gans.objectives.losses import minimax_discriminator_loss, non_saturating_generator_loss
 
 
 class MyGenerator(nn.Module):
@@ -246,10 +246,10 @@ class MyGenerator(nn.Module):
 class MyGAN(GAN):
     def discriminator_loss(self, batch):
         real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
-        return {"adversarial": minimax_discriminator(real, fake)}
+        return {"adversarial": minimax_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch):
-        return {"adversarial": non_saturating_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"adversarial": non_saturating_generator_loss(self.discriminator(self.fake(batch)["image"]))}
 """
 
 
@@ -315,7 +315,7 @@ MISTAKES = {
     "fit --model.latent_dim 1.5": "`--model.latent_dim` must be of type int, got '1.5'",
     "fit --model.discriminator_steps 0": "`discriminator_steps` must be at least 1",
     "fit --model.gradient_clip_val 0": "`gradient_clip_val` must be above 0",
-    "fit --model.average_half_life -1": "`average_half_life` must be at least 0",
+    "fit --model.ema_half_life -1": "`ema_half_life` must be at least 0",
     "fit --model.generator.widht 3": "`--model.generator.widht`.*did you mean `width`",
     "fit --model.generator.width 0": "`width` must be at least 1",
     "fit --model.generator DCGANGeneratr": "`--model.generator`.*DCGANGenerator",
@@ -362,8 +362,8 @@ MISTAKES = {
     "fit --samples.every 0": "`every` of Samples must be at least 1",
     "fit --samples.every many": "`--samples.every` must be of type int, got 'many'",
     "fit --samples.evry 5": "did you mean `--samples.every`",
-    "fit --save.every 0": "`every` of Saving must be at least 1",
-    "fit --evaluation.metric fid": "`--evaluation.metric`.*log_prob, got 'fid'",
+    "fit --save.every 0": "`every` of Checkpointing must be at least 1",
+    "fit --evaluation.monitor fid": "`--evaluation.monitor`.*log_prob, got 'fid'",
     "fit --evaluation.k 0": "`k` must be at least 1",
     "fit --evaluation.count 3": "`count` must be above `k`",
     "fit --wandb.mode onlin": "`--wandb.mode`.*online, .*got 'onlin'",
@@ -371,7 +371,7 @@ MISTAKES = {
     "fit --run.name a/b": "`name` must be a plain name",
     "fit --trainer.gradient_clip_val 1": "--model.gradient_clip_val",
     "fit --trainer.gradient_clip_algorithm norm": "`gradient_clip_val` of the model",
-    "fit --evaluation.metric log_prob": "`metric` is log_prob, but a DCGAN has no probabilities",
+    "fit --evaluation.monitor log_prob": "`monitor` is log_prob, but a DCGAN has no probabilities",
     "fit --trainer.accumulate_grad_batches 2": "--model.accumulate_grad_batches",
     "fit --trainer.max_stesp 3": "did you mean `--trainer.max_steps`",
     "fit --trainer.accelerator quantum": "cpu",
@@ -386,7 +386,7 @@ MISTAKES = {
     "fit --model InfoGAN --model.categorical [1]": "`categorical` must hold sizes of at least 2",
     "fit --model LAPGAN --model.depth 9": "`depth` 9 needs",
     "fit --model R3GAN --model.gamma -1": "`gamma` must be at least 0",
-    "fit --model R3GAN --data Toy2D": "R3GANGenerator works on pictures",
+    "fit --model R3GAN --data Toy2D": "R3GANGenerator works on images",
     "fit --trainer.devices abc --trainer.accelerator cpu": "`devices`.*an int > 0",
     "fit --trainer.precision transformer-engine": "transformer_engine",
     "fit --trainer.strategy ddp_spawn": "`strategy` 'ddp_spawn'.*use 'ddp'",
@@ -429,7 +429,7 @@ def test_a_shape_that_the_data_say_is_not_taken_by_hand(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("arguments", "shape"),
+    ("init_args", "shape"),
     [([], "(64, 1, 8, 8)"), (["--data", "MNIST", "--data.batch_size", "16", *NARROW], "(16, 1, 28, 28)")],
     ids=["digits", "mnist"],
 )
@@ -455,7 +455,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=environment)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]], ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("init_args", [["--help"], ["--version"], ["list"]], ids=lambda arguments: arguments[0])
 def test_words_need_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from lightning_gans.__main__ import main\n"

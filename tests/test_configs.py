@@ -39,7 +39,7 @@ SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
 
 def write_idx(folder: Path, stream: np.random.Generator) -> None:
-    """The files of MNIST, or of Fashion-MNIST, with random pictures."""
+    """The files of MNIST, or of Fashion-MNIST, with random images."""
     folder.mkdir(parents=True)
     for part, count in (("train", 60), ("t10k", 10)):
         for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
@@ -49,7 +49,7 @@ def write_idx(folder: Path, stream: np.random.Generator) -> None:
 
 
 def write_cifar(folder: Path, stream: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of CIFAR-10, with random pictures, and torchvision's list of what they must be."""
+    """The files of CIFAR-10, with random images, and torchvision's list of what they must be."""
     folder.mkdir(parents=True)
     files = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     contents: dict[str, dict[str, object]] = {
@@ -66,7 +66,7 @@ def write_cifar(folder: Path, stream: np.random.Generator, monkeypatch: pytest.M
 
 
 def write_folder(folder: Path, stream: np.random.Generator) -> None:
-    """A folder of coloured pictures of many sizes."""
+    """A folder of colored images of many sizes."""
     folder.mkdir(parents=True)
     for index in range(60):
         pixels = stream.integers(0, 256, (40 + index, 70, 3), dtype=np.uint8)

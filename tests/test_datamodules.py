@@ -22,9 +22,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torchvision import datasets
 
-from lightning_gans.datamodules import CIFAR10, MNIST, BinarisedMNIST, DataModule, Digits, FashionMNIST
-from lightning_gans.datamodules.binarised_mnist import binarise
-from lightning_gans.datamodules.module import DownloadedDataModule
+from lightning_gans.datamodules import CIFAR10, MNIST, BinarizedMNIST, DataModule, Digits, FashionMNIST
+from lightning_gans.datamodules.binarized_mnist import binarize
+from lightning_gans.datamodules.module import TorchvisionDataModule
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*",
 
 
 class Numbered(DataModule):
-    """Pictures that show their own number on the left and nothing on the right."""
+    """Images that show their own number on the left and nothing on the right."""
 
     image_shape = (1, 1, 2)
 
@@ -140,7 +140,7 @@ def test_levels_become_the_range_of_the_model() -> None:
 def test_points_are_used_as_they_are() -> None:
     data = Points(batch_size=4, validation_size=2)
     torch.testing.assert_close(data.examples("test")["image"], torch.linspace(-3, 3, 40).view(20, 2))
-    assert data.specimen(3)["image"].shape == (3, 2)
+    assert data.dummy_batch(3)["image"].shape == (3, 2)
     assert data.num_classes is None
 
 
@@ -183,12 +183,12 @@ def test_a_few_examples_of_a_sorted_test_set_are_a_fair_sample() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [Digits(), MNIST(), BinarisedMNIST(), FashionMNIST(), CIFAR10(), Points(validation_size=2)],
+    [Digits(), MNIST(), BinarizedMNIST(), FashionMNIST(), CIFAR10(), Points(validation_size=2)],
     ids=lambda data: data.name,
 )
 def test_a_specimen_looks_like_a_batch_and_needs_no_data(data: DataModule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(data), "load", None)
-    batch = data.specimen(20)
+    batch = data.dummy_batch(20)
     assert batch["image"].shape == (20, *data.image_shape)
     assert batch["image"].dtype == torch.float32
     assert batch["image"].abs().max() <= 1
@@ -211,7 +211,7 @@ def test_no_global_random_stream_is_moved() -> None:
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     data = Digits()
-    data.prepare_data(), data.setup("fit"), data.specimen(4), data.examples("validation", 4)
+    data.prepare_data(), data.setup("fit"), data.dummy_batch(4), data.examples("validation", 4)
     list(data.train_dataloader()), list(data.val_dataloader()), list(data.test_dataloader())
     fit(Watcher(), Numbered(horizontal_flip=True))
     assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
@@ -220,7 +220,7 @@ def test_no_global_random_stream_is_moved() -> None:
 # In a trainer
 
 
-def test_each_training_picture_is_mirrored_by_itself() -> None:
+def test_each_training_image_is_mirrored_by_itself() -> None:
     model = Watcher()
     fit(model, Numbered(count=206, batch_size=100, horizontal_flip=True))
     mirrored = images(model.seen["train"])[:, 0, 0, 0] == -1
@@ -312,11 +312,11 @@ def test_unknown_splits_and_counts_are_refused() -> None:
         Numbered().examples("test", 0)
 
 
-def test_pictures_of_another_shape_are_refused() -> None:
+def test_images_of_another_shape_are_refused() -> None:
     class Wrong(Numbered):
         image_shape = (1, 2, 2)
 
-    with pytest.raises(ValueError, match=r"Wrong must hold pictures of shape \(1, 2, 2\), .* of shape \(1, 1, 2\)"):
+    with pytest.raises(ValueError, match=r"Wrong must hold images of shape \(1, 2, 2\), .* of shape \(1, 1, 2\)"):
         Wrong().setup("fit")
 
 
@@ -351,50 +351,50 @@ def write_mnist(root: Path, name: str) -> dict[str, tuple[np.ndarray, np.ndarray
     stream = np.random.default_rng(0)
     written = {}
     for part, count in (("train", 30), ("t10k", 10)):
-        pictures = stream.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        images = stream.integers(0, 256, (count, 28, 28), dtype=np.uint8)
         labels = stream.integers(0, 10, count, dtype=np.uint8)
-        write_idx(root / name / "raw" / f"{part}-images-idx3-ubyte", pictures)
+        write_idx(root / name / "raw" / f"{part}-images-idx3-ubyte", images)
         write_idx(root / name / "raw" / f"{part}-labels-idx1-ubyte", labels)
-        written[part] = (pictures, labels)
+        written[part] = (images, labels)
     return written
 
 
 @pytest.mark.parametrize("data_set", [MNIST, FashionMNIST])
 def test_idx_files_are_read(
-    data_set: type[DownloadedDataModule], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    data_set: type[TorchvisionDataModule], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     written = write_mnist(tmp_path, data_set.__name__)
     before = sorted(tmp_path.rglob("*"))
     data = data_set(root=str(tmp_path), batch_size=4, validation_size=5)
     data.prepare_data()
     assert data.sizes == {"train": 25, "validation": 5, "test": 10}
-    pictures, labels = written["t10k"]
+    images, labels = written["t10k"]
     test = data.examples("test")
-    np.testing.assert_array_equal(((test["image"] + 1) * 127.5).round().numpy()[:, 0], pictures)
+    np.testing.assert_array_equal(((test["image"] + 1) * 127.5).round().numpy()[:, 0], images)
     np.testing.assert_array_equal(test["label"], labels)
     assert sorted(tmp_path.rglob("*")) == before
     assert capfd.readouterr() == ("", "")
 
 
-def test_pixels_are_white_with_the_probability_of_their_grey(tmp_path: Path) -> None:
-    """Always the same ones; the means of 30 x 784 draws of even greys are theirs within four standard deviations."""
-    (pictures, labels), (greys, _) = write_mnist(tmp_path, "MNIST").values()
-    first, second = (BinarisedMNIST(root=str(tmp_path), batch_size=4, validation_size=5, seed=seed) for seed in (0, 1))
+def test_pixels_are_white_with_the_probability_of_their_gray(tmp_path: Path) -> None:
+    """Always the same ones; the means of 30 x 784 draws of even grays are theirs within four standard deviations."""
+    (images, labels), (grays, _) = write_mnist(tmp_path, "MNIST").values()
+    first, second = (BinarizedMNIST(root=str(tmp_path), batch_size=4, validation_size=5, seed=seed) for seed in (0, 1))
     train, test = first.load()
     assert all(torch.equal(one["image"], two["image"]) for one, two in zip((train, test), second.load(), strict=True))
     assert first.examples("train")["image"].unique().tolist() == [-1.0, 1.0]
     np.testing.assert_array_equal(train["label"], labels)
-    drawn, grey = train["image"].numpy()[:, 0].astype(float), pictures / 255
-    error = (drawn - grey).sum() / math.sqrt((grey * (1 - grey)).sum())
+    drawn, gray = train["image"].numpy()[:, 0].astype(float), images / 255
+    error = (drawn - gray).sum() / math.sqrt((gray * (1 - gray)).sum())
     assert abs(error) < 4
-    assert (test["image"].numpy()[:, 0][greys == 255] == 1).all()
-    assert (test["image"].numpy()[:, 0][greys == 0] == 0).all()
+    assert (test["image"].numpy()[:, 0][grays == 255] == 1).all()
+    assert (test["image"].numpy()[:, 0][grays == 0] == 0).all()
     fixed = SimpleNamespace(random_sample=lambda shape: np.full(shape, 0.998))  # below 255 / 255, above 254 / 255
-    assert binarise(torch.tensor([[255], [254]], dtype=torch.uint8), fixed).tolist() == [[1], [0]]  # type: ignore[arg-type]
+    assert binarize(torch.tensor([[255], [254]], dtype=torch.uint8), fixed).tolist() == [[1], [0]]  # type: ignore[arg-type]
     for low in range(0, 256, 64):  # darker and brighter ones, each for themselves
-        some = (pictures >= low) & (pictures < low + 64)
-        spread = math.sqrt((grey[some] * (1 - grey[some])).sum())
-        assert abs((drawn[some] - grey[some]).sum()) < 4 * spread
+        some = (images >= low) & (images < low + 64)
+        spread = math.sqrt((gray[some] * (1 - gray[some])).sum())
+        assert abs((drawn[some] - gray[some]).sum()) < 4 * spread
 
 
 def write_cifar(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
@@ -433,16 +433,16 @@ def test_class_names_agree_with_torchvision(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("data_set", [MNIST, FashionMNIST, CIFAR10])
-def test_a_root_that_does_not_exist_is_refused(data_set: type[DownloadedDataModule], tmp_path: Path) -> None:
+def test_a_root_that_does_not_exist_is_refused(data_set: type[TorchvisionDataModule], tmp_path: Path) -> None:
     root = tmp_path / "typo"
-    with pytest.raises(ValueError, match=f"`root` '{root}' is not a folder: create it .* holds {data_set.holds}$"):
+    with pytest.raises(ValueError, match=f"`root` '{root}' is not a folder: create it .* holds {data_set.subfolder}$"):
         data_set(root=str(root)).prepare_data()
     assert not root.exists()
 
 
 @pytest.mark.parametrize("data_set", [MNIST, FashionMNIST, CIFAR10])
 def test_a_failed_download_is_one_line(
-    data_set: type[DownloadedDataModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_set: type[TorchvisionDataModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_network(*_: Any, **__: Any) -> None:
         raise urllib.error.URLError("no route to host")

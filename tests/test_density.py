@@ -1,4 +1,4 @@
-"""Probabilities and what is made of them: bits, levels, dequantisation, and models that learn by likelihood alone."""
+"""Probabilities and what is made of them: bits, levels, dequantization, and models that learn by likelihood alone."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from lightning_gans.core import density
 from lightning_gans.core.density import bits_per_dim
 from lightning_gans.core.likelihood import LikelihoodModel
 from lightning_gans.models import DCGAN, MADE
-from lightning_gans.networks.levels import dequantise, indices, on_levels, quantise, values
+from lightning_gans.networks.levels import dequantize, from_index, quantize, round_to_levels, to_index
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch
 
@@ -39,18 +39,18 @@ class Independent(LikelihoodModel):
         super().__init__(**{"image_shape": SHAPE, "levels": 4, "network": Table, **arguments})
 
     def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
-        index = indices(batch["image"], self.levels or 2)
-        table = (network.network if network is self.average else network).logits[: self.levels].log_softmax(0)  # type: ignore[union-attr, index]
+        index = to_index(batch["image"], self.levels or 2)
+        table = (network.network if network is self.ema else network).logits[: self.levels].log_softmax(0)  # type: ignore[union-attr, index]
         return table.gather(0, index).flatten(1).sum(1)
 
     def draw(self, n: int, condition: Batch) -> Batch:
-        index = (self.noise(n, *SHAPE, draw=torch.rand) * (self.levels or 2)).long()
-        return {"image": values(index, self.levels or 2, like=self.average.network.logits)}  # type: ignore[arg-type]
+        index = (self.rand(n, *SHAPE) * (self.levels or 2)).long()
+        return {"image": from_index(index, self.levels or 2, like=self.ema.network.logits)}  # type: ignore[arg-type]
 
 
-def pictures(n: int, levels: int = 4, *, seed: int = 0) -> Tensor:
+def images(n: int, levels: int = 4, *, seed: int = 0) -> Tensor:
     index = torch.randint(levels, (n, *SHAPE), generator=torch.Generator().manual_seed(seed))
-    return values(index, levels, like=torch.zeros(()))
+    return from_index(index, levels, like=torch.zeros(()))
 
 
 # -- levels --------------------------------------------------------------------------------------------------------
@@ -58,33 +58,33 @@ def pictures(n: int, levels: int = 4, *, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("levels", [2, 3, 17, 256])
 def test_levels_lie_evenly_from_minus_one_to_one(levels: int) -> None:
-    every = values(torch.arange(levels), levels, like=torch.zeros(()))
+    every = from_index(torch.arange(levels), levels, like=torch.zeros(()))
     torch.testing.assert_close(every, torch.linspace(-1, 1, levels))
-    assert torch.equal(indices(every, levels), torch.arange(levels))
+    assert torch.equal(to_index(every, levels), torch.arange(levels))
     stored = (torch.arange(levels).float() * (2 / (levels - 1))) - 1  # as data modules serve what they store
-    assert torch.equal(on_levels(stored, levels), every)
+    assert torch.equal(round_to_levels(stored, levels), every)
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 @pytest.mark.parametrize("noise", [1e-3, 0.5, 0.999])
-def test_a_dequantised_picture_comes_back(levels: int, noise: float) -> None:
-    every = values(torch.arange(levels), levels, like=torch.zeros(()))
-    spread = dequantise(every, torch.full((levels,), noise), levels)
+def test_a_dequantized_image_comes_back(levels: int, noise: float) -> None:
+    every = from_index(torch.arange(levels), levels, like=torch.zeros(()))
+    spread = dequantize(every, torch.full((levels,), noise), levels)
     assert (spread >= -1).all()
     assert (spread < 1).all()
-    torch.testing.assert_close(quantise(spread, levels), every)
+    torch.testing.assert_close(quantize(spread, levels), every)
 
 
 def test_what_is_not_finite_is_not_made_a_level() -> None:
-    spread = dequantise(torch.tensor([torch.nan, torch.inf, -torch.inf]), torch.rand(3), 256)
+    spread = dequantize(torch.tensor([torch.nan, torch.inf, -torch.inf]), torch.rand(3), 256)
     assert not spread.isfinite().any()
 
 
-def test_dequantised_noise_is_even_noise() -> None:
+def test_dequantized_noise_is_even_noise() -> None:
     """Even levels and even noise make the even distribution on [-1, 1]: its quantiles, within .01 of 100,000."""
     stream = torch.Generator().manual_seed(0)
     index, noise = torch.randint(5, (100_000,), generator=stream), torch.rand(100_000, generator=stream)
-    spread = dequantise(values(index, 5, like=noise), noise, 5).sort().values
+    spread = dequantize(from_index(index, 5, like=noise), noise, 5).sort().values
     assert (spread - torch.linspace(-1, 1, 100_000)).abs().max() < 0.015
 
 
@@ -97,22 +97,22 @@ def test_bits_per_dimension_of_even_guesses() -> None:
 
 
 def test_an_ignorant_model_needs_the_bits_of_its_levels() -> None:
-    batch: Batch = {"image": pictures(5)}
+    batch: Batch = {"image": images(5)}
     model = Independent()
     torch.testing.assert_close(model.log_prob(batch), torch.full((5,), -6 * math.log(4)).double())
     torch.testing.assert_close(model.bits_per_dim(batch), torch.full((5,), 2.0).double())
     assert model.scores(batch) == {"log_prob": pytest.approx(-6 * math.log(4)), "bits_per_dim": pytest.approx(2)}
-    assert model.protocol() == {"levels": 4, "dequantisation": "none", "given": None}
+    assert model.protocol() == {"levels": 4, "dequantization": "none", "given": None}
 
 
 def test_the_averaged_weights_are_asked_in_any_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Independent()
-    batch: Batch = {"image": pictures(11)}
+    batch: Batch = {"image": images(11)}
     with torch.no_grad():
-        model.average.network.logits.normal_()  # type: ignore[operator, union-attr]
+        model.ema.network.logits.normal_()  # type: ignore[operator, union-attr]
     whole = model.log_prob(batch)
     assert whole.std() > 0.1
-    monkeypatch.setattr(density, "CHUNK", 3)
+    monkeypatch.setattr(density, "DENSITY_CHUNK", 3)
     assert torch.equal(model.log_prob(batch), whole)
     assert model.scores(batch)["log_prob"] == whole.mean().item()
     with torch.no_grad():
@@ -123,8 +123,8 @@ def test_the_averaged_weights_are_asked_in_any_number_of_parts(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        ({"image": torch.full((2, *SHAPE), 5.0)}, "was built for pictures of 4 `levels` from -1 to 1"),
-        ({"image": torch.zeros(2, *SHAPE).byte()}, r"`image` must be float, pictures in \[-1, 1\], but .* torch.uint8"),
+        ({"image": torch.full((2, *SHAPE), 5.0)}, "was built for images of 4 `levels` from -1 to 1"),
+        ({"image": torch.zeros(2, *SHAPE).byte()}, r"`image` must be float, images in \[-1, 1\], but .* torch.uint8"),
         (
             {"image": torch.ones(2, 1, 9, 9)},
             r"was built for `image_shape` \(1, 2, 3\), but the data yields \(1, 9, 9\)",
@@ -144,7 +144,7 @@ def test_no_examples_have_no_probabilities() -> None:
 
 
 def test_doubles_may_be_asked_for() -> None:
-    batch: Batch = {"image": pictures(5)}
+    batch: Batch = {"image": images(5)}
     model = MADE(image_shape=SHAPE, levels=4)
     torch.testing.assert_close(model.log_prob({"image": batch["image"].double()}), model.log_prob(batch))
 
@@ -156,17 +156,17 @@ def test_what_is_given_is_named() -> None:
 
 
 class Drawing(Independent):
-    """A density that draws, as those of dequantised pictures do."""
+    """A density that draws, as those of dequantized images do."""
 
     def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
         assert not self.training
         assert not torch.is_grad_enabled()
-        return self.noise(len(batch["image"]), draw=torch.rand)
+        return self.rand(len(batch["image"]))
 
 
 def test_what_is_drawn_depends_on_the_seed_and_on_nothing_else() -> None:
     model = Drawing()
-    batch: Batch = {"image": pictures(4)}
+    batch: Batch = {"image": images(4)}
     before = torch.get_rng_state()
     first = model.log_prob(batch, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
@@ -177,10 +177,10 @@ def test_what_is_drawn_depends_on_the_seed_and_on_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("levels", [5, 256])
-def test_pictures_with_other_levels_are_refused(levels: int, fit: Fit) -> None:
-    message = "Independent was built for pictures of 4 `levels` from -1 to 1, but the data's have other values"
+def test_images_with_other_levels_are_refused(levels: int, fit: Fit) -> None:
+    message = "Independent was built for images of 4 `levels` from -1 to 1, but the data's have other values"
     with pytest.raises(ValueError, match=message):
-        fit(Independent(), [{"image": pictures(8, levels)}], max_steps=1)
+        fit(Independent(), [{"image": images(8, levels)}], max_steps=1)
 
 
 def test_one_level_is_refused() -> None:
@@ -193,11 +193,11 @@ def test_one_level_is_refused() -> None:
 
 def test_maximum_likelihood_finds_how_often_each_level_is(fit: Fit, record: Record) -> None:
     """The minimum is the entropy of the marginals; a model without an average has exactly the live weights."""
-    image = pictures(64).clamp(min=-0.5)  # two of the levels are one
-    image = on_levels(image, 4)
-    model = Independent(optimizer=lambda weights: torch.optim.Adam(weights, lr=0.2), average_half_life=0)
+    image = images(64).clamp(min=-0.5)  # two of the levels are one
+    image = round_to_levels(image, 4)
+    model = Independent(optimizer=lambda weights: torch.optim.Adam(weights, lr=0.2), ema_half_life=0)
     fit(model, [{"image": image}], max_steps=120, logger=record, log_every_n_steps=40)
-    shares = torch.nn.functional.one_hot(indices(image, 4), 4).double().mean(0)
+    shares = torch.nn.functional.one_hot(to_index(image, 4), 4).double().mean(0)
     entropy = -torch.xlogy(shares, shares).sum().item()
     assert -model.log_prob({"image": image}).mean().item() == pytest.approx(entropy, abs=0.01)
     assert record.column("model/bits_per_dim")[-1] == pytest.approx(entropy / 6 / math.log(2), abs=0.01)
@@ -214,9 +214,9 @@ def test_the_average_halves_old_weights_in_images(half_life: float, fit: Fit) ->
                 self.network.logits.fill_(1.0)  # type: ignore[operator, union-attr]
             super().after_step()
 
-    model = Jump(average_half_life=half_life)
-    fit(model, [{"image": pictures(8, seed=seed)} for seed in range(3)], max_steps=3)
-    logits: Any = model.average.network.logits  # type: ignore[union-attr]
+    model = Jump(ema_half_life=half_life)
+    fit(model, [{"image": images(8, seed=seed)} for seed in range(3)], max_steps=3)
+    logits: Any = model.ema.network.logits  # type: ignore[union-attr]
     torch.testing.assert_close(logits, torch.full_like(logits, 1 - 0.5 ** (24 / half_life)))
 
 
@@ -229,12 +229,12 @@ def test_the_best_checkpoint_is_the_most_probable_one(tmp_path: Path) -> None:
     Trainer(callbacks=[run, evaluation], enable_progress_bar=False, accelerator="cpu", logger=False).fit(model, data)
     result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert result["levels"] == 256
-    assert result["dequantisation"] == "none"
+    assert result["dequantization"] == "none"
     assert result["log_prob"] == pytest.approx(model.log_prob(data.examples("test")).mean().item())
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
     assert "evaluation/validation/log_prob_best" in (tmp_path / "run" / "metrics.csv").read_text()
 
 
 def test_a_game_without_probabilities_is_not_measured_by_them(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`metric` is log_prob, but a DCGAN has no probabilities"):
-        fit(DCGAN(image_shape=(1, 8, 8)), [], max_steps=1, callbacks=[Evaluation(metric="log_prob")])
+    with pytest.raises(ValueError, match="`monitor` is log_prob, but a DCGAN has no probabilities"):
+        fit(DCGAN(image_shape=(1, 8, 8)), [], max_steps=1, callbacks=[Evaluation(monitor="log_prob")])

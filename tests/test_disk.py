@@ -16,10 +16,11 @@ from cases import CASES
 from conftest import Fit
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks.disk import Metrics, replacing, surviving
-from lightning_gans.callbacks.pictures import save_picture
-from lightning_gans.callbacks.saving import save_whole
+from lightning_gans.callbacks.checkpointing import save_atomically
+from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
 from lightning_gans.core.checkpoints import LAST, PREVIOUS, find_checkpoint, load, read_checkpoint
+from lightning_gans.files import atomic_write, tolerate_write_errors
+from lightning_gans.rendering.images import save_image
 
 
 def full(*_: Any, **__: Any) -> None:
@@ -37,7 +38,7 @@ def test_a_file_that_cannot_be_written_is_warned_of_once_per_kind(error: Excepti
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for name in ("a.png", "b.png", "c.gif", "d.png"):
-            with surviving(tmp_path / name):
+            with tolerate_write_errors(tmp_path / name):
                 raise error
     said = [str(warning.message) for warning in seen]
     assert [line.partition(" cannot")[0] for line in said] == [str(tmp_path / "a.png"), str(tmp_path / "c.gif")]
@@ -45,42 +46,42 @@ def test_a_file_that_cannot_be_written_is_warned_of_once_per_kind(error: Excepti
 
 
 def test_other_errors_are_not_survived(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="CUDA"), surviving(tmp_path / "a.ckpt"):
+    with pytest.raises(RuntimeError, match="CUDA"), tolerate_write_errors(tmp_path / "a.ckpt"):
         raise RuntimeError("CUDA error: an illegal memory access")
 
 
 def test_what_is_replaced_stays_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text("former")
-    with pytest.warns(UserWarning, match=r"a\.json cannot be written"), replacing(path) as part:  # noqa: PT031
+    path.write_text("previous")
+    with pytest.warns(UserWarning, match=r"a\.json cannot be written"), atomic_write(path) as part:  # noqa: PT031
         part.write_text("hal")
         full()
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
-    assert path.read_text() == "former"
-    with replacing(path, former=tmp_path / "b.json") as part:
+    assert path.read_text() == "previous"
+    with atomic_write(path, previous=tmp_path / "b.json") as part:
         part.write_text("new")
-    assert (path.read_text(), (tmp_path / "b.json").read_text()) == ("new", "former")
+    assert (path.read_text(), (tmp_path / "b.json").read_text()) == ("new", "previous")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
 
 
 def test_where_there_are_no_links_the_former_is_kept_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", full)
     for text in ("1", "2", "3"):
-        with replacing(tmp_path / "a.ckpt", former=tmp_path / "b.ckpt") as part:
+        with atomic_write(tmp_path / "a.ckpt", previous=tmp_path / "b.ckpt") as part:
             part.write_text(text)
     assert ((tmp_path / "a.ckpt").read_text(), (tmp_path / "b.ckpt").read_text()) == ("3", "2")
 
 
-def test_pictures_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.Image.Image.save", full)
     with pytest.warns(UserWarning, match="cannot be written"):
-        save_picture(np.zeros((2, 2, 3), np.uint8), tmp_path / "samples" / "a.png")
+        save_image(np.zeros((2, 2, 3), np.uint8), tmp_path / "samples" / "a.png")
     assert list(tmp_path.rglob("*.p*")) == []
 
 
 def test_metrics_are_whole_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that the disk cut off is taken back, and comes again with the next ones."""
-    logger = Metrics(tmp_path / "run", name="", version="")
+    logger = ResilientCSVLogger(tmp_path / "run", name="", version="")
     logger.log_metrics({"loss": 1.0}, step=1)
     logger.save()
     path = tmp_path / "run" / "metrics.csv"
@@ -104,13 +105,13 @@ def test_the_other_ranks_are_not_left_waiting(tmp_path: Path) -> None:
     strategy = SimpleNamespace(barrier=waited.append)
     trainer: Any = SimpleNamespace(is_global_zero=True, save_checkpoint=full, strategy=strategy)
     with pytest.warns(UserWarning, match="cannot be written"):
-        save_whole(trainer, tmp_path / "last.ckpt")
+        save_atomically(trainer, tmp_path / "last.ckpt")
     assert waited == ["Trainer.save_checkpoint"]
 
 
 FIT = (
     "fit --model VanillaGAN --data Digits --run.name x --save.every 64 --evaluation.count 20 --samples.count 4"
-    " --wandb.mode disabled --model.discriminator_steps 4 --model.discriminator PerceptronDiscriminator"
+    " --wandb.mode disabled --model.discriminator_steps 4 --model.discriminator MLPDiscriminator"
 )
 
 
@@ -141,9 +142,9 @@ def run(tmp_path: Path, fit: Fit) -> Path:
     """A run folder with two checkpoints, of 16 images and, before, 8."""
     case = CASES[1]
     trainer = fit(case.make(), [case.batch()] * 2, max_steps=1)
-    save_whole(trainer, tmp_path / PREVIOUS)
+    save_atomically(trainer, tmp_path / PREVIOUS)
     trainer = fit(case.make(), [case.batch()] * 2, max_steps=2)
-    save_whole(trainer, tmp_path / LAST)
+    save_atomically(trainer, tmp_path / LAST)
     return tmp_path
 
 

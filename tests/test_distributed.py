@@ -95,7 +95,7 @@ def test_one_process_goes_on_where_two_stopped(case: Case, folder: Path, fit: Fi
 
 
 def test_what_depends_on_the_first_batch_starts_alike(seen: list[dict[str, Any]]) -> None:
-    first, second = (rank["initialised"] for rank in seen)
+    first, second = (rank["initialized"] for rank in seen)
     assert differences(first, second) == []
     assert first["weights"]["generator.layers.0.bias"].abs().max() > 0.5  # it was chance, not PyTorch's zeros
 

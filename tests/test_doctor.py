@@ -16,11 +16,11 @@ from lightning_gans.callbacks import Doctor
 from lightning_gans.core.gan import GAN
 from lightning_gans.models import WGANGP, VanillaGAN
 from lightning_gans.objectives.losses import (
-    hinge_discriminator,
-    hinge_generator,
-    least_squares_discriminator,
-    least_squares_generator,
-    minimax_generator,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+    minimax_generator_loss,
 )
 from lightning_gans.types import Batch, Losses
 
@@ -55,10 +55,10 @@ def test_it_has_nothing_to_say_of_a_healthy_game(case: Case, fit: Fit) -> None:
 class LeastSquares(VanillaGAN):
     def discriminator_loss(self, batch: Batch) -> Losses:
         real, fake = self._scores(batch)
-        return {"adversarial": least_squares_discriminator(real, fake)}
+        return {"adversarial": least_squares_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        return {"adversarial": least_squares_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"adversarial": least_squares_generator_loss(self.discriminator(self.fake(batch)["image"]))}
 
     def _scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
         real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"])
@@ -69,15 +69,15 @@ class LeastSquares(VanillaGAN):
 
 class Hinge(LeastSquares):
     def discriminator_loss(self, batch: Batch) -> Losses:
-        return {"adversarial": hinge_discriminator(*self._scores(batch))}
+        return {"adversarial": hinge_discriminator_loss(*self._scores(batch))}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        return {"adversarial": hinge_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"adversarial": hinge_generator_loss(self.discriminator(self.fake(batch)["image"]))}
 
 
 class Saturating(VanillaGAN):
     def generator_loss(self, batch: Batch) -> Losses:
-        return {"adversarial": minimax_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"adversarial": minimax_generator_loss(self.discriminator(self.fake(batch)["image"]))}
 
 
 def game(model: type[GAN], **arguments: Any) -> GAN:
@@ -137,7 +137,7 @@ def linear(latent_dim: int, image_shape: tuple[int, ...]) -> nn.Module:
 def test_samples_that_have_become_one(fit: Fit) -> None:
     """They spread, at first; their distance falls by a half with every step, to 5 % in the fifth or so."""
     halving = partial(torch.optim.SGD, lr=0.5)
-    sick = game(Shrinking, generator=linear, generator_optimizer=halving, average_half_life=0.0)
+    sick = game(Shrinking, generator=linear, generator_optimizer=halving, ema_half_life=0.0)
     said = warned(fit, sick, far(), 12, every=16)
     assert causes(said) == {COLLAPSED}
     assert 4 * 16 <= int(said[0].split()[1]) <= 7 * 16

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gans.core.ema import Average
+from lightning_gans.core.ema import EMA
 
 
 class Net(nn.Module):
-    """Weights, running statistics, a counter, spectral normalisation's vectors and a buffer of its own."""
+    """Weights, running statistics, a counter, spectral normalization's vectors and a buffer of its own."""
 
     table: Tensor
 
@@ -22,8 +22,8 @@ class Net(nn.Module):
         self.register_buffer("table", torch.zeros(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        normalised: Tensor = self.norm(self.linear(x))
-        return normalised
+        normalized: Tensor = self.norm(self.linear(x))
+        return normalized
 
 
 def moved(net: Net) -> Net:
@@ -40,7 +40,7 @@ def moved(net: Net) -> Net:
 @pytest.mark.parametrize(("images", "half_life", "share"), [(10, 10, 0.5), (20, 10, 0.75), (5, 10, 1 - 0.5**0.5)])
 def test_a_weights_share_halves_every_half_life(images: int, half_life: float, share: float) -> None:
     net = nn.Linear(2, 2)
-    average, old = Average(net, half_life=half_life), copy.deepcopy(net)
+    average, old = EMA(net, half_life=half_life), copy.deepcopy(net)
     with torch.no_grad():
         net.weight.normal_()
     average.update(net, images_seen=images)
@@ -50,7 +50,7 @@ def test_a_weights_share_halves_every_half_life(images: int, half_life: float, s
 
 def test_many_small_updates_are_one_large_one() -> None:
     net = nn.Linear(2, 2).double()
-    often, once = Average(net, half_life=20), Average(net, half_life=20)
+    often, once = EMA(net, half_life=20), EMA(net, half_life=20)
     with torch.no_grad():
         net.weight.normal_()
     for images in range(3, 33, 3):
@@ -61,7 +61,7 @@ def test_many_small_updates_are_one_large_one() -> None:
 
 def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
     net = Net()
-    average, other = Average(net, half_life=10), moved(net)
+    average, other = EMA(net, half_life=10), moved(net)
     before, live = {name: tensor.clone() for name, tensor in average.network.state_dict().items()}, other.state_dict()
     average.update(other, images_seen=10)
     after = average.network.state_dict()
@@ -74,21 +74,21 @@ def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
 
 def test_a_half_life_of_0_copies() -> None:
     net = Net()
-    average, other = Average(net, half_life=0), moved(net)
+    average, other = EMA(net, half_life=0), moved(net)
     average.update(other, images_seen=0)
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in average.network.state_dict().items())
 
 
 def test_the_copy_is_its_own() -> None:
     net = Net()
-    average = Average(net)
+    average = EMA(net)
     assert not {t.data_ptr() for t in net.state_dict().values()} & {t.data_ptr() for t in average.state_dict().values()}
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert net.training
 
 
 def test_it_is_never_trained() -> None:
-    average = Average(Net())
+    average = EMA(Net())
     holder = nn.Sequential(average).train()
     assert holder.training
     assert not any(module.training for module in average.modules())
@@ -101,7 +101,7 @@ def test_it_is_never_trained() -> None:
 def test_shared_weights_stay_shared_and_are_averaged_once() -> None:
     linear = nn.Linear(2, 2, bias=False)
     net = nn.Sequential(linear, linear)
-    average = Average(net, half_life=10)
+    average = EMA(net, half_life=10)
     old = linear.weight.detach().clone()
     with torch.no_grad():
         linear.weight.add_(1.0)

@@ -19,21 +19,21 @@ from lightning_gans.networks import (
     NICE,
     DCGANCritic,
     FlowGenerator,
-    PerceptronDiscriminator,
+    MLPDiscriminator,
     RealNVP,
     SplineFlow,
     StandardLogistic,
     StandardNormal,
 )
 from lightning_gans.networks.flows import AffineCoupling, Chain, Flatten, Logit
-from lightning_gans.networks.levels import dequantise, on_levels, values
+from lightning_gans.networks.levels import dequantize, from_index, round_to_levels
 from lightning_gans.types import Batch, ImageShape
 
 SHAPE = (1, 4, 4)
 SMALL: dict[str, Any] = {
     "flow": partial(RealNVP, width=4, blocks=1, couplings=1),
     "prior": StandardNormal,
-    "discriminator": partial(PerceptronDiscriminator, width=8),
+    "discriminator": partial(MLPDiscriminator, width=8),
 }
 POINTS: dict[str, Any] = {"flow": partial(SplineFlow, width=32), "prior": StandardNormal, "likelihood_weight": 1.0}
 
@@ -49,14 +49,14 @@ def made(image_shape: ImageShape = SHAPE, *, levels: int | None = 5, std: float 
 
 
 def batch(n: int = 6, levels: int = 5) -> Batch:
-    return {"image": on_levels(images(SHAPE, n), levels)}
+    return {"image": round_to_levels(images(SHAPE, n), levels)}
 
 
 # -- the loss --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 0.9, 1.0])
-def test_the_generator_minimises_the_weighted_sum(weight: float) -> None:
+def test_the_generator_minimizes_the_weighted_sum(weight: float) -> None:
     """Likelihood in nats per element by the flow itself, and the negated score of the critic, on the same noise."""
     model, data = made(likelihood_weight=weight), batch()
     torch.manual_seed(3)
@@ -64,7 +64,7 @@ def test_the_generator_minimises_the_weighted_sum(weight: float) -> None:
     torch.manual_seed(3)
     expected = {}
     if weight > 0:
-        z, log_det = model.generator.flow(dequantise(data["image"], torch.rand(6, *SHAPE), 5))
+        z, log_det = model.generator.flow(dequantize(data["image"], torch.rand(6, *SHAPE), 5))
         log_p = (-0.5 * z.square() - 0.5 * math.log(2 * math.pi)).sum(1) + log_det
         expected["likelihood"] = -weight * (log_p / 16 + math.log(2 / 5)).mean()
     if weight < 1:
@@ -87,7 +87,7 @@ def test_the_weight_of_the_paper_and_of_its_code() -> None:
     torch.testing.assert_close(17 * (terms["likelihood"] + terms["wasserstein"]), nll + game)
 
 
-def test_the_critic_sees_dequantised_pictures_and_unrounded_fakes() -> None:
+def test_the_critic_sees_dequantized_images_and_unrounded_fakes() -> None:
     model, data = made(likelihood_weight=0.5), batch()
     seen: list[Tensor] = []
     model.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
@@ -95,15 +95,15 @@ def test_the_critic_sees_dequantised_pictures_and_unrounded_fakes() -> None:
     real, fake = seen[:2]
     assert (real != data["image"]).all()
     fifth = ((real + 1) * 5 / 2).floor()
-    torch.testing.assert_close(values(fifth, 5, like=fifth), data["image"])  # each in its own fifth of [-1, 1]
-    assert (fake - on_levels(fake, 5)).abs().max() > 1e-3
+    torch.testing.assert_close(from_index(fifth, 5, like=fifth), data["image"])  # each in its own fifth of [-1, 1]
+    assert (fake - round_to_levels(fake, 5)).abs().max() > 1e-3
 
 
 def test_at_weight_one_the_critic_rests(fit: Fit, record: Record) -> None:
     model = made(likelihood_weight=1.0)
     assert model.discriminator_steps == 1
     assert model.discriminator_loss(batch()) == {}
-    assert model.rate(batch()) is None
+    assert model.discriminator_score(batch()) is None
     before = {name: tensor.clone() for name, tensor in model.discriminator.state_dict().items()}
     flow = [parameter.detach().clone() for parameter in model.generator.parameters()]
     fit(model, [batch()] * 3, max_steps=3, logger=record, log_every_n_steps=1)
@@ -141,7 +141,7 @@ def test_a_weight_may_go_from_likelihood_to_the_game(fit: Fit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("init_args", "message"),
     [
         ({"likelihood_weight": 1.5}, "`likelihood_weight` must be from 0 to 1, got 1.5"),
         ({"likelihood_weight": -0.1}, "`likelihood_weight` must be from 0 to 1, got -0.1"),
@@ -182,26 +182,26 @@ def test_the_defaults_are_those_of_the_authors() -> None:
     for optimizer in model.configure_optimizers():
         assert optimizer.param_groups[0]["lr"] == 1e-4
         assert optimizer.param_groups[0]["betas"] == (0.5, 0.9)
-    assert type(FlowGAN(image_shape=(2,), levels=None).discriminator) is PerceptronDiscriminator
+    assert type(FlowGAN(image_shape=(2,), levels=None).discriminator) is MLPDiscriminator
 
 
 # -- what is reported ------------------------------------------------------------------------------------------------
 
 
 class TwoPixels(Chain):
-    """A flow of pictures (1, 1, 2)."""
+    """A flow of images (1, 1, 2)."""
 
     def __init__(self, image_shape: ImageShape) -> None:
         super().__init__(Logit(alpha=1e-4), Flatten(image_shape), AffineCoupling([0], [1], nn.Linear))
 
 
-def test_the_probabilities_of_all_pictures_sum_to_one() -> None:
-    """Each by the mean over many dequantisations, and each is as frequent among samples.
+def test_the_probabilities_of_all_images_sum_to_one() -> None:
+    """Each by the mean over many dequantizations, and each is as frequent among samples.
 
     The mean of one draw's logarithms, which is what is reported, lies below each.
     """
     model = made((1, 1, 2), levels=2, flow=TwoPixels, std=0.3)
-    every = values(torch.tensor(list(itertools.product(range(2), repeat=2))), 2, like=torch.zeros(()))
+    every = from_index(torch.tensor(list(itertools.product(range(2), repeat=2))), 2, like=torch.zeros(()))
     log_prob = torch.stack(
         [model.log_prob({"image": image.view(1, 1, 1, 2).expand(20_000, 1, 1, 2)}) for image in every]
     )
@@ -216,32 +216,32 @@ def test_the_probabilities_of_all_pictures_sum_to_one() -> None:
 def test_samples_and_walks_lie_on_the_levels() -> None:
     model = made(levels=5)
     for image in (model.sample(20, seed=0)["image"], model.interpolate(3, 4, seed=0)["image"]):
-        torch.testing.assert_close(image, on_levels(image, 5))
+        torch.testing.assert_close(image, round_to_levels(image, 5))
         assert image.abs().max() <= 1
     assert (model.fake(batch())["image"].abs() > 1e-3).any()
     fake = model.fake(batch())["image"]
     assert fake.requires_grad
-    assert (fake - on_levels(fake, 5)).abs().max() > 1e-3
+    assert (fake - round_to_levels(fake, 5)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("levels", [5, 256])
-def test_a_density_of_levels_is_that_of_dequantised_pictures(levels: int) -> None:
-    """By hand, with the model's own noise: log p of the spread picture, and the volume of a level's part."""
+def test_a_density_of_levels_is_that_of_dequantized_images(levels: int) -> None:
+    """By hand, with the model's own noise: log p of the spread image, and the volume of a level's part."""
     model = made(levels=levels)
-    image = on_levels(images(SHAPE, 3), levels)
+    image = round_to_levels(images(SHAPE, 3), levels)
     torch.manual_seed(7)
-    spread = dequantise(image, torch.rand(3, *SHAPE), levels)
-    expected = model.average.network.log_prob(spread).double() + 16 * math.log(2 / levels)  # type: ignore[operator]
+    spread = dequantize(image, torch.rand(3, *SHAPE), levels)
+    expected = model.ema.network.log_prob(spread).double() + 16 * math.log(2 / levels)  # type: ignore[operator]
     torch.testing.assert_close(model.log_prob({"image": image}, seed=7), expected)
-    assert model.protocol() == {"levels": levels, "dequantisation": "uniform", "given": None}
+    assert model.protocol() == {"levels": levels, "dequantization": "uniform", "given": None}
 
 
 def test_points_are_taken_as_they_are() -> None:
     model = made((2,), levels=None, **POINTS)
     points: Batch = {"image": images((2,), 4)}
-    torch.testing.assert_close(model.log_prob(points), model.average.network.log_prob(points["image"]).double())  # type: ignore[operator]
+    torch.testing.assert_close(model.log_prob(points), model.ema.network.log_prob(points["image"]).double())  # type: ignore[operator]
     torch.testing.assert_close(model.log_prob(points, seed=0), model.log_prob(points, seed=1))
-    assert model.protocol() == {"levels": None, "dequantisation": "none", "given": None}
+    assert model.protocol() == {"levels": None, "dequantization": "none", "given": None}
     assert "bits_per_dim" not in model.scores(points)
 
 
@@ -274,17 +274,17 @@ def test_it_starts_from_the_first_batch_and_so_does_the_average(fit: Fit) -> Non
     still = {"generator_optimizer": partial(torch.optim.SGD, lr=0.0)}
     model = FlowGAN(image_shape=(2,), levels=None, **POINTS, **still)
     fit(model, data, max_steps=1)
-    z, _ = model.average.network.flow(data.examples("train")["image"])  # type: ignore[operator, union-attr]
+    z, _ = model.ema.network.flow(data.examples("train")["image"])  # type: ignore[operator, union-attr]
     torch.testing.assert_close(z.mean(0), torch.zeros(2), rtol=0, atol=0.1)
     torch.testing.assert_close(z.std(0), torch.ones(2), rtol=0, atol=0.1)
 
 
-def test_it_starts_from_pictures_as_they_are_spread() -> None:
+def test_it_starts_from_images_as_they_are_spread() -> None:
     """Of two levels, so that the mean of the spread ones is another."""
     model = made(levels=2, std=0.0)
-    data: Batch = {"image": on_levels(images(SHAPE, 2000), 2)}
-    model.initialise(data)
-    z, _ = model.generator.flow(dequantise(data["image"], torch.rand(2000, *SHAPE), 2))
+    data: Batch = {"image": round_to_levels(images(SHAPE, 2000), 2)}
+    model.initialize(data)
+    z, _ = model.generator.flow(dequantize(data["image"], torch.rand(2000, *SHAPE), 2))
     torch.testing.assert_close(z.mean(0), torch.zeros(16), rtol=0, atol=0.15)
     torch.testing.assert_close(z.std(0), torch.ones(16), rtol=0, atol=0.15)
 
@@ -292,18 +292,18 @@ def test_it_starts_from_pictures_as_they_are_spread() -> None:
 def test_the_critic_rates_what_it_was_taught_on() -> None:
     model, data = made(likelihood_weight=0.5), batch()
     torch.manual_seed(3)
-    rated = model.rate(data)
+    rated = model.discriminator_score(data)
     torch.manual_seed(3)
-    torch.testing.assert_close(rated, model.discriminator(dequantise(data["image"], torch.rand(6, *SHAPE), 5)))
-    points = made((2,), levels=None, **{**POINTS, "likelihood_weight": 0.5, "discriminator": PerceptronDiscriminator})
+    torch.testing.assert_close(rated, model.discriminator(dequantize(data["image"], torch.rand(6, *SHAPE), 5)))
+    points = made((2,), levels=None, **{**POINTS, "likelihood_weight": 0.5, "discriminator": MLPDiscriminator})
     places: Batch = {"image": images((2,), 4)}
-    torch.testing.assert_close(points.rate(places), points.discriminator(places["image"]))
+    torch.testing.assert_close(points.discriminator_score(places), points.discriminator(places["image"]))
 
 
 def test_the_game_alone_is_not_chosen_by_a_likelihood_that_only_falls() -> None:
-    assert made(likelihood_weight=0.0).best_by == DCGAN.best_by == "coverage"
+    assert made(likelihood_weight=0.0).monitor == DCGAN.monitor == "coverage"
     assert (
-        made(likelihood_weight=0.5).best_by == made(likelihood_weight=Linear(1.0, 0.0, images=9)).best_by == "log_prob"
+        made(likelihood_weight=0.5).monitor == made(likelihood_weight=Linear(1.0, 0.0, images=9)).monitor == "log_prob"
     )
 
 
@@ -320,7 +320,7 @@ def test_likelihood_finds_two_moons(fit: Fit, record: Record) -> None:
         **{**POINTS, "flow": partial(SplineFlow, width=32, bins=8)},
         generator_optimizer=partial(torch.optim.Adam, lr=rate),
         generator_schedules={"lr": Linear(rate, 0.0, images=150 * 256)},
-        average_half_life=0,
+        ema_half_life=0,
     )
     data.setup("fit")
     test = data.examples("test", 4000)

@@ -19,8 +19,8 @@ from lightning_gans.networks.flows import (
     Flatten,
     Logit,
     Squeeze,
-    halves,
-    initialise,
+    even_odd_indices,
+    initialize,
 )
 from lightning_gans.networks.priors import Prior
 from lightning_gans.networks.real_nvp import checkerboard
@@ -61,7 +61,7 @@ every = pytest.mark.parametrize(("flow", "image_shape", "options"), SMALL + LARG
 
 
 def examples(image_shape: ImageShape, n: int) -> Tensor:
-    """Pictures in [-1, 1], or points of any size."""
+    """Images in [-1, 1], or points of any size."""
     return torch.rand(n, *image_shape) * 2 - 1 if len(image_shape) == 3 else 1.5 * torch.randn(n, *image_shape)
 
 
@@ -100,7 +100,7 @@ def test_a_flow_comes_back_from_examples_and_from_latents(
 def test_a_flow_comes_back_after_it_was_trained(flow: Flow, image_shape: ImageShape, options: dict[str, Any]) -> None:
     network = flow(image_shape, **options)
     x = examples(image_shape, 32) * torch.linspace(0.1, 1, image_shape[-1])
-    initialise(network, x)
+    initialize(network, x)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     before = log_prob(network, StandardNormal(), x).mean().item()
     for _ in range(12):
@@ -138,7 +138,7 @@ def test_a_density_in_the_plane_integrates_to_one(flow: Flow, options: dict[str,
     assert mass.item() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_density_of_pictures_integrates_to_one_over_the_pictures_that_it_can_make() -> None:
+def test_a_density_of_images_integrates_to_one_over_the_images_that_it_can_make() -> None:
     """The inverse of the logit ends a little beyond [-1, 1]; Jacobian and all, nothing is lost."""
     chain = Chain(Logit(alpha=0.05), Flatten((1, 1, 2)), AffineCoupling([0], [1], nn.Linear)).double()
     end = 1 + 2 * 0.05 / 0.9
@@ -170,10 +170,10 @@ def test_no_example_tells_of_another(flow: Flow, image_shape: ImageShape, option
 def test_a_new_flow_gives_the_first_batch_mean_zero_and_deviation_one(
     flow: Flow, image_shape: ImageShape, options: dict[str, Any]
 ) -> None:
-    """All couplings start as the identity, so that what the normalisation makes reaches the latents."""
+    """All couplings start as the identity, so that what the normalization makes reaches the latents."""
     network = flow(image_shape, **options)
     x = 0.3 + 0.5 * examples(image_shape, 200)
-    initialise(network, x)
+    initialize(network, x)
     z, _ = network(x)
     assert z.mean().item() == pytest.approx(0, abs=1e-3)
     assert z.std(correction=0).item() == pytest.approx(1, abs=1e-3)
@@ -185,8 +185,8 @@ def test_a_new_flow_gives_the_first_batch_mean_zero_and_deviation_one(
 @pytest.mark.parametrize(
     ("flow", "image_shape", "options", "message"),
     [
-        (RealNVP, (1, 9, 8), {}, r"RealNVP works on pictures of even height and width, got `image_shape` \(1, 9, 8\)"),
-        (RealNVP, (2,), {}, r"RealNVP works on pictures \(channels, height, width\), got `image_shape` \(2,\)"),
+        (RealNVP, (1, 9, 8), {}, r"RealNVP works on images of even height and width, got `image_shape` \(1, 9, 8\)"),
+        (RealNVP, (2,), {}, r"RealNVP works on images \(channels, height, width\), got `image_shape` \(2,\)"),
         (RealNVP, (1, 8, 8), {"alpha": 0.5}, "`alpha` must be above 0 and below .5, got 0.5"),
         (RealNVP, (1, 8, 8), {"scales": 0}, "`scales` must be at least 1, got 0"),
         (NICE, (1, 1, 1), {}, r"NICE works on examples of at least 2 elements, got `image_shape` \(1, 1, 1\)"),
@@ -271,7 +271,7 @@ def test_dark_and_light_squares_are_a_checkerboard_of_pixels(channels: int) -> N
 
 @pytest.mark.parametrize("size", [2, 5, 8])
 def test_halves_interleave(size: int) -> None:
-    even, odd = halves(size)
+    even, odd = even_odd_indices(size)
     assert sorted(even + odd) == [*range(size)]
     assert all(index % 2 == 0 for index in even)
 
@@ -321,7 +321,7 @@ def test_actnorm_gives_the_first_batch_mean_zero_and_deviation_one(shape: tuple[
     norm, x = ActNorm(shape), 5 + 3 * torch.randn(64, *of)
     before, _ = norm(x)
     assert torch.equal(before, x)
-    initialise(nn.Sequential(norm), x)  # in whatever it is
+    initialize(nn.Sequential(norm), x)  # in whatever it is
     y, _ = norm(x)
     shared = [0] if shape == of else [0, 2, 3]
     torch.testing.assert_close(y.mean(shared), torch.zeros_like(y.mean(shared)), rtol=0, atol=1e-5)
@@ -332,15 +332,15 @@ def test_actnorm_gives_the_first_batch_mean_zero_and_deviation_one(shape: tuple[
 
 def test_actnorm_takes_constants_as_they_are() -> None:
     norm = ActNorm((2,))
-    initialise(norm, torch.tensor([[1.0, 2.0]]).expand(8, 2))
+    initialize(norm, torch.tensor([[1.0, 2.0]]).expand(8, 2))
     y, log_det = norm(torch.tensor([[1.0, 2.0]]))
     torch.testing.assert_close(y, torch.zeros(1, 2))
     torch.testing.assert_close(log_det, torch.tensor([2 * math.log(1e3)]))
 
 
-def test_initialising_is_done_once_and_leaves_no_gradient() -> None:
+def test_initializing_is_done_once_and_leaves_no_gradient() -> None:
     network = RealNVP((1, 4, 4), width=4)
-    initialise(network, examples((1, 4, 4), 8))
+    initialize(network, examples((1, 4, 4), 8))
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network(examples((1, 4, 4), 8) * 0.1)
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
@@ -349,7 +349,7 @@ def test_initialising_is_done_once_and_leaves_no_gradient() -> None:
 
 @pytest.mark.parametrize("alpha", [1e-6, 0.05, 0.3])
 def test_logit_against_torch_distributions(alpha: float) -> None:
-    """Even pictures become what torch's own transforms make of an even distribution, with its density."""
+    """Even images become what torch's own transforms make of an even distribution, with its density."""
     start, scale = alpha, (1 - 2 * alpha) / 2
     expected = TransformedDistribution(
         Uniform(torch.tensor(-1.0).double(), torch.tensor(1.0).double(), validate_args=False),

@@ -161,7 +161,7 @@ def test_a_player_without_terms_rests(resting: str, fit: Fit, monkeypatch: pytes
     assert all(parameter.requires_grad for parameter in model.discriminator.parameters())
 
 
-def test_all_terms_are_minimised_and_logged(fit: Fit, record: Record) -> None:
+def test_all_terms_are_minimized_and_logged(fit: Fit, record: Record) -> None:
     """One step down 1/2 |w|^2 and 1/4 |w|^2 at a rate of 1 leaves w - w - w / 2."""
 
     def terms(model: GAN, _: Batch) -> Losses:
@@ -194,7 +194,7 @@ def test_hooks_are_called_in_order(fit: Fit, monkeypatch: pytest.MonkeyPatch) ->
         return hook
 
     for name in (
-        "initialise",
+        "initialize",
         "discriminator_loss",
         "after_discriminator_step",
         "generator_loss",
@@ -203,29 +203,29 @@ def test_hooks_are_called_in_order(fit: Fit, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(model, name, noted(name))
     fit(model, batches(2), max_steps=2)
     discriminator = ["discriminator_loss", "after_discriminator_step"]
-    assert order == ["initialise", *discriminator, *discriminator, "generator_loss", "after_generator_step"]
+    assert order == ["initialize", *discriminator, *discriminator, "generator_loss", "after_generator_step"]
 
 
-def test_initialise_comes_once_and_before_the_average_is_copied(
+def test_initialize_comes_once_and_before_the_average_is_copied(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fill(model: GAN, value: float) -> Callable[[Batch], None]:
-        def initialise(batch: Batch) -> None:
+        def initialize(batch: Batch) -> None:
             assert not torch.is_grad_enabled()
             assert batch["image"].shape == (8, *SHAPE)
             for parameter in model.generator.parameters():
                 parameter.fill_(value)
 
-        return initialise
+        return initialize
 
     first = still()
-    monkeypatch.setattr(first, "initialise", fill(first, 0.25))
+    monkeypatch.setattr(first, "initialize", fill(first, 0.25))
     fit(first, batches(2), max_steps=2).save_checkpoint(tmp_path / "two.ckpt")
     resumed = still()
-    monkeypatch.setattr(resumed, "initialise", fill(resumed, 7.0))
+    monkeypatch.setattr(resumed, "initialize", fill(resumed, 7.0))
     fit(resumed, batches(3), max_steps=3, ckpt_path=tmp_path / "two.ckpt")
     for model in (first, resumed):
-        for network in (model.generator, model.average):
+        for network in (model.generator, model.ema):
             assert set(flat(network.parameters()).tolist()) == {0.25}
 
 
@@ -364,7 +364,7 @@ def test_a_rate_is_the_schedules_before_its_player_moved(fit: Fit, record: Recor
 
 def test_an_untouched_rate_moves_nothing(fit: Fit) -> None:
     """The schedule is applied before the step that it is for."""
-    model = game(discriminator_schedules={"lr": Linear(0.0, 1.0, images=8, begin=16)})
+    model = game(discriminator_schedules={"lr": Linear(0.0, 1.0, images=8, delay=16)})
     before = flat(model.discriminator.parameters())
     fit(model, batches(2), max_steps=2)
     assert torch.equal(before, flat(model.discriminator.parameters()))
@@ -388,13 +388,13 @@ def test_the_average_halves_old_weights_in_images(half_life: Any, discriminator_
     model = still(
         generator=sum_of_squares("generator"),
         generator_optimizer=STEEP,
-        average_half_life=half_life,
+        ema_half_life=half_life,
         discriminator_steps=discriminator_steps,
     )
     before = flat(model.generator.parameters())
     fit(model, batches(6), max_steps=6)
     assert not flat(model.generator.parameters()).any()
-    torch.testing.assert_close(flat(model.average.parameters()), before * 0.5 ** (6 * 8 / 16))
+    torch.testing.assert_close(flat(model.ema.parameters()), before * 0.5 ** (6 * 8 / 16))
 
 
 def test_the_average_counts_the_images_of_every_batch(fit: Fit) -> None:
@@ -402,18 +402,18 @@ def test_the_average_counts_the_images_of_every_batch(fit: Fit) -> None:
     model = still(
         generator=sum_of_squares("generator"),
         generator_optimizer=STEEP,
-        average_half_life=16.0,
+        ema_half_life=16.0,
         discriminator_steps=2,
     )
     before = flat(model.generator.parameters())
     fit(model, [*batches(1, size=8), *batches(1, size=3)], max_steps=6)
-    torch.testing.assert_close(flat(model.average.parameters()), before * 0.5 ** (33 / 16))
+    torch.testing.assert_close(flat(model.ema.parameters()), before * 0.5 ** (33 / 16))
 
 
 def test_without_a_half_life_the_average_is_the_generator(fit: Fit) -> None:
-    model = game(average_half_life=0)
+    model = game(ema_half_life=0)
     fit(model, batches(3), max_steps=3)
-    assert torch.equal(flat(model.generator.parameters()), flat(model.average.parameters()))
+    assert torch.equal(flat(model.generator.parameters()), flat(model.ema.parameters()))
 
 
 def test_the_average_is_no_players_and_never_trains(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,16 +422,16 @@ def test_the_average_is_no_players_and_never_trains(fit: Fit, monkeypatch: pytes
         latent_dim=3,
         generator=partial(DCGANGenerator, width=2),
         discriminator=partial(DCGANDiscriminator, width=2),
-        average_half_life=8.0,
+        ema_half_life=8.0,
     )
     model.train()
-    assert not any(module.training for module in model.average.modules())
-    assert not any(parameter.requires_grad for parameter in model.average.parameters())
+    assert not any(module.training for module in model.ema.modules())
+    assert not any(parameter.requires_grad for parameter in model.ema.parameters())
     trainer = fit(model, [{"image": images((1, 8, 8), 8)}], max_steps=2)
-    assert not any(module.training for module in model.average.modules())
+    assert not any(module.training for module in model.ema.modules())
     moved = {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
     assert moved == {id(p) for network in (model.generator, model.discriminator) for p in network.parameters()}
-    assert all(parameter.grad is None for parameter in model.average.parameters())
+    assert all(parameter.grad is None for parameter in model.ema.parameters())
 
 
 # -- logging -------------------------------------------------------------------------------------------------------
@@ -482,7 +482,7 @@ def test_an_observation_is_the_mean_over_the_parts(fit: Fit, record: Record) -> 
 
 def test_images_per_second_is_a_rate(fit: Fit, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 1000, 2))
-    monkeypatch.setattr("lightning_gans.core.training.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("lightning_gans.core.manual_optimization.time.perf_counter", lambda: float(next(ticks)))
     fit(game(), batches(4), max_steps=2, logger=record, log_every_n_steps=2)
     assert record.column("images_per_second")[0] <= 16 / 2
 
@@ -491,14 +491,14 @@ def test_images_per_second_is_a_rate(fit: Fit, record: Record, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("init_args", "text"),
     [
         ({"latent_dim": 0}, "`latent_dim` must be at least 1, got 0"),
         ({"discriminator_steps": 0}, "`discriminator_steps` must be at least 1, got 0"),
         ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1, got 0"),
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be above 0 (None does not clip), got 0.0"),
         ({"gradient_clip_val": -1}, "`gradient_clip_val` must be above 0 (None does not clip), got -1"),
-        ({"average_half_life": -1.0}, "`average_half_life` must be at least 0 images, got -1.0"),
+        ({"ema_half_life": -1.0}, "`ema_half_life` must be at least 0 images, got -1.0"),
         ({"image_shape": (8, 8)}, "`image_shape` must be (channels, height, width) or (dimensions,), got (8, 8)"),
         ({"image_shape": (0,)}, "`image_shape` must hold sizes of at least 1, got (0,)"),
     ],
@@ -541,7 +541,7 @@ def test_a_negative_penalty_weight_is_named() -> None:
 )
 def test_a_batch_of_another_kind_is_refused(batch: Any, text: str) -> None:
     with pytest.raises(ValueError, match="VanillaGAN") as error:
-        game().check(batch)
+        game().validate_batch(batch)
     assert str(error.value) == text
 
 
@@ -576,8 +576,8 @@ def test_a_game_without_losses_is_abstract() -> None:
 # -- networks with state -------------------------------------------------------------------------------------------
 
 
-class Normalised(nn.Module):
-    """A generator under spectral and batch normalisation."""
+class Normalized(nn.Module):
+    """A generator under spectral and batch normalization."""
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -585,18 +585,18 @@ class Normalised(nn.Module):
         self.norm = nn.BatchNorm1d(image_shape[0])
 
     def forward(self, latents: Tensor) -> Tensor:
-        normalised: Tensor = self.norm(self.linear(latents))
-        return normalised
+        normalized: Tensor = self.norm(self.linear(latents))
+        return normalized
 
 
-def test_a_network_under_spectral_normalisation_trains_and_samples(fit: Fit) -> None:
-    model = game(generator=Normalised, generator_optimizer=DCGANAdam, average_half_life=8.0)
+def test_a_network_under_spectral_normalization_trains_and_samples(fit: Fit) -> None:
+    model = game(generator=Normalized, generator_optimizer=DCGANAdam, ema_half_life=8.0)
     fit(model, batches(2), max_steps=4)
     state = model.state_dict()
     for name in ("_u", "_v"):
         key = f"linear.parametrizations.weight.0.{name}"
-        assert torch.equal(state[f"generator.{key}"], state[f"average.network.{key}"])
-    assert not torch.equal(state["generator.norm.running_mean"], state["average.network.norm.running_mean"])
+        assert torch.equal(state[f"generator.{key}"], state[f"ema.network.{key}"])
+    assert not torch.equal(state["generator.norm.running_mean"], state["ema.network.norm.running_mean"])
     assert model.sample(2, seed=0)["image"].isfinite().all()
 
 

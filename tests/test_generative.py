@@ -7,7 +7,7 @@ import torch
 from cases import PERCEPTRONS, Case
 from torch import Tensor, nn
 
-from lightning_gans.core.generative import CHUNK, GenerativeModel
+from lightning_gans.core.generative import SAMPLE_CHUNK, GenerativeModel
 from lightning_gans.models import MADE, VanillaGAN
 from lightning_gans.types import Batch
 
@@ -34,7 +34,7 @@ class Echo(GenerativeModel):
         return {"image": self.dropout(torch.randn(n, 2)), "text": label[:, None], "label": label}
 
 
-@pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+@pytest.mark.parametrize("n", [1, SAMPLE_CHUNK - 1, SAMPLE_CHUNK, SAMPLE_CHUNK + 1, 3 * SAMPLE_CHUNK])
 def test_every_example_gets_its_own_condition(n: int) -> None:
     model = Echo(image_shape=(2,))
     batch = model.sample(n, condition={"label": torch.arange(n)}, seed=0)
@@ -87,7 +87,7 @@ def test_labels_that_are_not_given_are_drawn_evenly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("init_args", "text"),
     [({"n": 0}, "`n` must be at least 1, got 0"), ({"n": 1, "seed": -1}, "`seed` must be at least 0, got -1")],
 )
 def test_numbers_out_of_range_are_named(arguments: dict[str, Any], text: str) -> None:
@@ -101,9 +101,9 @@ def test_conditions_for_another_number_of_examples_are_refused(n: int) -> None:
         Echo(image_shape=(2,)).sample(n, condition={"label": torch.arange(3)}, seed=0)
 
 
-def test_neighbouring_seeds_and_chunks_start_unrelated_streams() -> None:
+def test_neighboring_seeds_and_chunks_start_unrelated_streams() -> None:
     model = POINTS.make(generator=lambda latent_dim, shape: nn.Identity(), latent_dim=2)
-    seeds = [model.sample(2 * CHUNK, seed=seed)["image"] for seed in range(20)]
+    seeds = [model.sample(2 * SAMPLE_CHUNK, seed=seed)["image"] for seed in range(20)]
     latents = torch.cat(seeds)
     assert len({tuple(latent) for latent in latents.tolist()}) == len(latents)
     assert latents.mean().abs() < 0.06  # four standard errors of 5,120 numbers
@@ -154,7 +154,7 @@ def test_samples_come_from_the_average() -> None:
         for parameter in model.generator.parameters():
             parameter.zero_()
     assert torch.equal(before, model.sample(4, seed=0)["image"])
-    model.average.copy(model.generator)
+    model.ema.copy(model.generator)
     assert not model.sample(4, seed=0)["image"].any()
 
 

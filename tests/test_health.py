@@ -17,10 +17,10 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks.saving import save_whole
+from lightning_gans.callbacks.checkpointing import save_atomically
 from lightning_gans.core.checkpoints import read_checkpoint
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.health import NonFiniteError
+from lightning_gans.errors import NonFiniteError
 from lightning_gans.models import LAPGAN, FlowGAN, InfoGAN, VanillaGAN
 from lightning_gans.types import Batch, Losses
 
@@ -77,9 +77,7 @@ def test_the_layer_that_makes_the_first_is_named(case: Case, player: str, fit: F
     network = getattr(model, player)
     setattr(model, player, nn.Sequential(network, nn.Sequential(nn.Identity(), Root(), nn.Identity())))
     if player == "generator":
-        model.average.network = nn.Sequential(
-            model.average.network, nn.Sequential(nn.Identity(), Root(), nn.Identity())
-        )
+        model.ema.network = nn.Sequential(model.ema.network, nn.Sequential(nn.Identity(), Root(), nn.Identity()))
     said = message(fit, model, [case.batch()])
     assert re.match(r"after 8 images the term `\w+` of the discriminator's loss is nan", said)
     assert said.endswith(f", first in the layer `{player}.1.1 (Root)`{STEP}{KEPT}")
@@ -144,14 +142,14 @@ def test_weights_that_overflow_are_named_at_the_next_loss(fit: Fit) -> None:
 
 
 @every_case
-@pytest.mark.parametrize("where", ["generator", "discriminator", "average"])
+@pytest.mark.parametrize("where", ["generator", "discriminator", "ema"])
 def test_bad_weights_are_not_saved(case: Case, where: str, fit: Fit, tmp_path: Path) -> None:
     model = case.make()
     trainer = fit(model, [case.batch()], max_steps=1)
     name, weight = list(getattr(model, where).named_parameters())[-1]
     weight.data.view(-1)[0] = INF
     with pytest.raises(NonFiniteError, match=re.escape(f"after 8 images the weight `{where}.{name}` is not finite")):
-        save_whole(trainer, tmp_path / "bad.ckpt")
+        save_atomically(trainer, tmp_path / "bad.ckpt")
     assert list(tmp_path.glob("bad*")) == []
 
 
@@ -183,7 +181,7 @@ def test_the_command_line_says_it_in_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     Path("bad_data.py").write_text(BAD)
-    networks = ["--model.generator", "PerceptronGenerator", "--model.discriminator", "PerceptronDiscriminator"]
+    networks = ["--model.generator", "MLPGenerator", "--model.discriminator", "MLPDiscriminator"]
     data = [
         "--data",
         "bad_data.Bad",

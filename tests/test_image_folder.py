@@ -1,4 +1,4 @@
-"""A folder of pictures: what is found, how each format becomes numbers, and what is refused."""
+"""A folder of images: what is found, how each format becomes numbers, and what is refused."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ from PIL import Image
 from torch.nn import functional as F
 
 from lightning_gans.datamodules import ImageFolder
-from lightning_gans.datamodules.image_folder import list_pictures, read_picture
+from lightning_gans.datamodules.image_folder import list_images, read_image
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def write(root: Path, *names: str, size: tuple[int, int] = (8, 8)) -> None:
-    """Write pictures of one grey each: the i-th is of level 10 i."""
+    """Write images of one gray each: the i-th is of level 10 i."""
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", size, 10 * i).save(root / name)
@@ -28,13 +28,13 @@ def folder(root: Path, **options: Any) -> ImageFolder:
     return ImageFolder(root=str(root), **{"image_size": 8, "batch_size": 1} | options)
 
 
-def read(picture: Image.Image, file: Path, image_shape: tuple[int, int, int], **options: Any) -> np.ndarray:
-    picture.save(file, **options)
-    return read_picture(file, image_shape)
+def read(image: Image.Image, file: Path, image_shape: tuple[int, int, int], **options: Any) -> np.ndarray:
+    image.save(file, **options)
+    return read_image(file, image_shape)
 
 
-def flat_colour(array: np.ndarray) -> tuple[int, ...]:
-    """Return the one colour of a picture."""
+def flat_color(array: np.ndarray) -> tuple[int, ...]:
+    """Return the one color of an image."""
     assert (array == array[:, :1, :1]).all()
     return tuple(array[:, 0, 0].tolist())
 
@@ -42,13 +42,13 @@ def flat_colour(array: np.ndarray) -> tuple[int, ...]:
 # What is found
 
 
-def test_pictures_are_found_by_suffix_and_sorted_by_path(tmp_path: Path) -> None:
+def test_images_are_found_by_suffix_and_sorted_by_path(tmp_path: Path) -> None:
     write(tmp_path, "b.PNG", "a/z.jpg", "a/deep/er/y.JPEG", "c.bmp", "a.webp", "B.Jpg")
     write(tmp_path, ".hidden.png", ".cache/x.png", "a/._z.jpg.png")
     (tmp_path / "metadata.jsonl").write_text("{}")
-    (tmp_path / "png").write_text("no picture")
+    (tmp_path / "png").write_text("no image")
     (tmp_path / "folder.png").mkdir()
-    assert list_pictures(str(tmp_path)) == ["B.Jpg", "a.webp", "a/deep/er/y.JPEG", "a/z.jpg", "b.PNG", "c.bmp"]
+    assert list_images(str(tmp_path)) == ["B.Jpg", "a.webp", "a/deep/er/y.JPEG", "a/z.jpg", "b.PNG", "c.bmp"]
 
 
 def test_folders_are_classes_known_before_decoding(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_splits_are_disjoint_and_independent_of_the_listing(
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [
         (Image.new("RGB", (8, 8), (10, 20, 30)), (10, 20, 30)),
         (Image.new("L", (8, 8), 77), (77, 77, 77)),
@@ -117,20 +117,20 @@ def test_the_splits_are_disjoint_and_independent_of_the_listing(
         (Image.fromarray(np.full((8, 8), 65535, np.uint16)), (255, 255, 255)),
         (Image.fromarray(np.full((8, 8), 257 * 100, np.uint16)), (100, 100, 100)),
     ],
-    ids=["RGB", "L", "1", "P", "RGBA", "transparent", "LA", "white 16 bit", "grey 16 bit"],
+    ids=["RGB", "L", "1", "P", "RGBA", "transparent", "LA", "white 16 bit", "gray 16 bit"],
 )
-def test_every_kind_of_png_becomes_eight_bit_colour(
-    picture: Image.Image, expected: tuple[int, int, int], tmp_path: Path
+def test_every_kind_of_png_becomes_eight_bit_color(
+    image: Image.Image, expected: tuple[int, int, int], tmp_path: Path
 ) -> None:
-    assert flat_colour(read(picture, tmp_path / "x.png", (3, 8, 8))) == expected
+    assert flat_color(read(image, tmp_path / "x.png", (3, 8, 8))) == expected
     luma = np.dot(expected, (0.299, 0.587, 0.114))
-    assert flat_colour(read_picture(tmp_path / "x.png", (1, 8, 8)))[0] == pytest.approx(luma, abs=0.51)
+    assert flat_color(read_image(tmp_path / "x.png", (1, 8, 8)))[0] == pytest.approx(luma, abs=0.51)
 
 
 def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
-    picture = Image.new("P", (8, 8), 1)
-    picture.putpalette([0, 0, 0, 9, 9, 9])
-    assert flat_colour(read(picture, tmp_path / "x.png", (3, 8, 8), transparency=1)) == (255, 255, 255)
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 9, 9, 9])
+    assert flat_color(read(image, tmp_path / "x.png", (3, 8, 8), transparency=1)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "bmp"])
@@ -140,31 +140,31 @@ def test_the_other_formats_are_read(suffix: str, tmp_path: Path) -> None:
 
 
 def test_cmyk_is_converted(tmp_path: Path) -> None:
-    colour = flat_colour(read(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "x.jpg", (3, 8, 8)))
-    np.testing.assert_allclose(colour, (255, 0, 0), atol=5)
+    color = flat_color(read(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "x.jpg", (3, 8, 8)))
+    np.testing.assert_allclose(color, (255, 0, 0), atol=5)
 
 
-def test_pictures_are_turned_as_exif_says(tmp_path: Path) -> None:
-    picture = Image.fromarray(np.arange(8, dtype=np.uint8).reshape(2, 4))
+def test_images_are_turned_as_exif_says(tmp_path: Path) -> None:
+    image = Image.fromarray(np.arange(8, dtype=np.uint8).reshape(2, 4))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    turned = read(picture, tmp_path / "x.png", (1, 4, 2), exif=exif)
+    turned = read(image, tmp_path / "x.png", (1, 4, 2), exif=exif)
     np.testing.assert_array_equal(turned[0], np.rot90(np.arange(8).reshape(2, 4), -1))
 
 
-def test_a_picture_of_the_right_size_is_untouched(tmp_path: Path) -> None:
+def test_an_image_of_the_right_size_is_untouched(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
     array = read(Image.fromarray(pixels), tmp_path / "x.png", (3, 6, 9))
     np.testing.assert_array_equal(array, pixels.transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize(("size", "box"), [((16, 8), (4, 0)), ((8, 16), (0, 4))])
-def test_what_exceeds_the_target_is_cropped_around_the_centre(
+def test_what_exceeds_the_target_is_cropped_around_the_center(
     size: tuple[int, int], box: tuple[int, int], tmp_path: Path
 ) -> None:
-    picture = Image.new("L", size, 0)
-    picture.paste(255, (*box, box[0] + 8, box[1] + 8))
-    assert flat_colour(read(picture, tmp_path / "x.png", (1, 8, 8))) == (255,)
+    image = Image.new("L", size, 0)
+    image.paste(255, (*box, box[0] + 8, box[1] + 8))
+    assert flat_color(read(image, tmp_path / "x.png", (1, 8, 8))) == (255,)
 
 
 def test_the_resize_is_bicubic_and_antialiased(tmp_path: Path) -> None:
@@ -200,11 +200,11 @@ def test_the_rule_is_recorded(tmp_path: Path) -> None:
         ({"image_size": [48]}, r"`image_size` must be .*, got \[48\]"),
         ({"image_size": (8, -1)}, r"`image_size` must be .*, got \(8, -1\)"),
         ({"image_size": 8.0}, r"`image_size` must be .*, got 8.0"),
-        ({"channels": 4}, r"`channels` must be 1 \(grey\) or 3 \(colour\), got 4"),
+        ({"channels": 4}, r"`channels` must be 1 \(gray\) or 3 \(color\), got 4"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"test_size": 0.0}, "`test_size` is a fraction and must be between 0 and 1, got 0.0"),
         ({"validation_size": 100}, "`validation_size` is a fraction and must be between 0 and 1, got 100"),
-        ({"validation_size": 0.5, "test_size": 0.5}, "must leave pictures to train on, but take 2 and 2 of 3"),
+        ({"validation_size": 0.5, "test_size": 0.5}, "must leave images to train on, but take 2 and 2 of 3"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -213,21 +213,21 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: st
         folder(tmp_path, **options)
 
 
-def test_more_than_the_pictures_in_a_batch_is_refused(tmp_path: Path) -> None:
+def test_more_than_the_images_in_a_batch_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "1.png", "2.png", "3.png")
     with pytest.raises(ValueError, match="`batch_size` must be at most the 1 training examples of ImageFolder, got 64"):
         folder(tmp_path, batch_size=64).setup("fit")
 
 
-def test_a_root_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"`root` must be a folder of pictures, but '.*typo' does not exist"):
+def test_a_root_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`root` must be a folder of images, but '.*typo' does not exist"):
         folder(tmp_path / "typo")
-    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 pictures .*, got 0"):
+    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 images .*, got 0"):
         folder(tmp_path)
     write(tmp_path, "1.png", "2.png")
-    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 pictures .*, got 2"):
+    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 images .*, got 2"):
         folder(tmp_path)
-    with pytest.raises(ValueError, match=r"`root` must be a folder of pictures, but '.*1.png' is a file"):
+    with pytest.raises(ValueError, match=r"`root` must be a folder of images, but '.*1.png' is a file"):
         folder(tmp_path / "1.png")
 
 
@@ -240,11 +240,11 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: p
         folder(tmp_path)
 
 
-def test_damaged_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+def test_damaged_images_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     write(tmp_path, *(f"{i}.png" for i in range(6)), size=(64, 64))
     (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:50])
-    (tmp_path / "4.png").write_text("no\npicture")
-    with pytest.raises(ValueError, match=r"2 of 6 pictures cannot be decoded: .* the first is '.*2.png'") as caught:
+    (tmp_path / "4.png").write_text("no\nimage")
+    with pytest.raises(ValueError, match=r"2 of 6 images cannot be decoded: .* the first is '.*2.png'") as caught:
         folder(tmp_path).setup("fit")
     assert "\n" not in str(caught.value)
 
@@ -252,13 +252,13 @@ def test_damaged_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> 
 def test_more_than_the_memory_is_refused_before_decoding(tmp_path: Path) -> None:
     write(tmp_path, "1.png", "2.png", "3.png")
     data = folder(tmp_path, image_size=1000, memory_limit_gb=0.01)
-    # 2 x 3 pictures x 3 channels x 10^6 pixels
-    with pytest.raises(ValueError, match=r"`memory_limit_gb` is 0.01, but 3 pictures .* take 0.018 GB: choose"):
+    # 2 x 3 images x 3 channels x 10^6 pixels
+    with pytest.raises(ValueError, match=r"`memory_limit_gb` is 0.01, but 3 images .* take 0.018 GB: choose"):
         data.setup("fit")
 
 
 @pytest.mark.skipif(not (REAL_DATA / "emoji").is_dir(), reason=f"no emoji in {REAL_DATA}")
-def test_real_pictures(tmp_path: Path) -> None:
+def test_real_images(tmp_path: Path) -> None:
     for file in sorted((REAL_DATA / "emoji").glob("*.png"))[:40]:
         shutil.copy(file, tmp_path)
     image = folder(tmp_path, image_size=32).examples("train")["image"]

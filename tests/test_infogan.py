@@ -18,20 +18,20 @@ from lightning_gans.models import InfoGAN
 from lightning_gans.networks import (
     DCGANDiscriminator,
     MaxoutDiscriminator,
-    PerceptronDiscriminator,
+    MLPDiscriminator,
     R3GANDiscriminator,
     ResNetDiscriminator,
     SpectralNormDiscriminator,
     SpectralNormResNetDiscriminator,
 )
-from lightning_gans.networks.recognition import RecognisingDiscriminator, RecognitionHead
+from lightning_gans.networks.recognition import InfoGANDiscriminator, RecognitionHead
 from lightning_gans.objectives.information import categorical_information, continuous_information
 
 
 def small(**arguments: Any) -> InfoGAN:
     torch.manual_seed(0)
     given = {"image_shape": (1, 8, 8), "categorical": [3, 2], "continuous": 2, "latent_dim": 11, **PERCEPTRONS}
-    return InfoGAN(**{**given, "recogniser": partial(RecognitionHead, width=8), **arguments})
+    return InfoGAN(**{**given, "recognition_head": partial(RecognitionHead, width=8), **arguments})
 
 
 # The bound
@@ -119,7 +119,7 @@ class Same(nn.Module):
 def test_the_losses_are_cross_entropies_and_minus_the_bounds(
     weight: Any, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    game = small(discriminator=Reader, recogniser=Same, information_weight=weight).double()
+    game = small(discriminator=Reader, recognition_head=Same, information_weight=weight).double()
     game.images_seen = 25
     real, fake = images((1, 8, 8), 6).double(), images((1, 8, 8), 6, seed=1).double()
     code = torch.cat([torch.eye(3)[[0, 1, 2, 0, 1, 2]], torch.eye(2)[[0, 1] * 3], images((2,), 6)], 1).double()
@@ -152,11 +152,11 @@ def test_the_heads_weights_are_the_discriminators() -> None:
 
 
 def test_one_pass_judges_and_reads() -> None:
-    both = RecognisingDiscriminator(Reader((2, 4)), Same, (2, 4), codes=7)
+    both = InfoGANDiscriminator(Reader((2, 4)), Same, (2, 4), codes=7)
     samples = images((2, 4), 3)
-    logits, readings = both.judge_and_read(samples)
+    logits, code_params = both.logits_and_codes(samples)
     torch.testing.assert_close(logits, both(samples))
-    torch.testing.assert_close(readings, samples.flatten(1)[:, :7])
+    torch.testing.assert_close(code_params, samples.flatten(1)[:, :7])
 
 
 @pytest.mark.parametrize(
@@ -168,17 +168,17 @@ def test_one_pass_judges_and_reads() -> None:
         DCGANDiscriminator,
         SpectralNormDiscriminator,
         MaxoutDiscriminator,
-        PerceptronDiscriminator,
+        MLPDiscriminator,
     ],
 )
 @pytest.mark.parametrize("width", [4, 5])
 def test_codes_can_be_read_off_every_discriminator(discriminator: type[nn.Module], width: int) -> None:
     """At a width of 4 the residual networks' maps are as wide as they have channels."""
     network = discriminator((1, 16, 16), width=width)
-    both = RecognisingDiscriminator(network, RecognitionHead, (1, 16, 16), codes=6).eval()
-    logits, readings = both.judge_and_read(picture := images((1, 16, 16), 3))
-    torch.testing.assert_close(logits, both(picture))
-    assert readings.shape == (3, 6)
+    both = InfoGANDiscriminator(network, RecognitionHead, (1, 16, 16), codes=6).eval()
+    logits, code_params = both.logits_and_codes(image := images((1, 16, 16), 3))
+    torch.testing.assert_close(logits, both(image))
+    assert code_params.shape == (3, 6)
 
 
 def test_features_of_several_logits_are_refused() -> None:
@@ -187,7 +187,7 @@ def test_features_of_several_logits_are_refused() -> None:
         logit = nn.Linear(8, 1)
 
     with pytest.raises(ValueError, match="`discriminator` Patches must make one logit of a sample's `features`, got 8"):
-        RecognisingDiscriminator(Patches(), RecognitionHead, (1, 8, 8), codes=6)
+        InfoGANDiscriminator(Patches(), RecognitionHead, (1, 8, 8), codes=6)
 
 
 def test_the_published_settings() -> None:
@@ -212,7 +212,7 @@ class NoFeatures(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("init_args", "message"),
     [
         ({"categorical": [10, 1]}, r"`categorical` must hold sizes of at least 2, got \[10, 1\]"),
         ({"continuous": -1}, "`continuous` must be at least 0, got -1"),
@@ -272,7 +272,7 @@ def test_codes_are_read_in_evaluation_mode_and_nothing_moves() -> None:
 def test_a_panel_varies_one_code_and_keeps_the_rest() -> None:
     model = small()
     shown: list[Tensor] = []
-    model.average.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    model.ema.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
     panels = model.panels(5, seed=3)
     assert {name: len(batch["image"]) for name, batch in panels.items()} == {
         "interpolation": 25,
@@ -319,13 +319,13 @@ class Mean(nn.Module):
 
 
 def test_the_score_is_the_agreement_of_the_first_code() -> None:
-    model = small(categorical=[3], continuous=0, discriminator=Mean, recogniser=Same)
+    model = small(categorical=[3], continuous=0, discriminator=Mean, recognition_head=Same)
     levels = torch.tensor([-0.8, 0.0, 0.8])
     label = torch.tensor([0, 1, 2, 1, 0, -1])
     image = levels[label].view(-1, 1, 1, 1).expand(-1, 1, 8, 8).clone()
-    assert model.scores({"image": image, "label": label}) == {"agreement": 1.0}
+    assert model.scores({"image": image, "label": label}) == {"cluster_accuracy": 1.0}
     image[0] = 0.8
-    assert model.scores({"image": image, "label": label}) == {"agreement": 4 / 5}
+    assert model.scores({"image": image, "label": label}) == {"cluster_accuracy": 4 / 5}
     assert model.scores({"image": image, "label": torch.full((6,), -1)}) == {}
     assert small(categorical=[], continuous=1).scores({"image": image, "label": label}) == {}
 
@@ -337,5 +337,5 @@ def test_evaluation_adds_the_scores_of_the_model() -> None:
         "recall",
         "density",
         "coverage",
-        "agreement",
+        "cluster_accuracy",
     }

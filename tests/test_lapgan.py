@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gans.models import LAPGAN
-from lightning_gans.networks.perceptron import PerceptronDiscriminator
+from lightning_gans.networks.mlp import MLPDiscriminator
 from lightning_gans.networks.pyramid import (
     LaplacianDiscriminator,
     LaplacianGenerator,
@@ -28,7 +28,7 @@ def small(image_shape: tuple[int, ...] = (1, 8, 12), depth: int = 3, **arguments
     networks: dict[str, Any] = {
         **PERCEPTRONS,
         "residual_generator": partial(LaplacianGenerator, width=3),
-        "residual_discriminator": partial(PerceptronDiscriminator, width=8),
+        "residual_discriminator": partial(MLPDiscriminator, width=8),
     }
     return LAPGAN(image_shape=image_shape, depth=depth, latent_dim=5, **{**networks, **arguments})
 
@@ -40,12 +40,12 @@ def small(image_shape: tuple[int, ...] = (1, 8, 12), depth: int = 3, **arguments
     ("shape", "levels"),
     [((1, 8, 8), 2), ((1, 8, 8), 4), ((1, 28, 28), 3), ((3, 32, 32), 3), ((2, 12, 20), 3), ((3, 7, 5), 1)],
 )
-def test_levels_put_together_are_the_picture(shape: tuple[int, ...], levels: int) -> None:
-    picture = images(shape, 4)
-    parts = split(picture, levels)
+def test_levels_put_together_are_the_image(shape: tuple[int, ...], levels: int) -> None:
+    image = images(shape, 4)
+    parts = split(image, levels)
     assert [part.shape[1:] for part in parts] == level_shapes(shape, levels)
-    assert (merge(parts) - picture).abs().max() < 1e-6
-    for count, coarser in enumerate(scales(picture, levels), 1):
+    assert (merge(parts) - image).abs().max() < 1e-6
+    for count, coarser in enumerate(scales(image, levels), 1):
         torch.testing.assert_close(merge(parts[:count]), coarser)
 
 
@@ -55,9 +55,9 @@ def test_sizes_of_mnist_and_cifar() -> None:
 
 
 def test_a_coarse_pixel_is_the_mean_of_four() -> None:
-    picture = images((1, 4, 6), 2).double()
-    expected = picture.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
-    torch.testing.assert_close(scales(picture, 2)[0], expected)
+    image = images((1, 4, 6), 2).double()
+    expected = image.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    torch.testing.assert_close(scales(image, 2)[0], expected)
 
 
 def test_upsampling_is_bilinear() -> None:
@@ -75,12 +75,12 @@ def test_a_slope_leaves_no_residual_but_at_the_border() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("init_args", "message"),
     [
         ({"image_shape": (1, 30, 28), "depth": 3}, "`depth` 3 needs a height and a width that are multiples of 4"),
         ({"image_shape": (1, 7, 7), "depth": 2}, r"multiples of 2, got \(7, 7\)"),
         ({"image_shape": (1, 8, 8), "depth": 0}, "`depth` must be at least 1, got 0"),
-        ({"image_shape": (2,)}, r"A Laplacian pyramid works on pictures .* got `image_shape` \(2,\)"),
+        ({"image_shape": (2,)}, r"A Laplacian pyramid works on images .* got `image_shape` \(2,\)"),
         ({"image_shape": (1, 8, 8), "depth": 2, "latent_dim": 0}, "`latent_dim` must be at least 1, got 0"),
     ],
 )
@@ -114,22 +114,22 @@ def test_samples_are_the_levels_put_together() -> None:
     model = small()
     latents = torch.randn(6, sum(model.generator.sizes))
     latent, planes = latents[:, :5], latents[:, 5:]
-    coarsest, *residuals = model.average.network.levels  # type: ignore[union-attr, misc]
+    coarsest, *residuals = model.ema.network.levels  # type: ignore[union-attr, misc]
     parts = [coarsest(latent)]
     for network, (height, width), begin in zip(residuals, [(4, 6), (8, 12)], [0, 24], strict=True):
         noise = planes[:, begin : begin + height * width].view(6, 1, height, width)
         parts.append(network(noise, upsample(merge(parts))))
-    made = model.generate(model.average, latents, {})["image"]
+    made = model.generate(model.ema, latents, {})["image"]
     torch.testing.assert_close(made, merge(parts).clamp(-1, 1))
-    pictures = model.average(latents)
-    for count, picture in enumerate(pictures, 1):
-        torch.testing.assert_close(picture, merge(parts[:count]))
+    images = model.ema(latents)
+    for count, image in enumerate(images, 1):
+        torch.testing.assert_close(image, merge(parts[:count]))
     for part, again in zip(parts, split(merge(parts), 3), strict=True):
         assert part.shape == again.shape
 
 
 class Loud(nn.Module):
-    """A residual far beyond the range of pictures."""
+    """A residual far beyond the range of images."""
 
     def __init__(self, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -139,13 +139,13 @@ class Loud(nn.Module):
         return self.gain * noise.expand_as(coarse)
 
 
-def test_samples_stay_in_the_range_of_pictures() -> None:
+def test_samples_stay_in_the_range_of_images() -> None:
     image = small(residual_generator=Loud).sample(4, seed=0)["image"]
     assert image.abs().max() == 1
 
 
-def test_each_level_is_a_game_on_real_coarse_pictures() -> None:
-    """Its terms are cross-entropies of what the level alone made of the real picture below."""
+def test_each_level_is_a_game_on_real_coarse_images() -> None:
+    """Its terms are cross-entropies of what the level alone made of the real image below."""
     game, real = small().double(), images((1, 8, 12), 6).double()
     latents = torch.randn(6, sum(game.generator.sizes), dtype=torch.float64)
     game.sample_latents = lambda n: latents  # type: ignore[method-assign]
@@ -204,11 +204,11 @@ class Small(Loud):
         return coarse[..., 1:, 1:]
 
 
-def test_pictures_are_rated_at_their_own_level() -> None:
+def test_images_are_rated_at_their_own_level() -> None:
     model = small().eval()
-    picture = images((1, 8, 12), 3)
-    rating = model.rate({"image": picture})
-    torch.testing.assert_close(rating, model.discriminator[-1](picture))
+    image = images((1, 8, 12), 3)
+    rating = model.discriminator_score({"image": image})
+    torch.testing.assert_close(rating, model.discriminator[-1](image))
     assert rating.shape == (3,)
 
 

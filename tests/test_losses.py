@@ -12,43 +12,49 @@ from scipy.special import expit
 from torch import Tensor
 
 from lightning_gans.objectives.losses import (
-    hinge_discriminator,
-    hinge_generator,
-    least_squares_discriminator,
-    least_squares_generator,
-    minimax_discriminator,
-    minimax_generator,
-    non_saturating_generator,
-    relativistic_discriminator,
-    relativistic_generator,
-    wasserstein_critic,
-    wasserstein_generator,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+    minimax_discriminator_loss,
+    minimax_generator_loss,
+    non_saturating_generator_loss,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
 )
 
 Array = NDArray[np.float64]
 
 # Each loss as its paper writes it, every one as a function of both players' logits.
 PAIRS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Array, Array], float]]] = {
-    "minimax_discriminator": (
-        minimax_discriminator,
+    "minimax_discriminator_loss": (
+        minimax_discriminator_loss,
         lambda r, f: -np.log(expit(r)).mean() - np.log(1 - expit(f)).mean(),
     ),
-    "minimax_generator": (lambda r, f: minimax_generator(f), lambda r, f: np.log(1 - expit(f)).mean()),
-    "non_saturating_generator": (lambda r, f: non_saturating_generator(f), lambda r, f: -np.log(expit(f)).mean()),
-    "least_squares_discriminator": (
-        least_squares_discriminator,
+    "minimax_generator_loss": (lambda r, f: minimax_generator_loss(f), lambda r, f: np.log(1 - expit(f)).mean()),
+    "non_saturating_generator_loss": (
+        lambda r, f: non_saturating_generator_loss(f),
+        lambda r, f: -np.log(expit(f)).mean(),
+    ),
+    "least_squares_discriminator_loss": (
+        least_squares_discriminator_loss,
         lambda r, f: 0.5 * ((r - 1) ** 2).mean() + 0.5 * (f**2).mean(),
     ),
-    "least_squares_generator": (lambda r, f: least_squares_generator(f), lambda r, f: 0.5 * ((f - 1) ** 2).mean()),
-    "hinge_discriminator": (
-        hinge_discriminator,
+    "least_squares_generator_loss": (
+        lambda r, f: least_squares_generator_loss(f),
+        lambda r, f: 0.5 * ((f - 1) ** 2).mean(),
+    ),
+    "hinge_discriminator_loss": (
+        hinge_discriminator_loss,
         lambda r, f: -np.minimum(0, -1 + r).mean() - np.minimum(0, -1 - f).mean(),
     ),
-    "hinge_generator": (lambda r, f: hinge_generator(f), lambda r, f: -f.mean()),
-    "wasserstein_critic": (wasserstein_critic, lambda r, f: f.mean() - r.mean()),
-    "wasserstein_generator": (lambda r, f: wasserstein_generator(f), lambda r, f: -f.mean()),
-    "relativistic_discriminator": (relativistic_discriminator, lambda r, f: -np.log(expit(r - f)).mean()),
-    "relativistic_generator": (relativistic_generator, lambda r, f: -np.log(expit(f - r)).mean()),
+    "hinge_generator_loss": (lambda r, f: hinge_generator_loss(f), lambda r, f: -f.mean()),
+    "wasserstein_discriminator_loss": (wasserstein_discriminator_loss, lambda r, f: f.mean() - r.mean()),
+    "wasserstein_generator_loss": (lambda r, f: wasserstein_generator_loss(f), lambda r, f: -f.mean()),
+    "relativistic_discriminator_loss": (relativistic_discriminator_loss, lambda r, f: -np.log(expit(r - f)).mean()),
+    "relativistic_generator_loss": (relativistic_generator_loss, lambda r, f: -np.log(expit(f - r)).mean()),
 }
 
 each_loss = pytest.mark.parametrize(("loss", "formula"), PAIRS.values(), ids=PAIRS.keys())
@@ -108,18 +114,18 @@ def slope(loss: Callable[[Tensor], Tensor], at: float) -> float:
 @pytest.mark.parametrize(
     ("loss", "very_negative", "zero", "very_positive"),
     [
-        (minimax_generator, 0, -0.5, -1),  # saturates where D is sure of a fake
-        (non_saturating_generator, -1, -0.5, 0),  # does not
-        (lambda fake: minimax_discriminator(torch.zeros(1), fake), 0, 0.5, 1),
-        (lambda real: minimax_discriminator(real, torch.zeros(1)), -1, -0.5, 0),
-        (lambda real: relativistic_discriminator(real, torch.zeros(1)), -1, -0.5, 0),
-        (lambda fake: relativistic_generator(torch.zeros(1), fake), -1, -0.5, 0),
-        (lambda real: hinge_discriminator(real, torch.zeros(1)), -1, -1, 0),
-        (lambda fake: hinge_discriminator(torch.zeros(1), fake), 0, 1, 1),
-        (hinge_generator, -1, -1, -1),
-        (wasserstein_generator, -1, -1, -1),
-        (lambda real: wasserstein_critic(real, torch.zeros(1)), -1, -1, -1),
-        (least_squares_generator, -10_001, -1, 9_999),
+        (minimax_generator_loss, 0, -0.5, -1),  # saturates where D is sure of a fake
+        (non_saturating_generator_loss, -1, -0.5, 0),  # does not
+        (lambda fake: minimax_discriminator_loss(torch.zeros(1), fake), 0, 0.5, 1),
+        (lambda real: minimax_discriminator_loss(real, torch.zeros(1)), -1, -0.5, 0),
+        (lambda real: relativistic_discriminator_loss(real, torch.zeros(1)), -1, -0.5, 0),
+        (lambda fake: relativistic_generator_loss(torch.zeros(1), fake), -1, -0.5, 0),
+        (lambda real: hinge_discriminator_loss(real, torch.zeros(1)), -1, -1, 0),
+        (lambda fake: hinge_discriminator_loss(torch.zeros(1), fake), 0, 1, 1),
+        (hinge_generator_loss, -1, -1, -1),
+        (wasserstein_generator_loss, -1, -1, -1),
+        (lambda real: wasserstein_discriminator_loss(real, torch.zeros(1)), -1, -1, -1),
+        (least_squares_generator_loss, -10_001, -1, 9_999),
     ],
 )
 def test_slope(loss: Callable[[Tensor], Tensor], very_negative: float, zero: float, very_positive: float) -> None:
@@ -128,25 +134,25 @@ def test_slope(loss: Callable[[Tensor], Tensor], very_negative: float, zero: flo
 
 def test_extreme_logits_lose_in_proportion() -> None:
     wrong = torch.tensor([1e4])
-    assert minimax_discriminator(-wrong, wrong).item() == pytest.approx(2e4)
-    assert non_saturating_generator(-wrong).item() == pytest.approx(1e4)
-    assert relativistic_discriminator(-wrong, wrong).item() == pytest.approx(2e4)
-    assert minimax_discriminator(wrong, -wrong).item() == 0
+    assert minimax_discriminator_loss(-wrong, wrong).item() == pytest.approx(2e4)
+    assert non_saturating_generator_loss(-wrong).item() == pytest.approx(1e4)
+    assert relativistic_discriminator_loss(-wrong, wrong).item() == pytest.approx(2e4)
+    assert minimax_discriminator_loss(wrong, -wrong).item() == 0
 
 
 def test_what_cannot_tell_loses_two_bits_at_the_optimum() -> None:
     undecided = torch.zeros(8, requires_grad=True)
-    value = minimax_discriminator(undecided, undecided)
+    value = minimax_discriminator_loss(undecided, undecided)
     value.backward()
     assert value.item() == pytest.approx(2 * math.log(2))
     torch.testing.assert_close(undecided.grad, torch.zeros(8))
-    assert relativistic_discriminator(undecided, undecided).item() == pytest.approx(math.log(2))
+    assert relativistic_discriminator_loss(undecided, undecided).item() == pytest.approx(math.log(2))
 
 
 def test_best_discriminator_of_known_densities_is_their_log_ratio() -> None:
     # Two outcomes with p = (3/4, 1/4), q = (1/4, 3/4): D* = p / (p + q), value 2 log 2 - 2 JS(p, q) (arXiv:1406.2661).
     logit = torch.tensor([math.log(3), -math.log(3)], dtype=torch.float64, requires_grad=True)
-    value = minimax_discriminator(logit[[0, 0, 0, 1]], logit[[0, 1, 1, 1]])
+    value = minimax_discriminator_loss(logit[[0, 0, 0, 1]], logit[[0, 1, 1, 1]])
     value.backward()
     divergence = math.log(2) - (0.75 * math.log(4 / 3) + 0.25 * math.log(4))
     assert value.item() == pytest.approx(2 * math.log(2) - 2 * divergence)
@@ -155,18 +161,18 @@ def test_best_discriminator_of_known_densities_is_their_log_ratio() -> None:
 
 def test_antisymmetries(random: torch.Generator) -> None:
     real, fake = logits(random, 16), logits(random, 16)
-    torch.testing.assert_close(wasserstein_critic(real, fake), -wasserstein_critic(fake, real))
-    torch.testing.assert_close(relativistic_discriminator(real, fake), relativistic_generator(fake, real))
-    torch.testing.assert_close(minimax_discriminator(real, fake), minimax_discriminator(-fake, -real))
-    torch.testing.assert_close(hinge_discriminator(real, fake), hinge_discriminator(-fake, -real))
+    torch.testing.assert_close(wasserstein_discriminator_loss(real, fake), -wasserstein_discriminator_loss(fake, real))
+    torch.testing.assert_close(relativistic_discriminator_loss(real, fake), relativistic_generator_loss(fake, real))
+    torch.testing.assert_close(minimax_discriminator_loss(real, fake), minimax_discriminator_loss(-fake, -real))
+    torch.testing.assert_close(hinge_discriminator_loss(real, fake), hinge_discriminator_loss(-fake, -real))
     # -log D(-l) = -log(1 - D(l)), and the minimax players' fake terms cancel.
-    torch.testing.assert_close(non_saturating_generator(-fake), -minimax_generator(fake))
+    torch.testing.assert_close(non_saturating_generator_loss(-fake), -minimax_generator_loss(fake))
     torch.testing.assert_close(
-        minimax_discriminator(real, fake) + minimax_generator(fake), non_saturating_generator(real)
+        minimax_discriminator_loss(real, fake) + minimax_generator_loss(fake), non_saturating_generator_loss(real)
     )
 
 
-@pytest.mark.parametrize("loss", [relativistic_discriminator, relativistic_generator])
+@pytest.mark.parametrize("loss", [relativistic_discriminator_loss, relativistic_generator_loss])
 def test_relativistic_losses_do_not_see_a_common_shift(
     loss: Callable[[Tensor, Tensor], Tensor], random: torch.Generator
 ) -> None:
@@ -174,7 +180,7 @@ def test_relativistic_losses_do_not_see_a_common_shift(
     torch.testing.assert_close(loss(real + 7, fake + 7), loss(real, fake))
 
 
-@pytest.mark.parametrize("loss", [relativistic_discriminator, relativistic_generator])
+@pytest.mark.parametrize("loss", [relativistic_discriminator_loss, relativistic_generator_loss])
 def test_relativistic_losses_refuse_what_would_broadcast(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     with pytest.raises(ValueError, match=r"`fake` must pair with `real`, \(8,\), but has the shape \(8, 1\)"):
         loss(torch.zeros(8), torch.zeros(8, 1))
@@ -183,6 +189,6 @@ def test_relativistic_losses_refuse_what_would_broadcast(loss: Callable[[Tensor,
 def test_sixteen_bit_logits_are_averaged_in_float32() -> None:
     real, fake = torch.full((1000,), 100.0).bfloat16(), torch.full((1000,), 100.0).bfloat16()
     fake[:100] = 101
-    value = wasserstein_critic(real, fake)
+    value = wasserstein_discriminator_loss(real, fake)
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(0.1, abs=1e-4)

@@ -25,11 +25,11 @@ from lightning_gans.core.optimizers import (
 from lightning_gans.core.schedules import Linear
 from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, FlowGAN, InfoGAN, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
-from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronGenerator
+from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPGenerator
 from lightning_gans.networks.priors import FlowGenerator
 from lightning_gans.networks.pyramid import PyramidGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
-from lightning_gans.networks.recognition import RecognisingDiscriminator
+from lightning_gans.networks.recognition import InfoGANDiscriminator
 from lightning_gans.networks.resnet import SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch
 
@@ -57,13 +57,11 @@ class Published(NamedTuple):
 
 
 PUBLISHED = [
-    Published(VanillaGAN, 100, 1, PerceptronGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
+    Published(VanillaGAN, 100, 1, MLPGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
     Published(WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
     Published(LAPGAN, 100, 1, PyramidGenerator, nn.ModuleList, DCGANAdam, ADAM_DCGAN),
-    Published(
-        InfoGAN, 74, 1, DCGANGenerator, RecognisingDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN
-    ),
+    Published(InfoGAN, 74, 1, DCGANGenerator, InfoGANDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN),
     Published(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
     Published(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
     Published(FlowGAN, 256, 5, FlowGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP, needs=(("levels", 256),)),
@@ -185,7 +183,7 @@ def test_the_weight_of_the_penalty_is_10() -> None:
 
 
 def test_the_critic_of_wgan_gp_ties_no_examples_together() -> None:
-    """No normalisation over the batch: an example's score does not depend on its neighbours."""
+    """No normalization over the batch: an example's score does not depend on its neighbors."""
     critic = WGANGP(image_shape=(1, 16, 16)).discriminator.train()
     assert not any(isinstance(module, nn.modules.batchnorm._NormBase) for module in critic.modules())
     x = images((1, 16, 16), 6)

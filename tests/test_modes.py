@@ -8,7 +8,13 @@ import torch
 from scipy.stats import entropy
 
 from lightning_gans.datamodules.distributions import Mixture, grid, ring
-from lightning_gans.metrics.modes import ModeCoverage, Modes, mode_coverage, nearest_modes, reverse_kl
+from lightning_gans.metrics.modes import (
+    ModeCoverage,
+    ModeCoverageResult,
+    high_quality_counts,
+    mode_coverage,
+    reverse_kl,
+)
 
 RING, GRID = Mixture(ring(8), sigma=0.01), Mixture(grid(), sigma=0.05)
 
@@ -32,7 +38,7 @@ def test_the_reverse_kl_is_that_of_scipy() -> None:
 def test_a_perfect_sampler(mixture: Mixture, divergence: float) -> None:
     """Within 3 sigma in the plane lie 1 - exp(-9/2); the divergence of n draws is (k - 1) / 2n."""
     results = [
-        mode_coverage(mixture.sample(2500, np.random.RandomState(seed))[0], mixture.centres, sigma=mixture.sigma)
+        mode_coverage(mixture.sample(2500, np.random.RandomState(seed))[0], mixture.centers, sigma=mixture.sigma)
         for seed in range(40)
     ]
     shares = np.array([result.high_quality for result in results])
@@ -44,34 +50,34 @@ def test_a_perfect_sampler(mixture: Mixture, divergence: float) -> None:
 
 
 def test_shrunken_modes_are_seen() -> None:
-    points, _ = Mixture(GRID.centres, sigma=0.7 * GRID.sigma).sample(2500, np.random.RandomState(0))
-    assert mode_coverage(points, GRID.centres, sigma=GRID.sigma).high_quality > 0.993
+    points, _ = Mixture(GRID.centers, sigma=0.7 * GRID.sigma).sample(2500, np.random.RandomState(0))
+    assert mode_coverage(points, GRID.centers, sigma=GRID.sigma).high_quality > 0.993
 
 
 def test_collapse_on_one_mode() -> None:
-    points = GRID.centres[3].expand(100, 2)
-    assert mode_coverage(points, GRID.centres, sigma=0.05) == pytest.approx(ModeCoverage(1.0, 1.0, math.log(25)))
+    points = GRID.centers[3].expand(100, 2)
+    assert mode_coverage(points, GRID.centers, sigma=0.05) == pytest.approx(ModeCoverageResult(1.0, 1.0, math.log(25)))
 
 
 def test_points_between_the_modes_count_for_none() -> None:
-    assert mode_coverage(torch.ones(9, 2), GRID.centres, sigma=0.05) == pytest.approx((0.0, 0.0, math.log(25)))
+    assert mode_coverage(torch.ones(9, 2), GRID.centers, sigma=0.05) == pytest.approx((0.0, 0.0, math.log(25)))
 
 
 def test_three_sigma_is_inside_and_a_little_more_is_not() -> None:
     points = torch.tensor([[0.3, 0.0], [0.0, -0.300001], [1.0, 0.29999]], dtype=torch.float64)
-    centres = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    assert nearest_modes(points, centres, sigma=0.1 * (1 + 1e-9)).tolist() == [1, 1]
+    centers = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    assert high_quality_counts(points, centers, sigma=0.1 * (1 + 1e-9)).tolist() == [1, 1]
 
 
 def test_the_metric_is_the_function_over_all_batches() -> None:
     points, _ = RING.sample(1000, np.random.RandomState(1))
-    metric = Modes(RING.centres, sigma=RING.sigma)
+    metric = ModeCoverage(RING.centers, sigma=RING.sigma)
     for part in points.split(300):  # type: ignore[no-untyped-call]
         metric.update(part)
-    expected = mode_coverage(points, RING.centres, sigma=RING.sigma)._asdict()
+    expected = mode_coverage(points, RING.centers, sigma=RING.sigma)._asdict()
     assert {name: value.item() for name, value in metric.compute().items()} == pytest.approx(expected)
     metric.reset()
-    metric.update(RING.centres[:2])
+    metric.update(RING.centers[:2])
     assert metric.compute()["modes"] == 2
 
 
@@ -83,10 +89,10 @@ def test_what_is_no_histogram_is_refused(counts: torch.Tensor) -> None:
 
 def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(ValueError, match="`sigma` must be above 0, got 0"):
-        mode_coverage(torch.zeros(1, 2), RING.centres, sigma=0)
+        mode_coverage(torch.zeros(1, 2), RING.centers, sigma=0)
     with pytest.raises(ValueError, match="`sigma` must be above 0, got -1"):
-        Modes(RING.centres, sigma=-1)
+        ModeCoverage(RING.centers, sigma=-1)
     with pytest.raises(ValueError, match="`points` must hold finite samples, got 0"):
-        mode_coverage(torch.zeros(0, 2), RING.centres, sigma=0.01)
+        mode_coverage(torch.zeros(0, 2), RING.centers, sigma=0.01)
     with pytest.raises(ValueError, match="`points` must hold finite samples, got 2, of which 1 are not"):
-        mode_coverage(torch.tensor([[0.0, torch.nan], [0.0, 0.0]]), RING.centres, sigma=0.01)
+        mode_coverage(torch.tensor([[0.0, torch.nan], [0.0, 0.0]]), RING.centers, sigma=0.01)

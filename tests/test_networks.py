@@ -12,8 +12,8 @@ from lightning_gans.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
     MaxoutDiscriminator,
-    PerceptronDiscriminator,
-    PerceptronGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
     R3GANDiscriminator,
     R3GANGenerator,
     ResNetDiscriminator,
@@ -23,13 +23,13 @@ from lightning_gans.networks import (
 )
 from lightning_gans.types import ImageShape
 
-GENERATORS: list[type[nn.Module]] = [DCGANGenerator, PerceptronGenerator, ResNetGenerator, R3GANGenerator]
+GENERATORS: list[type[nn.Module]] = [DCGANGenerator, MLPGenerator, ResNetGenerator, R3GANGenerator]
 DISCRIMINATORS: list[type[nn.Module]] = [
     DCGANDiscriminator,
     DCGANCritic,
     SpectralNormDiscriminator,
     MaxoutDiscriminator,
-    PerceptronDiscriminator,
+    MLPDiscriminator,
     ResNetDiscriminator,
     SpectralNormResNetDiscriminator,
     R3GANDiscriminator,
@@ -67,31 +67,29 @@ def inputs(network: type[nn.Module], image_shape: ImageShape, n: int = 4) -> Ten
 
 @pytest.mark.parametrize("image_shape", PICTURES, ids=str)
 @pytest.mark.parametrize("network", GENERATORS)
-def test_generator_makes_pictures_of_any_size(network: type[nn.Module], image_shape: ImageShape) -> None:
+def test_generator_makes_images_of_any_size(network: type[nn.Module], image_shape: ImageShape) -> None:
     generator = build(network, image_shape, width=4)
     nn.init.normal_(next(generator.parameters()), std=10)  # far into the saturation
-    pictures = generator(torch.randn(4, 6))
-    assert pictures.shape == (4, *image_shape)
-    assert pictures.abs().max() <= 1
+    images = generator(torch.randn(4, 6))
+    assert images.shape == (4, *image_shape)
+    assert images.abs().max() <= 1
 
 
 @pytest.mark.parametrize("image_shape", PICTURES, ids=str)
 @pytest.mark.parametrize("network", DISCRIMINATORS)
-def test_discriminator_gives_each_picture_of_any_size_a_logit(
-    network: type[nn.Module], image_shape: ImageShape
-) -> None:
+def test_discriminator_gives_each_image_of_any_size_a_logit(network: type[nn.Module], image_shape: ImageShape) -> None:
     assert build(network, image_shape, width=4)(torch.randn(4, *image_shape)).shape == (4,)
 
 
 def test_points_are_not_bounded() -> None:
-    generator = build(PerceptronGenerator, (2,), width=16)
+    generator = build(MLPGenerator, (2,), width=16)
     nn.init.normal_(next(generator.parameters()), std=100)
     points = generator(torch.randn(32, 6))
     assert points.shape == (32, 2)
     assert points.abs().max() > 1
 
 
-@pytest.mark.parametrize("network", [PerceptronDiscriminator, MaxoutDiscriminator])
+@pytest.mark.parametrize("network", [MLPDiscriminator, MaxoutDiscriminator])
 def test_points_are_judged(network: type[nn.Module]) -> None:
     assert build(network, (2,), width=16)(torch.randn(32, 2)).shape == (32,)
 
@@ -106,7 +104,7 @@ def test_every_parameter_gets_a_gradient(network: type[nn.Module], image_shape: 
     net(inputs(network, image_shape, 16).double()).square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 1e-12, name  # a bias before a normalisation gets rounding errors, 1e-17
+        assert parameter.grad.abs().max() > 1e-12, name  # a bias before a normalization gets rounding errors, 1e-17
 
 
 @pytest.mark.parametrize("image_shape", PICTURES, ids=str)
@@ -154,7 +152,7 @@ def test_dcgan_initial_weights(network: type[nn.Module]) -> None:
             assert module.bias is None or module.bias.count_nonzero() == 0
 
 
-@pytest.mark.parametrize(("network", "bound"), [(PerceptronGenerator, 0.05), (MaxoutDiscriminator, 0.005)])
+@pytest.mark.parametrize(("network", "bound"), [(MLPGenerator, 0.05), (MaxoutDiscriminator, 0.005)])
 def test_initial_weights_of_the_first_gan(network: type[nn.Module], bound: float) -> None:
     for module in build(network, (1, 28, 28)).modules():
         if isinstance(module, nn.Linear):
@@ -163,7 +161,7 @@ def test_initial_weights_of_the_first_gan(network: type[nn.Module], bound: float
             assert module.bias.count_nonzero() == 0
 
 
-def test_normalisation_is_where_it_belongs() -> None:
+def test_normalization_is_where_it_belongs() -> None:
     def kinds(network: type[nn.Module]) -> list[type[nn.Module]]:
         known = nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d | nn.Linear | nn.Tanh
         return [type(m) for m in build(network, (1, 28, 28)).modules() if isinstance(m, known)]
@@ -178,7 +176,7 @@ def test_normalisation_is_where_it_belongs() -> None:
     "network",
     [
         DCGANCritic,
-        PerceptronDiscriminator,
+        MLPDiscriminator,
         ResNetDiscriminator,
         SpectralNormDiscriminator,
         SpectralNormResNetDiscriminator,
@@ -214,20 +212,20 @@ def test_same_seed_gives_the_same_network(network: type[nn.Module]) -> None:
 
 @pytest.mark.parametrize("network", [*CONVOLUTIONAL, SpectralNormDiscriminator, *RESIDUAL])
 def test_convolutions_refuse_points(network: type[nn.Module]) -> None:
-    message = rf"{network.__name__} works on pictures \(channels, height, width\), got `image_shape` \(2,\)"
+    message = rf"{network.__name__} works on images \(channels, height, width\), got `image_shape` \(2,\)"
     with pytest.raises(ValueError, match=message):
         build(network, (2,))
 
 
 @pytest.mark.parametrize("network", [*GENERATORS, *DISCRIMINATORS])
 @pytest.mark.parametrize("image_shape", [(0, 8, 8), (1, 8, -1)], ids=str)
-def test_empty_pictures_are_refused(network: type[nn.Module], image_shape: ImageShape) -> None:
+def test_empty_images_are_refused(network: type[nn.Module], image_shape: ImageShape) -> None:
     with pytest.raises(ValueError, match=r"`image_shape` must hold sizes of at least 1, got \("):
         build(network, image_shape)
 
 
-@pytest.mark.parametrize("network", [PerceptronGenerator, PerceptronDiscriminator, MaxoutDiscriminator])
-def test_neither_picture_nor_point_is_refused(network: type[nn.Module]) -> None:
+@pytest.mark.parametrize("network", [MLPGenerator, MLPDiscriminator, MaxoutDiscriminator])
+def test_neither_image_nor_point_is_refused(network: type[nn.Module]) -> None:
     message = r"`image_shape` must be \(channels, height, width\) or \(dimensions,\), got \(28, 28\)"
     with pytest.raises(ValueError, match=message):
         build(network, (28, 28))

@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretisedLogisticMixture, OutputDistribution
+from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretizedLogisticMixture, OutputDistribution
 
 OUTPUTS = [
     pytest.param(Bernoulli, 1, 2, id="bernoulli"),
-    pytest.param(Bernoulli, 3, 2, id="bernoulli-colours"),
+    pytest.param(Bernoulli, 3, 2, id="bernoulli-colors"),
     pytest.param(Categorical, 1, 5, id="categorical"),
     pytest.param(Categorical, 2, 3, id="categorical-channels"),
-    pytest.param(partial(DiscretisedLogisticMixture, components=3), 1, 2, id="mixture-2-levels"),
-    pytest.param(partial(DiscretisedLogisticMixture, components=3), 1, 17, id="mixture-17-levels"),
-    pytest.param(partial(DiscretisedLogisticMixture, components=1), 1, 256, id="one-logistic"),
-    pytest.param(partial(DiscretisedLogisticMixture, components=5), 2, 5, id="mixture-2-channels"),
-    pytest.param(partial(DiscretisedLogisticMixture, components=4), 3, 4, id="mixture-colours"),
-    pytest.param(partial(DiscretisedLogisticMixture, components=2), 4, 3, id="mixture-4-channels"),
+    pytest.param(partial(DiscretizedLogisticMixture, components=3), 1, 2, id="mixture-2-levels"),
+    pytest.param(partial(DiscretizedLogisticMixture, components=3), 1, 17, id="mixture-17-levels"),
+    pytest.param(partial(DiscretizedLogisticMixture, components=1), 1, 256, id="one-logistic"),
+    pytest.param(partial(DiscretizedLogisticMixture, components=5), 2, 5, id="mixture-2-channels"),
+    pytest.param(partial(DiscretizedLogisticMixture, components=4), 3, 4, id="mixture-colors"),
+    pytest.param(partial(DiscretizedLogisticMixture, components=2), 4, 3, id="mixture-4-channels"),
 ]
 Factory = Callable[[int, int], OutputDistribution]
 
@@ -107,7 +107,7 @@ def mixture_by_hand(parameters: np.ndarray, pixel: np.ndarray, levels: int, comp
 
 @pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 17), (2, 6), (3, 4), (4, 3)])
 def test_the_mixture_against_differences_of_cumulative_distributions(channels: int, levels: int) -> None:
-    output = DiscretisedLogisticMixture(channels, levels, components=3)
+    output = DiscretizedLogisticMixture(channels, levels, components=3)
     parameters = torch.randn(3, output.size, dtype=torch.float64)
     masses = probabilities(output, parameters, channels, levels)
     expected = [
@@ -119,13 +119,13 @@ def test_the_mixture_against_differences_of_cumulative_distributions(channels: i
 
 def test_the_mixture_has_as_many_numbers_as_the_authors() -> None:
     """Reference: pixel_cnn_pp/model.py, 10 nr_mix of them for three channels; 3 nr_mix are enough for one."""
-    assert DiscretisedLogisticMixture(3, 256, components=10).size == 100
-    assert DiscretisedLogisticMixture(1, 256, components=10).size == 30
+    assert DiscretizedLogisticMixture(3, 256, components=10).size == 100
+    assert DiscretizedLogisticMixture(1, 256, components=10).size == 30
 
 
 def test_narrow_and_distant_bins_in_single_precision() -> None:
     """Reference: the same in double precision; where the difference of cumulative distributions is 0 in single."""
-    output = DiscretisedLogisticMixture(1, 256, components=1)
+    output = DiscretizedLogisticMixture(1, 256, components=1)
     values = torch.linspace(-1, 1, 256, dtype=torch.float64)
     for mean, log_scale in itertools.product([-3.0, -0.5, 0.0, 0.7, 30.0], [-20.0, -7.0, -3.0, 0.0, 8.0]):
         parameters = torch.tensor([0.0, mean, log_scale], dtype=torch.float64).view(1, 3, 1).expand(1, 3, 256)
@@ -136,7 +136,7 @@ def test_narrow_and_distant_bins_in_single_precision() -> None:
 
 
 def test_gradients_of_the_mixture_are_finite_wherever_its_parameters_are() -> None:
-    output = DiscretisedLogisticMixture(3, 256, components=2)
+    output = DiscretizedLogisticMixture(3, 256, components=2)
     for scale in (1e-3, 1.0, 50.0):
         parameters = (torch.randn(64, output.size) * scale).requires_grad_()
         image = torch.randint(256, (64, 3)) / 127.5 - 1
@@ -162,8 +162,8 @@ def test_bernoulli_by_hand() -> None:
     assert log_prob.item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_numbers_of_half_precision_are_summed_in_that_of_the_picture() -> None:
-    for output in (Bernoulli(1, 2), Categorical(1, 2), DiscretisedLogisticMixture(1, 2)):
+def test_numbers_of_half_precision_are_summed_in_that_of_the_image() -> None:
+    for output in (Bernoulli(1, 2), Categorical(1, 2), DiscretizedLogisticMixture(1, 2)):
         parameters = torch.randn(2, output.size, 5, 5).bfloat16()
         assert output.log_prob(parameters, torch.ones(2, 1, 5, 5)).dtype == torch.float32
         assert output.sample(parameters, torch.rand).dtype == torch.float32
@@ -176,8 +176,8 @@ def test_numbers_of_half_precision_are_summed_in_that_of_the_picture() -> None:
         (Bernoulli, (0, 2), "`channels` must be at least 1, got 0"),
         (Categorical, (1, 1), "`levels` must be a whole number from 2, got 1"),
         (Categorical, (1, 2.5), "`levels` must be a whole number from 2, got 2.5"),
-        (DiscretisedLogisticMixture, (1, 1), "`levels` must be a whole number from 2, got 1"),
-        (partial(DiscretisedLogisticMixture, components=0), (1, 2), "`components` must be at least 1, got 0"),
+        (DiscretizedLogisticMixture, (1, 1), "`levels` must be a whole number from 2, got 1"),
+        (partial(DiscretizedLogisticMixture, components=0), (1, 2), "`components` must be at least 1, got 0"),
     ],
 )
 def test_what_is_no_distribution_is_refused(make: Factory, sizes: tuple[int, int], message: str) -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_gans.objectives.penalties import gradient_penalty, zero_centred_penalty
+from lightning_gans.objectives.penalties import gradient_penalty, zero_centered_gradient_penalty
 
 Critic = Callable[[Tensor], Tensor]
 Penalty = Callable[[Critic], Tensor]
@@ -28,7 +28,7 @@ def both_penalties(real: Tensor, fake: Tensor) -> list[Penalty]:
     weight = torch.rand(len(real), dtype=real.dtype)
     return [
         lambda critic: gradient_penalty(critic, real, fake, weight),
-        lambda critic: zero_centred_penalty(critic, real),
+        lambda critic: zero_centered_gradient_penalty(critic, real),
     ]
 
 
@@ -49,7 +49,7 @@ def test_linear_critic(norm: float, shape: tuple[int, ...], output_shape: tuple[
 
     real, fake = torch.randn(shape), torch.randn(shape)
     torch.testing.assert_close(gradient_penalty(critic, real, fake), torch.tensor((norm - 1) ** 2))
-    torch.testing.assert_close(zero_centred_penalty(critic, real), torch.tensor(norm**2))
+    torch.testing.assert_close(zero_centered_gradient_penalty(critic, real), torch.tensor(norm**2))
 
 
 def test_quadratic_critic() -> None:
@@ -61,7 +61,9 @@ def test_quadratic_critic() -> None:
         return torch.einsum("bi,ij,bj->b", x, matrix, x)
 
     symmetric = matrix + matrix.T
-    torch.testing.assert_close(zero_centred_penalty(critic, points), (points @ symmetric).square().sum(1).mean())
+    torch.testing.assert_close(
+        zero_centered_gradient_penalty(critic, points), (points @ symmetric).square().sum(1).mean()
+    )
     between = weight[:, None] * points + (1 - weight[:, None]) * fake
     expected = ((between @ symmetric).norm(dim=1) - 1).square().mean()
     torch.testing.assert_close(gradient_penalty(critic, points, fake, weight), expected)
@@ -76,7 +78,7 @@ def test_norm_is_per_sample() -> None:
 
     points = torch.randn(8, 3, 2, 2)
     torch.testing.assert_close(gradient_penalty(critic, points, points), torch.tensor(49 / 8))
-    torch.testing.assert_close(zero_centred_penalty(critic, points), torch.tensor((64 + 7) / 8))
+    torch.testing.assert_close(zero_centered_gradient_penalty(critic, points), torch.tensor((64 + 7) / 8))
 
 
 def test_repeating_the_batch_changes_nothing() -> None:
@@ -93,11 +95,11 @@ def test_parameter_gradient_of_a_linear_critic() -> None:
     points = torch.randn(8, 4, dtype=torch.float64)
     (gradient,) = torch.autograd.grad(gradient_penalty(lambda x: x @ slope, points, points), slope)
     torch.testing.assert_close(gradient, (2 * (slope.norm() - 1) * slope / slope.norm()).detach())
-    (gradient,) = torch.autograd.grad(zero_centred_penalty(lambda x: x @ slope, points), slope)
+    (gradient,) = torch.autograd.grad(zero_centered_gradient_penalty(lambda x: x @ slope, points), slope)
     torch.testing.assert_close(gradient, 2 * slope.detach())
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["gradient_penalty", "zero_centred_penalty"])
+@pytest.mark.parametrize("which", [0, 1], ids=["gradient_penalty", "zero_centered_gradient_penalty"])
 def test_parameter_gradients_by_finite_differences(which: int) -> None:
     real, fake = torch.randn(4, 3, 2, 2, dtype=torch.float64), torch.randn(4, 3, 2, 2, dtype=torch.float64)
     penalty, critic = both_penalties(real, fake)[which], smooth_critic().double()
@@ -109,7 +111,7 @@ def test_parameter_gradients_by_finite_differences(which: int) -> None:
     assert torch.autograd.gradcheck(of_parameters, tuple(critic.parameters()))
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["gradient_penalty", "zero_centred_penalty"])
+@pytest.mark.parametrize("which", [0, 1], ids=["gradient_penalty", "zero_centered_gradient_penalty"])
 @pytest.mark.parametrize("bind", [lambda c: c, partial], ids=["module", "callable"])
 def test_autocast_changes_nothing(which: int, bind: Callable[[nn.Module], Critic]) -> None:
     penalty, critic = both_penalties(torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2))[which], smooth_critic()
@@ -123,7 +125,7 @@ def test_autocast_changes_nothing(which: int, bind: Callable[[nn.Module], Critic
 
 def test_sixteen_bit_points_are_computed_in_float32_and_float64_stays() -> None:
     points = torch.randn(4, 3, 2, 2)
-    assert zero_centred_penalty(smooth_critic(), points.bfloat16()).dtype == torch.float32
+    assert zero_centered_gradient_penalty(smooth_critic(), points.bfloat16()).dtype == torch.float32
     assert gradient_penalty(smooth_critic(), points.half(), points.half()).dtype == torch.float32
     assert gradient_penalty(smooth_critic().double(), points.double(), points.double()).dtype == torch.float64
 
@@ -143,7 +145,7 @@ def compile_inside(critic: nn.Module) -> Critic:
     return nn.Sequential(critic)
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["gradient_penalty", "zero_centred_penalty"])
+@pytest.mark.parametrize("which", [0, 1], ids=["gradient_penalty", "zero_centered_gradient_penalty"])
 @pytest.mark.parametrize("compiled", [compile_in_place, compile_wrapped, compile_inside])
 def test_compiled_critic_gives_the_same_penalty_and_gradients(
     which: int, compiled: Callable[[nn.Module], Critic]
@@ -163,7 +165,7 @@ def test_hooks_of_the_critic_run() -> None:
     # spectral_norm and weight_norm have one each, and the critic can be itself the hooked module.
     critic, points = nn.Linear(4, 1), torch.randn(8, 4)
     critic.register_forward_pre_hook(lambda _, inputs: (3 * inputs[0],))
-    torch.testing.assert_close(zero_centred_penalty(critic, points), 9 * critic.weight.square().sum())
+    torch.testing.assert_close(zero_centered_gradient_penalty(critic, points), 9 * critic.weight.square().sum())
 
 
 def test_weight_is_drawn_uniformly_for_each_sample() -> None:
@@ -204,11 +206,11 @@ def test_flat_critic_gets_finite_gradients() -> None:
 def test_leaves_nothing_behind_in_the_points() -> None:
     real, fake = torch.randn(8, 12, requires_grad=True), torch.randn(8, 12, requires_grad=True)
     critic = smooth_critic()
-    (gradient_penalty(critic, real, fake) + zero_centred_penalty(critic, real)).backward()
+    (gradient_penalty(critic, real, fake) + zero_centered_gradient_penalty(critic, real)).backward()
     assert real.grad is None
     assert fake.grad is None
     points = torch.randn(8, 12)
-    zero_centred_penalty(critic, points)
+    zero_centered_gradient_penalty(critic, points)
     assert not points.requires_grad
 
 
@@ -227,7 +229,7 @@ def test_conditions_are_bound_by_the_caller() -> None:
         return (slope[:, None] * points).sum(1)
 
     points, slope = torch.randn(8, 4), torch.arange(8.0)
-    value = zero_centred_penalty(partial(critic, slope=slope), points)
+    value = zero_centered_gradient_penalty(partial(critic, slope=slope), points)
     torch.testing.assert_close(value, 4 * slope.square().mean())
 
 

@@ -54,10 +54,10 @@ def test_distance_between_clusters_takes_no_precision_inside_them() -> None:
 
 
 def test_duplicates_are_at_distance_zero() -> None:
-    # Balls are open: one of radius 0 holds nothing, not even its own centre.
+    # Balls are open: one of radius 0 holds nothing, not even its own center.
     real = 3 + torch.randn(4, 50).repeat_interleave(4, dim=0)
     assert prdc(real, real.clone(), k=3) == (0, 0, 0, 0)
-    # With k beyond the copies the ball reaches the next point, and holds the 4 copies of its centre.
+    # With k beyond the copies the ball reaches the next point, and holds the 4 copies of its center.
     assert prdc(real, real.clone(), k=4) == (1, 1, 1, 1)
 
 
@@ -76,7 +76,7 @@ def test_a_set_against_itself_is_perfect() -> None:
     points = torch.randn(64, 4)
     result = prdc(points, points[torch.randperm(64)], k=5)
     assert (result.precision, result.recall, result.coverage) == (1, 1, 1)
-    # A ball holds its centre and the k - 1 nearest: k of m, and there are m balls.
+    # A ball holds its center and the k - 1 nearest: k of m, and there are m balls.
     assert result.density == pytest.approx(1)
 
 

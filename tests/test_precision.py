@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.models import WGANGP, VanillaGAN
-from lightning_gans.objectives.penalties import gradient_penalty, zero_centred_penalty
+from lightning_gans.objectives.penalties import gradient_penalty, zero_centered_gradient_penalty
 
 every_case = pytest.mark.parametrize("case", cases())
 STEPS = 6
@@ -77,12 +77,12 @@ def test_scores_are_in_the_precision_of_the_weights(case: Case, fit: Fit) -> Non
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
 def test_probabilities_are_refused_in_sixteen_bits(precision: str, fit: Fit) -> None:
     (case,) = cases(lambda case: case.name == "made")
-    said = f"`precision` '{precision}' holds pictures in 16 bits, too few for MADE's log-probabilities: take"
+    said = f"`precision` '{precision}' holds images in 16 bits, too few for MADE's log-probabilities: take"
     with pytest.raises(ValueError, match=said):
         fit(case.values[0].make(), [case.values[0].batch()], max_steps=1, precision=precision)  # type: ignore[attr-defined]
 
 
-# normalised over a batch of fakes that hardly differ yet, float16's rounding alone turns a gradient
+# normalized over a batch of fakes that hardly differ yet, float16's rounding alone turns a gradient
 @pytest.mark.parametrize("case", cases(lambda case: is_contest(case) and case.name != "infogan-points"))
 def test_a_growing_scale_changes_no_gradient(case: Case, fit: Fit) -> None:
     """Scale 1, scale 1024, and one that doubles after every step of a player: the same weights, to float16's digits.
@@ -135,7 +135,7 @@ def penalties(network: nn.Module) -> list[Tensor]:
     real, fake = images((5,), 16), images((5,), 16, seed=1)
     return [
         gradient_penalty(network, real, fake, torch.linspace(0, 1, 16)),
-        zero_centred_penalty(network, real),
+        zero_centered_gradient_penalty(network, real),
     ]
 
 
@@ -165,7 +165,7 @@ def test_the_penalty_changes_the_critics_gradient(compiled: bool, precision: str
     reference = game(WGANGP)
     with torch.no_grad(), torch.autocast("cpu", enabled=precision == "bf16-mixed", dtype=torch.bfloat16):
         fake = reference.fake({"image": real})["image"]
-    penalty = 10 * gradient_penalty(reference.discriminator, real, fake, reference.noise(8, draw=torch.rand))
+    penalty = 10 * gradient_penalty(reference.discriminator, real, fake, reference.rand(8))
     penalty.backward()
     expected = torch.cat(
         [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in reference.discriminator.parameters()]

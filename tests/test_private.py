@@ -133,14 +133,14 @@ class Wrapping(pl.Callback):
 
 @pytest.mark.usefixtures("one_process_group")
 @pytest.mark.parametrize("taken_away", [False, True])
-def test_unsynchronised_takes_the_reducer_away(taken_away: bool, fit: Fit) -> None:
+def test_unsynchronized_takes_the_reducer_away(taken_away: bool, fit: Fit) -> None:
     def step(module: pl.LightningModule) -> None:
         module.manual_backward(sum(layer(torch.ones(1, 2)).sum() for layer in model.layers))
         private.count_batch(module.trainer)
 
     model, wrapping = Manual(step), Wrapping()
     if taken_away:
-        model.on_fit_start = lambda: private.unsynchronised(model.trainer, model)  # type: ignore[method-assign]
+        model.on_fit_start = lambda: private.remove_ddp_reducer(model.trainer, model)  # type: ignore[method-assign]
     fit(model, [POINTS.batch()] * 2, max_steps=1, callbacks=[wrapping], strategy="ddp", devices=1)  # type: ignore[arg-type]
     assert isinstance(wrapping.model, DistributedDataParallel) is not taken_away
     assert (wrapping.model is model) is taken_away
@@ -166,7 +166,7 @@ def test_scales_losses_knows_a_scaler(precision: str, scales: bool) -> None:
         trainer = pl.Trainer(accelerator="cpu", plugins=[plugin], logger=False, enable_checkpointing=False)
     else:
         trainer = pl.Trainer(accelerator="cpu", precision=plugin, logger=False, enable_checkpointing=False)
-    assert private.scales_losses(trainer) is scales
+    assert private.uses_grad_scaler(trainer) is scales
 
 
 def test_replace_experiment_gives_a_logger_another_run() -> None:
@@ -194,14 +194,14 @@ def factory_from_command_line(*arguments: str) -> Any:
 
 def test_a_factory_of_the_command_line_is_unwrapped() -> None:
     wrapped = factory_from_command_line("--net", "lightning_gans.networks.dcgan.DCGANDiscriminator", "--net.width", "4")
-    assert wrapped.func.__module__.startswith("jsonargparse"), "no longer wrapped: `without_jsonargparse` can go"
-    bare = private.without_jsonargparse(wrapped)
+    assert wrapped.func.__module__.startswith("jsonargparse"), "no longer wrapped: `unwrap_factory` can go"
+    bare = private.unwrap_factory(wrapped)
     assert (bare.func, bare.args, bare.keywords) == (DCGANDiscriminator, (), {"width": 4})
 
 
 def test_a_partial_of_python_stays() -> None:
     partial = functools.partial(DCGANCritic, width=4)
-    assert private.without_jsonargparse(partial) is partial
+    assert private.unwrap_factory(partial) is partial
 
 
 def model_from_command_line(*arguments: str) -> GAN:
@@ -220,9 +220,9 @@ def test_another_class_starts_from_its_own_defaults(forgetting: bool, monkeypatc
     original = _original(getattr(_typehints, name))
     monkeypatch.setattr(_typehints, name, original)
     if forgetting:
-        private.forget_defaults_of_another_class()
+        private.patch_class_change()
         patched = getattr(_typehints, name)
-        private.forget_defaults_of_another_class()
+        private.patch_class_change()
         assert getattr(_typehints, name) is patched is not original
     arguments = ["--model.latent_dim", "7", "--model", "lightning_gans.models.WGANGP"]
     model = model_from_command_line(*arguments)

@@ -15,12 +15,12 @@ from conftest import Fit, Record
 from torch import Tensor, nn
 
 from lightning_gans import models
-from lightning_gans.callbacks import Doctor, Evaluation, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, Run, Samples, Wandb
 from lightning_gans.core.checkpoints import load
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.networks.perceptron import PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch, Losses
 
@@ -94,7 +94,7 @@ def test_each_player_moves_only_its_own_weights(case: Case, fit: Fit, monkeypatc
         assert names
         assert {name.partition(".")[0] for name in names} == {player}
     final = weights(model)
-    assert {name.partition(".")[0] for name in moved(phases.looks["after generator"], final)} == {"average"}
+    assert {name.partition(".")[0] for name in moved(phases.looks["after generator"], final)} == {"ema"}
 
 
 class Gradients(pl.Callback):
@@ -191,7 +191,7 @@ def test_log_probabilities_are_of_each_example_by_the_average(case: Case, fit: F
     assert [module.training for module in model.modules()] == modes
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if not name.startswith("average."):
+            if not name.startswith("ema."):
                 parameter.add_(1.0)
     assert torch.equal(log_prob, model.log_prob(batch, seed=1))
     one: Batch = {"image": batch["image"][:1], "label": batch["label"][:1]}
@@ -202,7 +202,7 @@ def test_log_probabilities_are_of_each_example_by_the_average(case: Case, fit: F
 def test_a_density_is_of_the_values_that_it_samples(case: Case) -> None:
     model = case.make()
     batch = model.sample(5, seed=0)
-    model.check_values(batch["image"])
+    model.validate_values(batch["image"])
     assert model.log_prob({"label": torch.zeros(5, dtype=torch.int64), **batch}).isfinite().all()
 
 
@@ -261,7 +261,7 @@ def test_watching_changes_no_bit_of_the_weights(case: Case, fit: Fit, record: Re
             Samples(every=16, count=4),
             Evaluation(every=16, count=12, k=2),
             Doctor(every=16),
-            Saving(every=24),
+            Checkpointing(every=24),
         ],
         logger=record,
         log_every_n_steps=1,
@@ -339,7 +339,7 @@ def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, 
 
 def test_perceptrons_go_into_every_game() -> None:
     for model, shape in {(case.model, case.image_shape) for case in GAMES if case.network == "generator"}:
-        game = model(image_shape=shape, generator=PerceptronGenerator, discriminator=PerceptronDiscriminator)
+        game = model(image_shape=shape, generator=MLPGenerator, discriminator=MLPDiscriminator)
         assert game.sample(2, seed=0)["image"].shape == (2, *shape)
 
 

@@ -12,16 +12,16 @@ from torch import nn
 
 from lightning_gans.core.recording import (
     Recorded,
-    Unrecordable,
-    class_path,
-    describe,
-    describe_arguments,
-    rebuild,
-    resolve,
-    unrecorded,
+    deserialize,
+    import_class,
+    importable_path,
+    serialize,
+    serialize_arguments,
+    unserializable,
 )
 from lightning_gans.core.schedules import Linear
-from lightning_gans.networks.perceptron import PerceptronGenerator
+from lightning_gans.errors import UnserializableError
+from lightning_gans.networks.mlp import MLPGenerator
 
 
 class Base(Recorded):
@@ -43,14 +43,14 @@ Pair = namedtuple("Pair", "a b")
 
 
 def test_only_what_was_given_is_recorded() -> None:
-    assert Base(1).arguments == {"first": 1}
-    assert Base(1, second=5, third=6).arguments == {"first": 1, "second": 5, "third": 6}
-    assert Base(first=1).arguments == {"first": 1}
+    assert Base(1).init_args == {"first": 1}
+    assert Base(1, second=5, third=6).init_args == {"first": 1, "second": 5, "third": 6}
+    assert Base(first=1).init_args == {"first": 1}
 
 
 def test_a_subclass_records_its_own_arguments_not_those_it_hands_up() -> None:
     derived = Derived(second=4, third=5)
-    assert derived.arguments == {"second": 4, "third": 5}
+    assert derived.init_args == {"second": 4, "third": 5}
     assert derived.seen == {"first": 7, "second": 5, "third": 5}
 
 
@@ -79,8 +79,8 @@ def test_a_wrong_argument_fails_in_pythons_words() -> None:
 )
 def test_a_description_gives_the_value_back(value: Any, tmp_path: Path) -> None:
     path = tmp_path / "record.ckpt"
-    torch.save(describe(value), path)
-    loaded = rebuild(torch.load(path, weights_only=True))
+    torch.save(serialize(value), path)
+    loaded = deserialize(torch.load(path, weights_only=True))
     assert loaded == value
     assert type(loaded) is type(value)
 
@@ -96,28 +96,28 @@ def test_a_description_gives_the_value_back(value: Any, tmp_path: Path) -> None:
     ],
 )
 def test_special_kinds_become_plain_ones(value: Any, plain: Any, tmp_path: Path) -> None:
-    description = describe(value)
+    description = serialize(value)
     assert description == plain
     torch.save(description, tmp_path / "record.ckpt")
     assert torch.load(tmp_path / "record.ckpt", weights_only=True) == plain
 
 
 def test_a_partial_comes_back_with_its_arguments() -> None:
-    partial = rebuild(describe(functools.partial(nn.Linear, 2, bias=False)))
+    partial = deserialize(serialize(functools.partial(nn.Linear, 2, bias=False)))
     assert (partial.func, partial.args, partial.keywords) == (nn.Linear, (2,), {"bias": False})
 
 
 def test_partials_nest() -> None:
     inner = functools.partial(nn.Linear, bias=False)
-    outer = rebuild(describe(functools.partial(functools.partial(PerceptronGenerator, width=8), block=[inner])))
-    assert outer.func is PerceptronGenerator
+    outer = deserialize(serialize(functools.partial(functools.partial(MLPGenerator, width=8), block=[inner])))
+    assert outer.func is MLPGenerator
     assert outer.keywords["width"] == 8
     assert outer.keywords["block"][0].func is nn.Linear
     assert outer.keywords["block"][0].keywords == {"bias": False}
 
 
 def test_recorded_objects_come_back() -> None:
-    schedule = rebuild(describe({"lr": Linear(1.0, 0.5, images=100)}))["lr"]
+    schedule = deserialize(serialize({"lr": Linear(1.0, 0.5, images=100)}))["lr"]
     assert isinstance(schedule, Linear)
     assert schedule(50) == 0.75
 
@@ -133,22 +133,22 @@ def test_recorded_objects_come_back() -> None:
     ],
 )
 def test_what_has_no_description_says_so(value: Any, reason: str) -> None:
-    with pytest.raises(Unrecordable, match=reason):
-        describe(value)
+    with pytest.raises(UnserializableError, match=reason):
+        serialize(value)
 
 
 def test_a_class_inside_a_function_has_no_path() -> None:
     class Local(nn.Module):
         """Nobody can import it."""
 
-    with pytest.raises(Unrecordable, match=r"<locals>\.Local is defined inside a function"):
-        class_path(Local)
+    with pytest.raises(UnserializableError, match=r"<locals>\.Local is defined inside a function"):
+        importable_path(Local)
 
 
 def test_an_argument_without_description_is_marked_and_the_rest_kept() -> None:
-    record = describe_arguments({"width": 3, "generator": lambda: None})
+    record = serialize_arguments({"width": 3, "generator": lambda: None})
     assert record["width"] == 3
-    assert unrecorded(record) == ["generator"]
+    assert unserializable(record) == ["generator"]
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_an_argument_without_description_is_marked_and_the_rest_kept() -> None:
 )
 def test_what_is_no_part_of_a_model_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match=f"names '{path}', which is refused: it is not a subclass of Module or Optim"):
-        rebuild({"__partial__": path, "args": [], "arguments": {}})
+        deserialize({"__partial__": path, "args": [], "init_args": {}})
     with pytest.raises(ValueError, match=f"names '{path}', which is refused: it is not a subclass of Module or Optim"):
-        rebuild({"__class__": path})
+        deserialize({"__class__": path})
     with pytest.raises(ValueError, match=f"names '{path}', which is refused: it is not a subclass of Recorded"):
-        rebuild({"__class__": path, "arguments": {}})
+        deserialize({"__class__": path, "init_args": {}})
 
 
 def test_a_module_that_nobody_imported_is_refused_and_stays_unimported(
@@ -170,28 +170,28 @@ def test_a_module_that_nobody_imported_is_refused_and_stays_unimported(
     (tmp_path / "stranger.py").write_text("raise SystemExit('executed')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match=r"trust it: load\(\.\.\., trust=\['stranger'\]\), --trust stranger"):
-        resolve("stranger.Net", nn.Module)
+        import_class("stranger.Net", nn.Module)
     with pytest.raises(SystemExit, match="executed"):
-        resolve("stranger.Net", nn.Module, trust=["stranger"])
+        import_class("stranger.Net", nn.Module, trust=["stranger"])
 
 
 def test_trust_is_for_whole_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "strangers.py").write_text("raise SystemExit('executed')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match="whose module is not imported"):
-        resolve("strangers.Net", nn.Module, trust=["stranger", "strangers2", "strange"])
+        import_class("strangers.Net", nn.Module, trust=["stranger", "strangers2", "strange"])
 
 
 def test_a_class_inside_another_is_found_in_a_trusted_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nested.py").write_text("import torch\nclass Outer:\n    class Inner(torch.nn.Module): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert resolve("nested.Outer.Inner", nn.Module, trust=["nested"]).__qualname__ == "Outer.Inner"
+    assert import_class("nested.Outer.Inner", nn.Module, trust=["nested"]).__qualname__ == "Outer.Inner"
 
 
 def test_a_class_that_is_gone_is_named() -> None:
     for path in ("lightning_gans.models.Gone", "lightning_gans.gone.Gone"):
         with pytest.raises(ValueError, match=f"names the class '{path}', which does not exist"):
-            resolve(path, nn.Module)
+            import_class(path, nn.Module)
 
 
 @pytest.mark.parametrize("source", [None, "import nowhere_to_be_found\n"])
@@ -202,6 +202,6 @@ def test_a_trusted_module_that_cannot_be_imported_is_not_asked_to_be_trusted(
         (tmp_path / "incomplete.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises((ValueError, ImportError)) as error:
-        resolve("incomplete.Net", nn.Module, trust=["incomplete"])
+        import_class("incomplete.Net", nn.Module, trust=["incomplete"])
     assert f"No module named '{'incomplete' if source is None else 'nowhere_to_be_found'}'" in str(error.value)
     assert "trust=" not in str(error.value)

@@ -38,7 +38,7 @@ def test_the_resnets_have_as_many_weights_as_the_authors() -> None:
         return outputs * (inputs * kernel**2 + 1)
 
     up_block = 2 * conv(128, 128, 3) + conv(128, 128, 1) + 2 * 2 * 128
-    up_block -= 3 * 128  # the biases, which batch normalisation takes away
+    up_block -= 3 * 128  # the biases, which batch normalization takes away
     generator = (128 + 1) * 16 * 128 + 3 * up_block + 2 * 128 + conv(128, 3, 3)
     first = conv(3, 128, 3) + conv(128, 128, 3) + conv(3, 128, 1)
     critic = first + 3 * 2 * conv(128, 128, 3) + conv(128, 128, 1) + 128 + 1
@@ -103,7 +103,7 @@ def test_an_odd_edge_is_averaged_over_what_is_there() -> None:
 
 
 def test_r3gan_is_linear_at_first() -> None:
-    """Every block is the identity, so logits are linear in pixels, and pictures, before the tanh, in latents."""
+    """Every block is the identity, so logits are linear in pixels, and images, before the tanh, in latents."""
     discriminator = R3GANDiscriminator((2, 9, 7), width=8).double()
     x, y = torch.randn(2, 3, 2, 9, 7, dtype=torch.float64)
     torch.testing.assert_close(discriminator(x + 2 * y), discriminator(x) + 2 * discriminator(y))
@@ -144,13 +144,13 @@ def test_r3gan_starts_by_fixup(blocks: int) -> None:
 
 
 def test_r3gan_keeps_the_scale_from_end_to_end() -> None:
-    """At first: pictures of deviation near 1 before the tanh, and logits of the order of 1."""
-    pictures = R3GANGenerator(64, (3, 16, 16), width=32)(torch.randn(32, 64)).atanh()
-    assert 0.3 < pictures.std() < 2
+    """At first: images of deviation near 1 before the tanh, and logits of the order of 1."""
+    images = R3GANGenerator(64, (3, 16, 16), width=32)(torch.randn(32, 64)).atanh()
+    assert 0.3 < images.std() < 2
     assert 0.1 < R3GANDiscriminator((3, 16, 16), width=32)(torch.randn(32, 3, 16, 16)).std() < 3
 
 
-def test_r3gan_has_no_normalisation() -> None:
+def test_r3gan_has_no_normalization() -> None:
     for network in (R3GANGenerator(6, (1, 8, 8)), R3GANDiscriminator((1, 8, 8))):
         assert not any(
             isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm) for module in network.modules()

@@ -24,7 +24,7 @@ STEPS, PER_EPOCH = 13, 5  # the data modules of the table have 5 batches
 
 
 class SaveAt(pl.Callback):
-    """Save after so many batches, from inside the hook where `Saving` does."""
+    """Save after so many batches, from inside the hook where `Checkpointing` does."""
 
     def __init__(self, path: Path, batches: int) -> None:
         self.path = path
@@ -194,9 +194,9 @@ class SavingEvaluation(Evaluation):
         super().__init__(every=every, count=8)
         self.folder = folder
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+    def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         trainer.save_checkpoint(self.folder / f"before_{images}.ckpt")
-        super().act(trainer, model, images)
+        super().on_interval(trainer, model, images)
         trainer.save_checkpoint(self.folder / f"after_{images}.ckpt")
 
 

@@ -6,18 +6,18 @@ from itertools import pairwise
 
 import pytest
 
-from lightning_gans.core.recording import describe, rebuild
+from lightning_gans.core.recording import deserialize, serialize
 from lightning_gans.core.schedules import Cosine, Exponential, Linear, Schedule, value_at
 
 EVERY = [
-    Linear(1.0, 0.25, images=1000, begin=200),
-    Cosine(1.0, 0.25, images=1000, begin=200),
+    Linear(1.0, 0.25, images=1000, delay=200),
+    Cosine(1.0, 0.25, images=1000, delay=200),
     Exponential(1.0, half_life=500, floor=0.25),
 ]
 
 
 def test_linear_goes_straight_between_its_ends() -> None:
-    schedule = Linear(2.0, 4.0, images=100, begin=50)
+    schedule = Linear(2.0, 4.0, images=100, delay=50)
     assert [schedule(images) for images in (0, 50, 75, 100, 150, 10**9)] == [2.0, 2.0, 2.5, 3.0, 4.0, 4.0]
 
 
@@ -65,7 +65,7 @@ def test_these_never_rise(schedule: Schedule) -> None:
 
 @pytest.mark.parametrize("schedule", EVERY, ids=repr)
 def test_a_schedule_comes_back_from_its_description(schedule: Schedule) -> None:
-    again = rebuild(describe(schedule))
+    again = deserialize(serialize(schedule))
     assert type(again) is type(schedule)
     assert [again(images) for images in (0, 333, 5000)] == [schedule(images) for images in (0, 333, 5000)]
 

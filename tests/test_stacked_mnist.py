@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_gans.datamodules import MNIST, StackedMNIST
 from lightning_gans.datamodules.stacked_mnist import draw_triples
-from lightning_gans.metrics.stacked_mnist import StackedModes
+from lightning_gans.metrics.stacked_mnist import StackedMNISTModes
 
 FREQUENCIES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 """Of MNIST's training digits, counted in its label file."""
@@ -34,12 +34,12 @@ def plane(digits: Tensor) -> Tensor:
 
 
 def flat(labels: Tensor) -> Tensor:
-    """Pictures whose colours have the values of the label's digits, hundreds first."""
+    """Images whose colors have the values of the label's digits, hundreds first."""
     digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], dim=1)
     return digits.float().view(-1, 3, 1, 1).expand(-1, 3, 4, 4)
 
 
-def test_the_colours_are_digits_and_the_label_is_their_number(root: str) -> None:
+def test_the_colors_are_digits_and_the_label_is_their_number(root: str) -> None:
     train, test = make(root).load()
     originals = MNIST(root=root).load()
     assert train["image"].shape == (320, 3, 28, 28)
@@ -48,7 +48,7 @@ def test_the_colours_are_digits_and_the_label_is_their_number(root: str) -> None
     for stacked, digits in zip((train, test), originals, strict=True):
         known = {image.numpy().tobytes(): int(label) for image, label in zip(*digits.values(), strict=True)}  # type: ignore[attr-defined]
         for image, label in zip(stacked["image"][:200], stacked["label"][:200].tolist(), strict=True):
-            red, green, blue = (known[colour.unsqueeze(0).numpy().tobytes()] for colour in image)
+            red, green, blue = (known[color.unsqueeze(0).numpy().tobytes()] for color in image)
             assert label == 100 * red + 10 * green + blue
 
 
@@ -89,7 +89,7 @@ def test_modes_and_divergence_are_those_of_the_histogram() -> None:
     """Against a count by hand, in Python's own arithmetic."""
     labels = torch.randint(0, 1000, (700,), generator=torch.Generator().manual_seed(0))
     labels[:300] = 407
-    metric = StackedModes(plane)
+    metric = StackedMNISTModes(plane)
     for part in torch.split(flat(labels), 64):
         metric.update(part)
     histogram = Counter(labels.tolist())
@@ -101,7 +101,7 @@ def test_modes_and_divergence_are_those_of_the_histogram() -> None:
 
 
 def test_one_mode_is_log_1000_away_and_all_alike_are_none() -> None:
-    metric = StackedModes(plane)
+    metric = StackedMNISTModes(plane)
     metric.update(flat(torch.arange(1000)))
     assert metric.compute()["modes"] == 1000
     assert metric.compute()["reverse_kl"] == pytest.approx(0, abs=1e-6)
@@ -116,7 +116,7 @@ def test_a_perfect_copy_has_all_modes_and_the_known_divergence() -> None:
     for seed in range(5):
         stream = np.random.default_rng(seed)
         digits = stream.choice(10, (26_000, 3), p=np.array(FREQUENCIES) / sum(FREQUENCIES))
-        metric = StackedModes(plane)
+        metric = StackedMNISTModes(plane)
         metric.update(flat(torch.from_numpy(digits @ [100, 10, 1])))
         scores = metric.compute()
         assert scores["modes"] == 1000
@@ -124,6 +124,6 @@ def test_a_perfect_copy_has_all_modes_and_the_known_divergence() -> None:
     assert np.mean(divergences) == pytest.approx(0.0236, abs=0.001)
 
 
-def test_pictures_without_three_colours_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"`pictures` must be of shape \(b, 3, height, width\), got \(2, 1, 4, 4\)"):
-        StackedModes(plane).update(torch.zeros(2, 1, 4, 4))
+def test_images_without_three_colors_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`images` must be of shape \(b, 3, height, width\), got \(2, 1, 4, 4\)"):
+        StackedMNISTModes(plane).update(torch.zeros(2, 1, 4, 4))

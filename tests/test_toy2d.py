@@ -52,7 +52,7 @@ def test_densities_integrate_to_one(name: ToyName) -> None:
     if isinstance(truth, Mixture) and name != "overlapping_gaussians":
         side = truth.sigma * torch.arange(-8, 8.01, 0.25, dtype=torch.float64)
         cell = torch.cartesian_prod(side, side)
-        points, area = (truth.centres[:, None] + cell).flatten(0, 1), (0.25 * truth.sigma) ** 2
+        points, area = (truth.centers[:, None] + cell).flatten(0, 1), (0.25 * truth.sigma) ** 2
     else:
         side_length, step = {
             "overlapping_gaussians": (14.0, 0.1),
@@ -126,7 +126,7 @@ def test_labels_are_the_parts(name: ToyName) -> None:
     assert data.num_classes == data.distribution.classes
     assert set(batch["label"].tolist()) == set(range(data.distribution.classes))
     if isinstance(data.distribution, Mixture):
-        nearest = torch.cdist(data.unscaled(batch["image"]), data.distribution.centres).argmin(1)
+        nearest = torch.cdist(data.unscaled(batch["image"]), data.distribution.centers).argmin(1)
         overlap = 0.005 if name == "overlapping_gaussians" else 0.0  # 6.1 sigma apart: .2 % fall beyond the middle
         assert (nearest != batch["label"]).double().mean().item() <= overlap
 
@@ -166,7 +166,7 @@ def test_of_100_000_points_5_000_are_for_validation() -> None:
 @pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25), ("swiss_roll", None)])
 def test_scores_are_taken_in_the_datas_own_units(name: ToyName, modes: int | None) -> None:
     data = Toy2D(name=name)
-    scores = data.scores(lambda n: data.draw(n, np.random.RandomState(5))["image"])
+    scores = data.scores(lambda n: data.sample_batch(n, np.random.RandomState(5))["image"])
     assert abs(scores["energy_distance"]) < 0.01
     if modes is None:
         assert list(scores) == ["energy_distance"]
@@ -174,7 +174,7 @@ def test_scores_are_taken_in_the_datas_own_units(name: ToyName, modes: int | Non
         assert scores["modes"] == modes
         assert scores["high_quality"] == pytest.approx(0.9889, abs=0.009)
         assert scores["reverse_kl"] < 0.02
-    shrunken = data.scores(lambda n: 0.5 * data.draw(n, np.random.RandomState(5))["image"])
+    shrunken = data.scores(lambda n: 0.5 * data.sample_batch(n, np.random.RandomState(5))["image"])
     assert shrunken["energy_distance"] > 0.05
 
 
@@ -201,8 +201,8 @@ def test_an_integrated_entropy_is_the_closed_form() -> None:
     """Of parts just too close for it, 11 sigma apart; of two parts in one place."""
     close = Mixture(torch.tensor([[0.0, 0.0], [1.1, 0.0]]), sigma=0.1)
     assert close.entropy == pytest.approx(math.log(2) + math.log(2 * math.pi * math.e * 0.01), abs=1e-6)
-    centre = Mixture(torch.zeros(2, 2), sigma=0.3)
-    assert centre.entropy == pytest.approx(math.log(2 * math.pi * math.e * 0.09), abs=1e-9)
+    center = Mixture(torch.zeros(2, 2), sigma=0.3)
+    assert center.entropy == pytest.approx(math.log(2 * math.pi * math.e * 0.09), abs=1e-9)
 
 
 def test_the_recipes_have_the_settings_of_the_benchmark() -> None:
@@ -212,8 +212,8 @@ def test_the_recipes_have_the_settings_of_the_benchmark() -> None:
         recipe = yaml.safe_load((folder / f"r3gan_{data}.yaml").read_text())
         game = mixtures.game("R3GAN", recipe["run"]["max_images"])
         model = recipe["model"]["init_args"]
-        assert model["gamma"]["init_args"] == pytest.approx(game.gamma.arguments | {"start": 0.1}, rel=1e-2)
-        assert model["average_half_life"]["init_args"] == pytest.approx(game.average.half_life.arguments)
+        assert model["gamma"]["init_args"] == pytest.approx(game.gamma.init_args | {"start": 0.1}, rel=1e-2)
+        assert model["ema_half_life"]["init_args"] == pytest.approx(game.ema.half_life.init_args)
         assert (model["latent_dim"], recipe["data"]["init_args"]["batch_size"]) == (2, mixtures.BATCH_SIZE)
         for player in ("generator", "discriminator"):
             assert model[player]["init_args"]["width"] == mixtures.WIDTH

@@ -21,7 +21,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
-from lightning_gans.callbacks.tracking import ImageClockLogger, _resolved
+from lightning_gans.callbacks.tracking import ImagesSeenLogger, _resolved
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
 from lightning_gans.trainer import Trainer
@@ -117,7 +117,7 @@ class Tracked:
                 self.name = record.run.display_name or self.name  # a run record may only carry what is new
                 self.config |= collect(config.update)
 
-    def pictures(self, key: str) -> list[Path]:
+    def images(self, key: str) -> list[Path]:
         """The files of a panel."""
         return [self.path.parent / "files" / row[key]["path"] for row in self.history if key in row]
 
@@ -141,9 +141,9 @@ def tracked(run: Path) -> Tracked:
 
 
 @pytest.mark.parametrize(("key", "prefix"), [("samples", ""), ("interpolation", "interpolation_")])
-def test_the_panels_are_the_pictures_on_disk(key: str, prefix: str, tracked: Tracked, run: Path) -> None:
+def test_the_panels_are_the_images_on_disk(key: str, prefix: str, tracked: Tracked, run: Path) -> None:
     names = [f"{prefix}{stamp}.png" for stamp in ("000000k", "000000128", "000000256", "000000384")]
-    sent = tracked.pictures(key)
+    sent = tracked.images(key)
     assert len(sent) == len(names)
     for path, name in zip(sent, names, strict=True):
         pixels = np.asarray(Image.open(path))
@@ -204,16 +204,16 @@ def test_the_run_has_the_name_of_its_folder(tracked: Tracked) -> None:
     assert (header.project, list(header.tags)) == ("lightning-gans", ["a", "b"])
 
 
-def test_real_pictures_stay_here(tracked: Tracked, run: Path) -> None:
-    assert not tracked.pictures("real")
+def test_real_images_stay_here(tracked: Tracked, run: Path) -> None:
+    assert not tracked.images("real")
     real = np.asarray(Image.open(run / "real.png"))
     sent = [np.asarray(Image.open(path)) for path in tracked.path.parent.rglob("*.png")]
     assert sent
-    assert not any(np.array_equal(real, picture) for picture in sent)
+    assert not any(np.array_equal(real, image) for image in sent)
     assert not list(tracked.path.parent.rglob("*real*"))
 
 
-def test_real_pictures_are_sent_on_request_and_two_runs_of_a_process_are_two(tmp_path: Path) -> None:
+def test_real_images_are_sent_on_request_and_two_runs_of_a_process_are_two(tmp_path: Path) -> None:
     for name in ("a", "b"):
         callbacks = [
             Run(name=name, root=str(tmp_path), max_images=64),
@@ -225,7 +225,7 @@ def test_real_pictures_are_sent_on_request_and_two_runs_of_a_process_are_two(tmp
         trainer.fit(DCGAN(image_shape=(1, 8, 8)), datamodule=Digits())
         run = Tracked(tmp_path / name)
         assert run.name == name
-        (sent,) = run.pictures("real")
+        (sent,) = run.images("real")
         np.testing.assert_array_equal(Image.open(sent), Image.open(tmp_path / name / "real.png"))
 
 
@@ -307,7 +307,7 @@ def test_a_server_that_cannot_be_reached_costs_one_line(
     (warning,) = [str(w.message) for w in recwarn if "W&B" in str(w.message)]
     assert "the run is written offline" in warning
     assert "\n" not in warning
-    assert Tracked(tmp_path / "x").pictures("samples")
+    assert Tracked(tmp_path / "x").images("samples")
 
 
 class Crash(pl.Callback):
@@ -341,7 +341,7 @@ def test_w_and_b_may_die_twice(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.
         raise ConnectionResetError("Connection lost")
 
     gone = SimpleNamespace(define_metric=broken, log=broken, finish=broken)
-    logger = ImageClockLogger(gone, reopen=lambda: gone)
+    logger = ImagesSeenLogger(gone, reopen=lambda: gone)
     for _ in range(3):
         logger.log_metrics({"images_seen": 1.0}, step=1)
     logger.finish()

@@ -9,14 +9,14 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Checkpointing, Evaluation, Progress, Run, Samples, Wandb
 from lightning_gans.core.checkpoints import read_checkpoint
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import VanillaGAN
-from lightning_gans.networks import MaxoutDiscriminator, PerceptronGenerator
+from lightning_gans.networks import MaxoutDiscriminator, MLPGenerator
 from lightning_gans.trainer import DEFAULT_IMAGES, Trainer, _best_precision
 
-KINDS = {"Run", "Wandb", "Samples", "Evaluation", "Doctor", "Interruption", "Progress", "Saving"}
+KINDS = {"Run", "Wandb", "Samples", "Evaluation", "Doctor", "GracefulShutdown", "Progress", "Checkpointing"}
 
 
 def names(trainer: pl.Trainer) -> list[str]:
@@ -26,7 +26,7 @@ def names(trainer: pl.Trainer) -> list[str]:
 def small() -> VanillaGAN:
     return VanillaGAN(
         image_shape=(1, 8, 8),
-        generator=partial(PerceptronGenerator, width=8, depth=1),
+        generator=partial(MLPGenerator, width=8, depth=1),
         discriminator=partial(MaxoutDiscriminator, width=4, depth=1),
         latent_dim=4,
     )
@@ -63,16 +63,16 @@ def test_two_of_a_kind_are_not_dropped_silently() -> None:
 
 
 def test_a_subclass_counts_as_its_kind() -> None:
-    class Mine(Saving):
+    class Mine(Checkpointing):
         pass
 
-    assert sorted(names(Trainer(callbacks=[Mine()], accelerator="cpu"))) == sorted(KINDS - {"Saving"} | {"Mine"})
+    assert sorted(names(Trainer(callbacks=[Mine()], accelerator="cpu"))) == sorted(KINDS - {"Checkpointing"} | {"Mine"})
 
 
 @pytest.mark.parametrize(
     ("option", "missing"),
     [
-        ({"enable_checkpointing": False}, {"Saving", "Interruption"}),
+        ({"enable_checkpointing": False}, {"Checkpointing", "GracefulShutdown"}),
         ({"enable_progress_bar": False}, {"Progress"}),
         ({"fast_dev_run": True}, KINDS - {"Progress"}),
     ],

@@ -17,7 +17,7 @@ from cases import CASES, PERCEPTRONS, Case, Noise
 from test_resume import SaveAt, whole
 from torch import Tensor, nn
 
-from lightning_gans.callbacks import Evaluation, Run, Samples, Saving, Wandb
+from lightning_gans.callbacks import Checkpointing, Evaluation, Run, Samples, Wandb
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.models import VanillaGAN
@@ -50,10 +50,10 @@ class Numbers(pl.Callback):
         self.batches.append(batch["label"].tolist())
 
 
-class Initialised(VanillaGAN):
+class Initialized(VanillaGAN):
     """Start from the mean of the first batch, and from chance."""
 
-    def initialise(self, batch: Batch) -> None:
+    def initialize(self, batch: Batch) -> None:
         self.generator.layers[0].bias.copy_(batch["image"].mean() + torch.randn(16))  # type: ignore[union-attr, index]
 
 
@@ -81,7 +81,7 @@ def fix_noise(model: GAN) -> None:
 
     vars(model).update(
         noise=noise,
-        initialise=numbered(model.initialise),
+        initialize=numbered(model.initialize),
         discriminator_loss=numbered(model.discriminator_loss),
         generator_loss=numbered(model.generator_loss),
     )
@@ -137,7 +137,7 @@ def fit_free(case: Case, rank: int, path: Path, **changes: Any) -> dict[str, Any
 
 
 def fit_with_everything(folder: Path) -> dict[str, Any]:
-    """Train a picture's game with this framework's own Trainer and all its callbacks."""
+    """Train an image's game with this framework's own Trainer and all its callbacks."""
     case = next(case for case in CASES if case.name == "dcgan")
     trainer = Trainer(
         accelerator="cpu",
@@ -149,7 +149,7 @@ def fit_with_everything(folder: Path) -> dict[str, Any]:
             Wandb(mode="disabled"),
             Samples(every=16, count=4),
             Evaluation(every=16, count=12, k=2),
-            Saving(every=24),
+            Checkpointing(every=24),
         ],
     )
     trainer.fit(case.make(), datamodule=case.data())
@@ -203,8 +203,8 @@ def main(folder: Path) -> None:
             if comparable(case):
                 seen["fixed"][key] = fit_fixed(case, steps, devices=2)
             seen["free"][key] = fit_free(case, rank, folder / f"{key}.ckpt", discriminator_steps=steps)
-    initialised = Initialised(image_shape=(2,), **PERCEPTRONS)
-    seen["initialised"] = whole(fit(initialised, POINTS.data(), 1, devices=2))
+    initialized = Initialized(image_shape=(2,), **PERCEPTRONS)
+    seen["initialized"] = whole(fit(initialized, POINTS.data(), 1, devices=2))
     seen["idle"] = fit_idle()
     seen["everything"] = fit_with_everything(folder)
     seen["refusal"] = refusal()

@@ -1,4 +1,4 @@
-"""Models of pictures that make one pixel after the other."""
+"""Models of images that make one pixel after the other."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,10 +9,10 @@ from rich import get_console
 from rich.progress import track
 from torch import Tensor, nn
 
+from lightning_gans.checks import check_image
 from lightning_gans.core.likelihood import LikelihoodModel
-from lightning_gans.networks.checks import check_picture
+from lightning_gans.networks.causal import row_predictor
 from lightning_gans.networks.outputs import OutputDistribution
-from lightning_gans.networks.raster import tell_row
 from lightning_gans.types import Batch, ImageShape
 
 NetworkFactory = Callable[[ImageShape, int], nn.Module]
@@ -24,16 +24,16 @@ OutputFactory = Callable[[int, int], OutputDistribution]
 
 
 class Autoregressive(LikelihoodModel):
-    """Write the probability of a picture as the product of its pixels', each given those before it in raster order.
+    """Write the probability of an image as the product of its pixels', each given those before it in raster order.
 
     The channels of a pixel are told jointly, by `output`. Sampling takes a pass of the network for each pixel,
-    of a `RasterNetwork` no more than that pixel needs. A subclass chooses the networks.
+    of a `CausalImageNetwork` no more than that pixel needs. A subclass chooses the networks.
 
     Args:
         image_shape: (channels, height, width).
         levels: How many values an element can have, the data's.
         network: Makes the network from (image_shape, outputs), and the keyword `num_classes` if `class_conditional`;
-            called with pictures, and then labels, it returns (b, outputs, height, width), of which those at a pixel
+            called with images, and then labels, it returns (b, outputs, height, width), of which those at a pixel
             depend on earlier pixels only.
         output: Makes the distribution of a pixel from (channels, levels).
         class_conditional: Whether the label is given; it is drawn evenly for samples where none is.
@@ -41,7 +41,7 @@ class Autoregressive(LikelihoodModel):
         **kwargs: What every `LikelihoodModel` takes.
 
     Raises:
-        ValueError: The data are no pictures of discrete values, or lack classes.
+        ValueError: The data are no images of discrete values, or lack classes.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Autoregressive(LikelihoodModel):
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        check_picture(name, image_shape)
+        check_image(name, image_shape)
         if levels is None:
             raise ValueError(f"`levels` is None: {name} needs data of discrete values")
         if class_conditional and num_classes is None:
@@ -71,26 +71,26 @@ class Autoregressive(LikelihoodModel):
         self.conditions = ("label",) if class_conditional else ()
 
     def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
-        """The log-probability of pictures, (b,) nats: exact."""
+        """The log-probability of images, (b,) nats: exact."""
         image = batch["image"]
         return self.output.log_prob(network(image, *self._condition(batch)), image).flatten(1).sum(1)
 
     def draw(self, n: int, condition: Batch) -> Batch:
-        """Draw n pictures, pixel after pixel."""
+        """Draw n images, pixel after pixel."""
         given = self._condition(condition)
-        image = self.noise(n, *self.image_shape, draw=torch.zeros)
+        image = self.to_device_and_dtype(torch.zeros(n, *self.image_shape))
         height, width = self.image_shape[1:]
         quiet = not get_console().is_terminal  # where a bar that goes away would leave an empty line
         for place in track(range(height * width), description="pixels", transient=True, disable=quiet):
             row, column = divmod(place, width)
             if column == 0:
-                tell = tell_row(self.average.network, image, row, *given)
-            image[:, :, row, column] = self.output.sample(tell(column), partial(self.noise, draw=torch.rand))
+                tell = row_predictor(self.ema.network, image, row, *given)
+            image[:, :, row, column] = self.output.sample(tell(column), self.rand)
         return {"image": image, **condition}
 
     @property
     def generates(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Pictures, and the labels they were drawn for."""
+        """Images, and the labels they were drawn for."""
         return ("image", *self.conditions)
 
     def _condition(self, batch: Batch) -> list[Tensor]:

@@ -30,7 +30,7 @@ def split(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     return [(part, len(part["image"]) / size) for part in parts]
 
 
-def total(terms: Losses, player: str) -> Tensor:
+def sum_terms(terms: Losses, player: str) -> Tensor:
     """The sum of a player's terms.
 
     Args:
@@ -41,7 +41,7 @@ def total(terms: Losses, player: str) -> Tensor:
         ValueError: It is no dictionary of scalars, or does not depend on the player's weights.
 
     Example:
-        >>> total({"h": torch.zeros(64)}, "generator")
+        >>> sum_terms({"h": torch.zeros(64)}, "generator")
         Traceback (most recent call last):
         ValueError: `generator_loss` must return named scalar terms, got `h` of shape (64,)
     """

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core import private
 from lightning_gans.core.model import CHECKPOINT_KEY, Model
-from lightning_gans.core.recording import UNRECORDED, rebuild, resolve, unrecorded
+from lightning_gans.core.recording import UNRECORDED, deserialize, import_class, unserializable
 
 LAST = Path("checkpoints", "last.ckpt")
 """Where a run folder keeps the checkpoint that the folder stands for."""
@@ -115,16 +115,16 @@ def load(path: str | Path, *, trust: Iterable[str] = (), **arguments: Any) -> Mo
     checkpoint = read_checkpoint(path)
     record = checkpoint[CHECKPOINT_KEY]
     try:
-        cls, recorded = resolve(record["class"], Model, trust), dict(record["arguments"])
+        cls, recorded = import_class(record["class"], Model, trust), dict(record["init_args"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the checkpoint {str(path)!r} has a record that cannot be read: {error!r}") from error
     recorded = {name: value for name, value in recorded.items() if name not in arguments}
-    for name in unrecorded(recorded):
+    for name in unserializable(recorded):
         raise ValueError(
             f"the checkpoint could not record `{name}` of {cls.__name__} ({recorded[name][UNRECORDED]}):"
             f" pass it, load(path, {name}=...)"
         )
-    rebuilt = {name: rebuild(value, trust) for name, value in recorded.items()}
+    rebuilt = {name: deserialize(value, trust) for name, value in recorded.items()}
     try:
         model: Model = cls(**rebuilt, **arguments)
     except TypeError as error:
@@ -149,4 +149,4 @@ def load_data(path: str | Path, *, trust: Iterable[str] = ()) -> Any:
     record = read_checkpoint(path)[CHECKPOINT_KEY]["data"]
     if record is None:
         raise ValueError(f"the checkpoint {str(path)!r} does not say what data it was trained on")
-    return resolve(record["class"], LightningDataModule, trust)(**rebuild(record["arguments"], trust))
+    return import_class(record["class"], LightningDataModule, trust)(**deserialize(record["init_args"], trust))

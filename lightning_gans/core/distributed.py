@@ -22,7 +22,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         parameters: The same ones on every process; those that are frozen are left out.
     """
     moving = [parameter for parameter in parameters if parameter.requires_grad]
-    if not _several() or not moving:
+    if not _is_distributed() or not moving:
         return
     missing = [parameter.grad is None for parameter in moving]
     gradients = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in moving]
@@ -45,8 +45,8 @@ def average_buffers(game: nn.Module) -> None:
     Args:
         game: The same on every process.
     """
-    if _several():
-        named = (named for named in game.named_buffers() if not named[0].startswith("average."))
+    if _is_distributed():
+        named = (named for named in game.named_buffers() if not named[0].startswith("ema."))
         _average([buffer for _, buffer in named if buffer.is_floating_point()])
 
 
@@ -57,34 +57,34 @@ def broadcast_state(network: nn.Module) -> None:
     Args:
         network: The same architecture on every process.
     """
-    if _several():
+    if _is_distributed():
         for tensor in (*network.parameters(), *network.buffers()):
             first = tensor.contiguous()  # gloo takes no other memory layout
             torch.distributed.broadcast(first, src=0)
             tensor.copy_(first)
 
 
-def separate_random_streams() -> None:
+def decorrelate_rng() -> None:
     """Let the processes draw different numbers, whatever they were seeded with; the first keeps its stream.
 
     Launchers seed all processes alike, so that the weights agree; every one would then draw the same latents, and a
     batch would have copies of them (Lightning-AI/pytorch-lightning#16166).
     """
-    if _several() and (rank := torch.distributed.get_rank()):
+    if _is_distributed() and (rank := torch.distributed.get_rank()):
         seed = np.random.SeedSequence([torch.initial_seed(), rank])  # mixed: seeds next to each other may be in use
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
 
 
 def gather(value: Any) -> list[Any]:
     """What every process has for a value, in the order of ranks; all call it."""
-    if not _several():
+    if not _is_distributed():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, value)
     return values
 
 
-def refuse_sharding(strategy: Strategy) -> None:
+def check_strategy(strategy: Strategy) -> None:
     """Refuse the strategies that cut a model in pieces.
 
     Raises:
@@ -97,7 +97,7 @@ def refuse_sharding(strategy: Strategy) -> None:
         )
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from lightning_gans.core.schedules import Linear, Schedule, extremes, value_at
+from lightning_gans.core.schedules import Linear, Schedule, value_at, value_range
 
-RISING_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
+DEFAULT_HALF_LIFE = Linear(0.0, 10_000.0, images=200_000)
 """A twentieth of the images seen so far: a longer memory would still show the beginning."""
 
 
-class Average(nn.Module):
+class EMA(nn.Module):
     """Keep the exponential moving average of a network's weights.
 
-    Running statistics of normalisation layers are averaged with the weights; counters and the vectors of spectral
-    normalisation, which belong to one set of weights, are copied. The copy is always in evaluation mode.
+    Running statistics of normalization layers are averaged with the weights; counters and the vectors of spectral
+    normalization, which belong to one set of weights, are copied. The copy is always in evaluation mode.
 
     Source: Yazici et al. 2018, arXiv:1806.04498; the half-life in images is Karras et al. 2018, arXiv:1710.10196.
 
@@ -31,7 +31,7 @@ class Average(nn.Module):
 
     Example:
         >>> live = nn.Linear(1, 1, bias=False)
-        >>> average = Average(live, half_life=100)
+        >>> average = EMA(live, half_life=100)
         >>> with torch.no_grad():
         ...     _ = average.network.weight.fill_(0.0), live.weight.fill_(1.0)
         >>> average.update(live, images_seen=100)
@@ -41,9 +41,9 @@ class Average(nn.Module):
 
     def __init__(self, network: nn.Module, *, half_life: float | Schedule | None = None) -> None:
         super().__init__()
-        self.half_life = RISING_HALF_LIFE if half_life is None else half_life
-        if extremes(self.half_life)[0] < 0:
-            raise ValueError(f"`average_half_life` must be at least 0 images, got {half_life}")
+        self.half_life = DEFAULT_HALF_LIFE if half_life is None else half_life
+        if value_range(self.half_life)[0] < 0:
+            raise ValueError(f"`ema_half_life` must be at least 0 images, got {half_life}")
         self.images_seen = 0
         try:
             self.network = copy.deepcopy(network).requires_grad_(False).eval()

@@ -11,11 +11,11 @@ from torch import Tensor
 from lightning_gans.core.model import Model
 from lightning_gans.types import Batch
 
-CHUNK = 64
+SAMPLE_CHUNK = 64
 """Examples are always drawn this many at a time, so that one does not depend on how many are asked for."""
 
 
-WALKS = 8
+INTERPOLATION_CHUNK = 8
 """Walks between latents are drawn this many at a time."""
 
 
@@ -27,14 +27,14 @@ class GenerativeModel(Model):
         conditions: The batch keys that examples are drawn on condition of; labels are drawn where none are given.
         num_classes: How many labels there are to draw from; None where there are none.
         sampling: Whether examples are being drawn, or looked at in a stream of their own.
-        best_by: The score that the best checkpoint is chosen by.
+        monitor: The score that the best checkpoint is chosen by.
     """
 
     generates: tuple[str, ...] = ("image",)
     conditions: tuple[str, ...] = ()
     num_classes: int | None = None
     sampling: bool = False
-    best_by: str = "coverage"
+    monitor: str = "coverage"
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class GenerativeModel(Model):
         return ("image", *self.conditions)
 
     @property
-    def asks_for(self) -> tuple[str, ...]:
+    def required_conditions(self) -> tuple[str, ...]:
         """The batch keys that sampling must be given: labels can be drawn, captions and sounds cannot."""
         return tuple(key for key in self.conditions if key != "label" or self.num_classes is None)
 
@@ -75,7 +75,7 @@ class GenerativeModel(Model):
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
         given = condition or Batch()
-        if missing := [key for key in self.asks_for if key not in given]:
+        if missing := [key for key in self.required_conditions if key not in given]:
             raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
         if unknown := [key for key in given if key not in self.conditions]:
             raise ValueError(f"`condition` may have {list(self.conditions)} for {type(self).__name__}, got {unknown}")
@@ -84,26 +84,39 @@ class GenerativeModel(Model):
             raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
         if "label" in given and self.num_classes is not None:
             _check_labels(given["label"], self.num_classes)
-        return self.in_chunks(n, CHUNK, seed, lambda index: self.draw(CHUNK, self._conditions(given, index)))
+        return self.sample_in_chunks(
+            n, SAMPLE_CHUNK, seed, lambda index: self.draw(SAMPLE_CHUNK, self._conditions(given, index))
+        )
 
     def _conditions(self, given: Batch, index: int) -> Batch:
         condition = _chunk(given, index)
         if "label" in self.conditions and "label" not in given and self.num_classes is not None:
-            condition["label"] = torch.randint(self.num_classes, (CHUNK,)).to(self.device)
+            condition["label"] = torch.randint(self.num_classes, (SAMPLE_CHUNK,)).to(self.device)
         return condition
 
-    def noise(self, *shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
-        """Draw noise: latents, points of a penalty, everything a model draws (`nn.Dropout` draws its own).
+    def randn(self, *shape: int) -> Tensor:
+        """Draw standard normal noise, such as latents.
 
-        In training on the model's device; for samples on the CPU, so that a seed gives the same ones everywhere.
+        All noise of a model comes from `randn` and `rand` (`nn.Dropout` draws its own). In training it is drawn on the
+        model's device; for samples it is drawn on the CPU, so that a seed gives the same samples on every device.
 
         Args:
-            *shape: Its shape.
-            draw: The distribution, `torch.randn` or `torch.rand`.
+            *shape: Shape of the tensor.
         """
+        return self._noise(torch.randn, shape)
+
+    def rand(self, *shape: int) -> Tensor:
+        """Draw uniform noise in [0, 1); see `randn`.
+
+        Args:
+            *shape: Shape of the tensor.
+        """
+        return self._noise(torch.rand, shape)
+
+    def _noise(self, distribution: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         if self.sampling:
-            return draw(*shape).to(device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
-        return draw(*shape, device=self.device, dtype=self.dtype)
+            return self.to_device_and_dtype(distribution(*shape))
+        return distribution(*shape, device=self.device, dtype=self.dtype)
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
         """Draw what there is to look at beside samples: rows of `columns` examples each, by the name of the panel.
@@ -114,7 +127,7 @@ class GenerativeModel(Model):
         """
         return {}
 
-    def rate(self, batch: Batch) -> Tensor | None:
+    def discriminator_score(self, batch: Batch) -> Tensor | None:
         """How real examples look, (b,), higher being better; None where nothing in the model judges.
 
         Args:
@@ -123,7 +136,7 @@ class GenerativeModel(Model):
         return None
 
     @torch.no_grad()
-    def in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:
+    def sample_in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:
         """Put n examples together from chunks, each made whole, in evaluation mode, from a random stream of its own.
 
         Args:
@@ -137,16 +150,16 @@ class GenerativeModel(Model):
         """
         chunks = []
         for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
-            with self.aside(seed_of_chunk):
+            with self.seeded_eval(seed_of_chunk):
                 chunks.append(make(index))
         return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
 
     @contextmanager
-    def aside(self, seed: int) -> Iterator[None]:
+    def seeded_eval(self, seed: int) -> Iterator[None]:
         """Be in evaluation mode and draw noise from a stream of that seed; then be as before, global streams too."""
         self.sampling = True
         try:
-            with self.evaluating(), _seeded(self.device, seed):
+            with self.eval_mode(), _seeded(self.device, seed):
                 yield
         finally:
             self.sampling = False
@@ -188,13 +201,13 @@ def _chunk(condition: Batch, index: int) -> Batch:
     """Rows of one chunk; the last is filled up with its first row, and what is made of the filling is cut off."""
 
     def rows(tensor: Tensor) -> Tensor:
-        part = tensor[index * CHUNK : (index + 1) * CHUNK]
-        return torch.cat([part, part[:1].expand(CHUNK - len(part), *part.shape[1:])])
+        part = tensor[index * SAMPLE_CHUNK : (index + 1) * SAMPLE_CHUNK]
+        return torch.cat([part, part[:1].expand(SAMPLE_CHUNK - len(part), *part.shape[1:])])
 
     return {key: rows(tensor) for key, tensor in condition.items()}  # type: ignore[return-value, arg-type]
 
 
-def quarter_circles(start: Tensor, end: Tensor, steps: int) -> Tensor:
+def trigonometric_interpolation(start: Tensor, end: Tensor, steps: int) -> Tensor:
     """Go from each start to its end along cos(t) start + sin(t) end, t from 0 to pi/2.
 
     Args:
@@ -206,7 +219,7 @@ def quarter_circles(start: Tensor, end: Tensor, steps: int) -> Tensor:
         (n, steps, ...), each point normal like the ends.
 
     Example:
-        >>> quarter_circles(torch.zeros(2, 5), torch.ones(2, 5), 3).shape
+        >>> trigonometric_interpolation(torch.zeros(2, 5), torch.ones(2, 5), 3).shape
         torch.Size([2, 3, 5])
     """
     angles = torch.linspace(0, torch.pi / 2, steps, device=start.device, dtype=start.dtype)

@@ -10,21 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-STEP = "try a lower learning rate, or `gradient_clip_val`"
+from lightning_gans.errors import NonFiniteError
+
 DATA = "check the data"
-
-
-class NonFiniteError(ArithmeticError):
-    """NaN or infinity in a loss, a gradient or a weight; its text is one line that says where, and what to try.
-
-    Args:
-        what: What is no number, and where.
-        images: Images seen by then.
-        cure: What to try.
-    """
-
-    def __init__(self, what: str, *, images: int, cure: str = STEP) -> None:
-        super().__init__(f"after {images:,} images {what}; {cure} (the last good checkpoint is kept)")
 
 
 def loss_error(
@@ -50,7 +38,7 @@ def loss_error(
     what = f"the term `{name}` of the {player}'s loss is {float(value.detach()):.0f}"
     if place := find_example(batch):
         return NonFiniteError(f"{what}: {place}", images=images, cure=DATA)
-    if weight := first_bad(model.named_parameters()):  # not running statistics, which this very batch has spoilt
+    if weight := first_nonfinite(model.named_parameters()):  # not running statistics, which this very batch has spoilt
         return NonFiniteError(f"{what}: the weight `{weight}` is not finite", images=images)
     layer = find_layer(model, loss)
     return NonFiniteError(f"{what}, first in the layer `{layer}`" if layer else what, images=images)
@@ -63,7 +51,7 @@ def check_gradient(model: nn.Module, player: str, *, images: int) -> None:
         NonFiniteError: Names the first parameter that has such a gradient.
     """
     gradients = ((name, weight.grad) for name, weight in model.named_parameters() if weight.grad is not None)
-    if name := first_bad(gradients):
+    if name := first_nonfinite(gradients):
         raise NonFiniteError(f"the {player}'s gradient of `{name}` is not finite, though its loss is", images=images)
 
 
@@ -78,25 +66,25 @@ def check_weights(model: nn.Module, *, images: int) -> None:
         >>> _ = nn.init.constant_(layer.bias, float("inf"))
         >>> check_weights(layer, images=64)
         Traceback (most recent call last):
-        lightning_gans.core.health.NonFiniteError: after 64 images the weight `bias` is not finite; ...
+        lightning_gans.errors.NonFiniteError: after 64 images the weight `bias` is not finite; ...
     """
-    if name := first_bad(named_weights(model)):
+    if name := first_nonfinite(named_weights(model)):
         raise NonFiniteError(f"the weight `{name}` is not finite", images=images)
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The parameters, and the running statistics of normalisation; other buffers (masks) may hold infinity."""
+    """The parameters, and the running statistics of normalization; other buffers (masks) may hold infinity."""
     yield from model.named_parameters()
     for name, buffer in model.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             yield name, buffer
 
 
-def first_bad(named: Iterable[tuple[str, Tensor]]) -> str | None:
+def first_nonfinite(named: Iterable[tuple[str, Tensor]]) -> str | None:
     """The name of the first tensor that holds NaN or infinity; a device is waited for once.
 
     Example:
-        >>> first_bad([("a", torch.zeros(2)), ("b", torch.tensor([0.0, float("nan")]))])
+        >>> first_nonfinite([("a", torch.zeros(2)), ("b", torch.tensor([0.0, float("nan")]))])
         'b'
     """
     names, tensors = zip(*named, strict=True)

@@ -6,28 +6,28 @@ from typing import Any
 import torch
 from torch import nn
 
-from lightning_gans.core.density import Density, bits_per_dim
-from lightning_gans.core.ema import Average
+from lightning_gans.checks import check_levels
+from lightning_gans.core.density import DensityModel, bits_per_dim
+from lightning_gans.core.ema import EMA
 from lightning_gans.core.optimizers import OptimizerFactory
 from lightning_gans.core.schedules import Schedule
-from lightning_gans.core.single import SingleLoss
-from lightning_gans.networks.checks import check_levels
+from lightning_gans.core.single_optimizer import SingleOptimizerModel
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
-class LikelihoodModel(SingleLoss, Density):
+class LikelihoodModel(SingleOptimizerModel, DensityModel):
     """Make the data as probable as possible. A subclass implements `log_density` and `draw`.
 
-    What is minimised is -log p in nats of an example; `model/bits_per_dim` of pictures is logged beside it.
+    What is minimized is -log p in nats of an example; `model/bits_per_dim` of images is logged beside it.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
-        levels: How many values an element of a picture can have, the data's; None where they are continuous.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
+        levels: How many values an element of an image can have, the data's; None where they are continuous.
         network: The network; its average is what is sampled from and reported.
         optimizer: Makes the optimizer from the network's parameters.
-        average_half_life: Images after which a weight's share in the average has halved; 0 does not average, None lets
+        ema_half_life: Images after which a weight's share in the average has halved; 0 does not average, None lets
             it rise to 10,000 over the first 200,000 images.
-        **kwargs: What every `SingleLoss` takes.
+        **kwargs: What every `SingleOptimizerModel` takes.
 
     Raises:
         ValueError: A number is out of its range; it is named.
@@ -40,7 +40,7 @@ class LikelihoodModel(SingleLoss, Density):
         levels: int | None,
         network: Callable[[], nn.Module],
         optimizer: OptimizerFactory = torch.optim.Adam,
-        average_half_life: float | Schedule | None = None,
+        ema_half_life: float | Schedule | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(image_shape=image_shape, optimizer=optimizer, **kwargs)
@@ -48,7 +48,7 @@ class LikelihoodModel(SingleLoss, Density):
             check_levels(levels)
         self.levels = levels
         self.network = network()
-        self.average = Average(self.network, half_life=average_half_life)
+        self.ema = EMA(self.network, half_life=ema_half_life)
 
     def players(self) -> dict[str, Iterable[nn.Parameter]]:
         """One player, with the live network's weights."""
@@ -63,4 +63,4 @@ class LikelihoodModel(SingleLoss, Density):
 
     def after_step(self) -> None:
         """Let the average take the weights in."""
-        self.average.update(self.network, images_seen=self.images_seen)
+        self.ema.update(self.network, images_seen=self.images_seen)

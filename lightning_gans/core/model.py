@@ -10,12 +10,12 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_gans._version import __version__
+from lightning_gans.checks import check_image_shape
 from lightning_gans.core import private
 from lightning_gans.core.distributed import gather
 from lightning_gans.core.health import check_weights
 from lightning_gans.core.randomness import random_state, set_random_state
-from lightning_gans.core.recording import Recorded, describe_arguments, name_of, unrecorded
-from lightning_gans.networks.checks import check_image_shape
+from lightning_gans.core.recording import Recorded, class_path, serialize_arguments, unserializable
 from lightning_gans.types import Batch, ImageShape
 
 CHECKPOINT_KEY = "lightning_gans"
@@ -26,7 +26,7 @@ class Model(Recorded, pl.LightningModule, ABC):
     """Train on batches of a known shape, counting images, and be loadable from a checkpoint alone.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
 
     Attributes:
         images_seen: Images trained on, over all devices: the clock of samples, schedules, averages and charts.
@@ -58,7 +58,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         return {}
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def eval_mode(self) -> Iterator[None]:
         """Be in evaluation mode, and then let every module be in its own again."""
         training = {module: module.training for module in self.modules()}
         self.eval()
@@ -68,22 +68,22 @@ class Model(Recorded, pl.LightningModule, ABC):
             for module, mode in training.items():
                 module.training = mode
 
-    def adopt(self, tensor: Tensor) -> Tensor:
+    def to_device_and_dtype(self, tensor: Tensor) -> Tensor:
         """Bring what is handed in from outside of training to this model's device, and floats to its precision."""
         return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)  # type: ignore[arg-type]
 
-    def check(self, batch: Batch) -> None:
-        """Refuse a batch to learn from that lacks a key or has pictures of another shape; of the first, ask the values.
+    def validate_batch(self, batch: Batch) -> None:
+        """Refuse a batch to learn from that lacks a key or has images of another shape; of the first, ask the values.
 
         Raises:
             ValueError: Names the keys, or the shapes, or says what is expected.
         """
-        self.check_form(batch)
+        self.validate_keys_and_shape(batch)
         if self.batches_seen == 0:
-            self.check_values(batch["image"])
+            self.validate_values(batch["image"])
 
-    def check_form(self, batch: Batch) -> None:
-        """Refuse a batch that lacks a key or has pictures of another shape.
+    def validate_keys_and_shape(self, batch: Batch) -> None:
+        """Refuse a batch that lacks a key or has images of another shape.
 
         Raises:
             ValueError: Names the keys, or the shapes.
@@ -102,17 +102,17 @@ class Model(Recorded, pl.LightningModule, ABC):
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
 
-    def check_values(self, image: Tensor) -> None:
+    def validate_values(self, image: Tensor) -> None:
         """Refuse a first batch whose examples cannot be meant; warn of one that looks odd.
 
         Raises:
             ValueError: Says what is expected.
         """
         if not image.is_floating_point():
-            raise ValueError(f"`image` must be float, pictures in [-1, 1], but the data yields {image.dtype}")
+            raise ValueError(f"`image` must be float, images in [-1, 1], but the data yields {image.dtype}")
         if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0):
             rank_zero_warn(
-                f"pictures are expected in [-1, 1], but those of the first batch lie in [{image.min():.3g},"
+                f"images are expected in [-1, 1], but those of the first batch lie in [{image.min():.3g},"
                 f" {image.max():.3g}]: scale them, (x - 0.5) / 0.5 of ToTensor's"
             )
 
@@ -136,7 +136,7 @@ class Model(Recorded, pl.LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         """Say once what a checkpoint will not be able to rebuild."""
-        if lost := unrecorded(describe_arguments(self.arguments)):
+        if lost := unserializable(serialize_arguments(self.init_args)):
             missing = ", ".join(f"{name}=..." for name in lost)
             rank_zero_warn(
                 f"a checkpoint cannot record {' and '.join(f'`{name}`' for name in lost)} of {type(self).__name__}"
@@ -153,8 +153,8 @@ class Model(Recorded, pl.LightningModule, ABC):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "version": __version__,
-            "class": name_of(type(self)),
-            "arguments": describe_arguments(self.arguments),
+            "class": class_path(type(self)),
+            "init_args": serialize_arguments(self.init_args),
             "image_shape": list(self.image_shape),
             "data": _describe_data(data) if isinstance(data, Recorded) else None,
             "images_seen": self.images_seen,
@@ -172,9 +172,9 @@ class Model(Recorded, pl.LightningModule, ABC):
         different = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
         different += theirs.keys() - ours.keys()
         if different:
-            former = checkpoint[CHECKPOINT_KEY]["class"].rpartition(".")[2]
+            previous = checkpoint[CHECKPOINT_KEY]["class"].rpartition(".")[2]
             raise ValueError(
-                f"the checkpoint is of a {former} with other networks than this {type(self).__name__}:"
+                f"the checkpoint is of a {previous} with other networks than this {type(self).__name__}:"
                 f" {len(different)} tensors differ, {different[0]} among them"
             )
 
@@ -184,7 +184,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         record = checkpoint[CHECKPOINT_KEY]
         self.images_seen, self.batches_seen = record["images_seen"], record["batches_seen"]
         self._random_states = record.get("random", [])
-        private.straighten_progress(checkpoint)
+        private.align_loop_progress(checkpoint)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Put the random streams back where the checkpoint left them; what made the loaders has moved them since.
@@ -202,4 +202,4 @@ class Model(Recorded, pl.LightningModule, ABC):
 
 
 def _describe_data(data: Recorded) -> dict[str, Any]:
-    return {"class": name_of(type(data)), "arguments": describe_arguments(data.arguments)}
+    return {"class": class_path(type(data)), "init_args": serialize_arguments(data.init_args)}

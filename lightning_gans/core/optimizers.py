@@ -252,23 +252,23 @@ def apply_schedules(optimizer: torch.optim.Optimizer, schedules: Mapping[str, Sc
 Settings = list[dict[str, Any]]
 
 
-def settings_of(optimizer: torch.optim.Optimizer) -> Settings:
+def hyperparameters(optimizer: torch.optim.Optimizer) -> Settings:
     """What each parameter group was made with."""
     return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
 
 
-def undriven(settings: Settings, schedules: Iterable[str]) -> Settings:
+def without_scheduled(settings: Settings, schedules: Iterable[str]) -> Settings:
     """The settings without those that schedules drive.
 
     Example:
-        >>> undriven([{"lr": 1e-4, "betas": (0.5, 0.9), "eps": 1e-8}], ["lr", "beta1"])
+        >>> without_scheduled([{"lr": 1e-4, "betas": (0.5, 0.9), "eps": 1e-8}], ["lr", "beta1"])
         [{'eps': 1e-08}]
     """
     driven = {*schedules} | ({"betas"} if {"beta1", "beta2"} & {*schedules} else set())
     return [{name: value for name, value in group.items() if name not in driven} for group in settings]
 
 
-def put_back(optimizer: torch.optim.Optimizer, settings: Settings, former: Settings) -> None:
+def restore_overridden(optimizer: torch.optim.Optimizer, settings: Settings, previous: Settings) -> None:
     """Let the settings that an optimizer was made with win over those of a checkpoint, where they are others.
 
     The others stay as the checkpoint has them: some optimizers count their steps there, beside their settings.
@@ -276,17 +276,17 @@ def put_back(optimizer: torch.optim.Optimizer, settings: Settings, former: Setti
     Args:
         optimizer: It has the settings of the checkpoint.
         settings: What it was made with.
-        former: What the checkpoint's optimizer was made with, without what schedules drove; [] if that is unknown.
+        previous: What the checkpoint's optimizer was made with, without what schedules drove; [] if that is unknown.
 
     Example:
         >>> adam = DCGANAdam([torch.zeros(1)], lr=1e-4)
-        >>> settings = settings_of(adam)
+        >>> settings = hyperparameters(adam)
         >>> adam.param_groups[0] |= {"lr": 1.0, "eps": 1e-6}
-        >>> put_back(adam, settings, [{**settings[0], "lr": 1.0}])
+        >>> restore_overridden(adam, settings, [{**settings[0], "lr": 1.0}])
         >>> adam.param_groups[0]["lr"], adam.param_groups[0]["eps"]
         (0.0001, 1e-06)
     """
-    for group, given, before in zip(optimizer.param_groups, settings, former or [{}] * len(settings), strict=True):
+    for group, given, before in zip(optimizer.param_groups, settings, previous or [{}] * len(settings), strict=True):
         group.update({name: value for name, value in given.items() if name not in before or before[name] != value})
 
 

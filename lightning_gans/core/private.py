@@ -15,7 +15,7 @@ from pytorch_lightning.plugins import MixedPrecision
 def count_batch(trainer: pl.Trainer) -> None:
     """Let Lightning's `global_step` count one batch.
 
-    Under manual optimisation Lightning counts every `step()` of every optimizer
+    Under manual optimization Lightning counts every `step()` of every optimizer
     (Lightning-AI/pytorch-lightning#17958), so that `max_steps` would be reached twice as early as in any other model
     and would mean something else for every `discriminator_steps`.
     """
@@ -24,7 +24,7 @@ def count_batch(trainer: pl.Trainer) -> None:
     progress.increment_completed()
 
 
-def straighten_progress(checkpoint: dict[str, Any]) -> None:
+def align_loop_progress(checkpoint: dict[str, Any]) -> None:
     """Let Lightning's counts of a checkpoint say what the loader and the clock of batches say.
 
     What Lightning saves depends on the hook that saved, and it misreads some of it: after a run that ended with an
@@ -52,7 +52,7 @@ def straighten_progress(checkpoint: dict[str, Any]) -> None:
             counts["ready"] = counts["started"] = epoch + 1
 
 
-def scales_losses(trainer: pl.Trainer) -> bool:
+def uses_grad_scaler(trainer: pl.Trainer) -> bool:
     """Whether a GradScaler is at work, which tries scales until gradients overflow, and skips those steps."""
     plugin = trainer.precision_plugin
     return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
@@ -73,7 +73,7 @@ def replace_experiment(logger: WandbLogger, run: Any) -> None:
     logger._experiment = run
 
 
-def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[Any]":
+def unwrap_factory(value: "functools.partial[Any]") -> "functools.partial[Any]":
     """Undo the wrapping of a factory that the command line made: what is left is a partial of the class itself.
 
     jsonargparse hands `Callable[..., nn.Module]` over as
@@ -85,7 +85,7 @@ def without_jsonargparse(value: "functools.partial[Any]") -> "functools.partial[
     return functools.partial(cls, *args, **value.keywords)
 
 
-def unsynchronised(trainer: pl.Trainer, model: pl.LightningModule) -> None:
+def remove_ddp_reducer(trainer: pl.Trainer, model: pl.LightningModule) -> None:
     """Take DDP's reducer away: the step averages gradients itself, after each player's own backward."""
     trainer.strategy.model = model
 
@@ -102,24 +102,24 @@ def option_names(parser: argparse.ArgumentParser) -> list[str]:
     return [option for parser in parsers for option in parser._option_string_actions]
 
 
-def forget_defaults_of_another_class() -> None:
+def patch_class_change() -> None:
     """Let a class that is named on the command line start from its own defaults.
 
-    jsonargparse keeps every argument that the new class accepts, too, when one class takes another's place, the former
-    class's defaults among them: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalised
-    discriminator and optimizer. What was given, and differs from the former default, is still kept.
+    jsonargparse keeps every argument that the new class accepts, too, when one class takes another's place, the previous
+    class's defaults among them: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalized
+    discriminator and optimizer. What was given, and differs from the previous default, is still kept.
     """
     keep_what_fits: Any = _typehints.discard_init_args_on_class_path_change
     if keep_what_fits.__module__ == __name__:
         return
 
-    def keep_what_was_given(parser_or_action: Any, former: Any, present: Any) -> None:
-        if former and "init_args" in former and former["class_path"] != present["class_path"]:
+    def keep_what_was_given(parser_or_action: Any, previous: Any, present: Any) -> None:
+        if previous and "init_args" in previous and previous["class_path"] != present["class_path"]:
             parser_of: Any = _typehints.ActionTypeHint.get_class_parser
-            defaults = parser_of(former["class_path"], {"fail_untyped": False}).get_defaults()
-            for name, value in list(former["init_args"].items(branches=True)):
+            defaults = parser_of(previous["class_path"], {"fail_untyped": False}).get_defaults()
+            for name, value in list(previous["init_args"].items(branches=True)):
                 if "." not in name and defaults.get(name) == value:
-                    del former["init_args"][name]
-        keep_what_fits(parser_or_action, former, present)
+                    del previous["init_args"][name]
+        keep_what_fits(parser_or_action, previous, present)
 
     _typehints.discard_init_args_on_class_path_change = keep_what_was_given

@@ -16,13 +16,10 @@ from typing import Any, Self
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_gans.core.private import without_jsonargparse
+from lightning_gans.core.private import unwrap_factory
+from lightning_gans.errors import UnserializableError
 
 CLASS, PARTIAL, UNRECORDED = "__class__", "__partial__", "__unrecorded__"
-
-
-class Unrecordable(TypeError):  # noqa: N818 (it names what the value is)
-    """A value that has no plain description: a lambda, a closure, a live object."""
 
 
 class Recorded:
@@ -33,11 +30,11 @@ class Recorded:
     Example:
         >>> class Pair(Recorded):
         ...     def __init__(self, first, *, second=2, **others): ...
-        >>> Pair(1, third=3).arguments
+        >>> Pair(1, third=3).init_args
         {'first': 1, 'third': 3}
     """
 
-    arguments: dict[str, Any]
+    init_args: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments, then go on as always."""
@@ -50,29 +47,29 @@ class Recorded:
         for name, parameter in bound.signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 given |= given.pop(name, {})
-        self.__dict__["arguments"] = given  # past nn.Module, whose __init__ has not run yet
+        self.__dict__["init_args"] = given  # past nn.Module, whose __init__ has not run yet
         return self
 
 
 _PARTS: tuple[type[Any], ...] = (nn.Module, Optimizer, Recorded)
 
 
-def class_path(cls: type) -> str:
+def importable_path(cls: type) -> str:
     """Name a class so that `resolve` finds it again.
 
     Example:
-        >>> class_path(nn.Linear)
+        >>> importable_path(nn.Linear)
         'torch.nn.modules.linear.Linear'
     """
     if "<locals>" in cls.__qualname__:
-        raise Unrecordable(f"{cls.__qualname__} is defined inside a function")
+        raise UnserializableError(f"{cls.__qualname__} is defined inside a function")
     module = _main_module() if cls.__module__ == "__main__" else cls.__module__
     return f"{module}.{cls.__qualname__}"
 
 
-def name_of(cls: type) -> str:
+def class_path(cls: type) -> str:
     """The path of a class, for the record; of one that is defined inside a function nothing can be loaded again."""
-    return f"{cls.__module__}.{cls.__qualname__}" if "<locals>" in cls.__qualname__ else class_path(cls)
+    return f"{cls.__module__}.{cls.__qualname__}" if "<locals>" in cls.__qualname__ else importable_path(cls)
 
 
 def _main_module() -> str:
@@ -81,7 +78,7 @@ def _main_module() -> str:
     return Path(file).stem if file else "__main__"
 
 
-def describe(value: Any) -> Any:
+def serialize(value: Any) -> Any:
     """Write a constructor argument as plain data.
 
     Args:
@@ -89,11 +86,11 @@ def describe(value: Any) -> Any:
             containers of these.
 
     Raises:
-        Unrecordable: The value has no such description.
+        UnserializableError: The value has no such description.
 
     Example:
-        >>> describe(functools.partial(nn.Linear, bias=False))
-        {'__partial__': 'torch.nn.modules.linear.Linear', 'args': [], 'arguments': {'bias': False}}
+        >>> serialize(functools.partial(nn.Linear, bias=False))
+        {'__partial__': 'torch.nn.modules.linear.Linear', 'args': [], 'init_args': {'bias': False}}
     """
     match value:
         case None | bool():
@@ -103,35 +100,35 @@ def describe(value: Any) -> Any:
         case Path():
             return str(value)
         case list():
-            return [describe(item) for item in value]
+            return [serialize(item) for item in value]
         case tuple():
-            return tuple(describe(item) for item in value)
+            return tuple(serialize(item) for item in value)
         case dict():
-            return {describe(key): describe(item) for key, item in value.items()}
+            return {serialize(key): serialize(item) for key, item in value.items()}
         case type():
-            return {CLASS: class_path(value)}
+            return {CLASS: importable_path(value)}
         case Recorded():
-            return {CLASS: class_path(type(value)), "arguments": describe(value.arguments)}
+            return {CLASS: importable_path(type(value)), "init_args": serialize(value.init_args)}
         case functools.partial():
-            value = without_jsonargparse(value)
+            value = unwrap_factory(value)
             if not isinstance(value.func, type):
-                raise Unrecordable(f"a partial of {value.func!r}, which is no class")
+                raise UnserializableError(f"a partial of {value.func!r}, which is no class")
             return {
-                PARTIAL: class_path(value.func),
-                "args": describe(list(value.args)),
-                "arguments": describe(value.keywords),
+                PARTIAL: importable_path(value.func),
+                "args": serialize(list(value.args)),
+                "init_args": serialize(value.keywords),
             }
         case _:
-            raise Unrecordable(f"{value!r} is neither plain data, a class nor a partial of one")
+            raise UnserializableError(f"{value!r} is neither plain data, a class nor a partial of one")
 
 
-def describe_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+def serialize_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     """Describe each argument; one that cannot be is marked, so that loading can ask for it by name."""
     record = {}
     for name, value in arguments.items():
         try:
-            record[name] = describe(value)
-        except Unrecordable as reason:
+            record[name] = serialize(value)
+        except UnserializableError as reason:
             record[name] = {UNRECORDED: str(reason)}
     return record
 
@@ -141,7 +138,7 @@ def modules_in(description: Any) -> set[str]:
 
     Example:
         >>> import torch
-        >>> modules_in(describe({"optimizer": functools.partial(torch.optim.Adam, lr=0.1), "network": [nn.Linear]}))
+        >>> modules_in(serialize({"optimizer": functools.partial(torch.optim.Adam, lr=0.1), "network": [nn.Linear]}))
         {'torch'}
     """
     match description:
@@ -154,12 +151,12 @@ def modules_in(description: Any) -> set[str]:
             return set()
 
 
-def unrecorded(record: dict[str, Any]) -> list[str]:
-    """The names of the arguments that `describe_arguments` had to leave out."""
+def unserializable(record: dict[str, Any]) -> list[str]:
+    """The names of the arguments that `serialize_arguments` had to leave out."""
     return [name for name, value in record.items() if isinstance(value, dict) and UNRECORDED in value]
 
 
-def resolve(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable[str] = ()) -> type[Any]:
+def import_class(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable[str] = ()) -> type[Any]:
     """Find the class of that name, if it is one of those kinds and comes from a place that may be used.
 
     Args:
@@ -209,25 +206,25 @@ def resolve(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable
     return cls
 
 
-def rebuild(record: Any, trust: Iterable[str] = ()) -> Any:
+def deserialize(record: Any, trust: Iterable[str] = ()) -> Any:
     """Make the value that `describe` described.
 
     Example:
-        >>> rebuild(describe(functools.partial(nn.Linear, bias=False)))(2, 3)
+        >>> deserialize(serialize(functools.partial(nn.Linear, bias=False)))(2, 3)
         Linear(in_features=2, out_features=3, bias=False)
     """
     match record:
         case list() | tuple():
-            return type(record)(rebuild(item, trust) for item in record)
-        case {"__partial__": str(path), "args": args, "arguments": arguments}:
-            made: Callable[..., Any] = resolve(path, _PARTS, trust)
-            return functools.partial(made, *rebuild(args, trust), **rebuild(arguments, trust))
-        case {"__class__": str(path), "arguments": arguments}:
-            made = resolve(path, Recorded, trust)
-            return made(**rebuild(arguments, trust))
+            return type(record)(deserialize(item, trust) for item in record)
+        case {"__partial__": str(path), "args": args, "init_args": arguments}:
+            made: Callable[..., Any] = import_class(path, _PARTS, trust)
+            return functools.partial(made, *deserialize(args, trust), **deserialize(arguments, trust))
+        case {"__class__": str(path), "init_args": arguments}:
+            made = import_class(path, Recorded, trust)
+            return made(**deserialize(arguments, trust))
         case {"__class__": str(path)}:
-            return resolve(path, _PARTS, trust)
+            return import_class(path, _PARTS, trust)
         case dict():
-            return {key: rebuild(item, trust) for key, item in record.items()}
+            return {key: deserialize(item, trust) for key, item in record.items()}
         case _:
             return record

@@ -18,7 +18,7 @@ class Schedule(Recorded, ABC):
         """The value after that many images, over all devices."""
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.init_args.items())})"
 
 
 class Linear(Schedule):
@@ -28,7 +28,7 @@ class Linear(Schedule):
         start: The value at first.
         end: The value at last.
         images: How many images the way takes.
-        begin: Images before it sets out.
+        delay: Images before it sets out.
 
     Example:
         >>> halved = Linear(1.0, 0.5, images=1000)
@@ -36,18 +36,18 @@ class Linear(Schedule):
         (1.0, 0.75, 0.5)
     """
 
-    def __init__(self, start: float, end: float, *, images: int, begin: int = 0) -> None:
+    def __init__(self, start: float, end: float, *, images: int, delay: int = 0) -> None:
         if images < 1:
             raise ValueError(f"`images` must be at least 1, got {images}")
-        self.start, self.end, self.images, self.begin = start, end, images, begin
+        self.start, self.end, self.images, self.delay = start, end, images, delay
 
     def __call__(self, images: int) -> float:
         """The value after that many images."""
-        return self.start + self.way(images) * (self.end - self.start)
+        return self.start + self.progress(images) * (self.end - self.start)
 
-    def way(self, images: int) -> float:
+    def progress(self, images: int) -> float:
         """The share of the way that is done, from 0 to 1."""
-        return min(max((images - self.begin) / self.images, 0.0), 1.0)
+        return min(max((images - self.delay) / self.images, 0.0), 1.0)
 
 
 class Cosine(Linear):
@@ -63,7 +63,7 @@ class Cosine(Linear):
 
     def __call__(self, images: int) -> float:
         """The value after that many images."""
-        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self.way(images))) / 2
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self.progress(images))) / 2
 
 
 class Exponential(Schedule):
@@ -100,11 +100,11 @@ def value_at(value: float | Schedule, images: int) -> float:
     return value(images) if isinstance(value, Schedule) else value
 
 
-def extremes(value: float | Schedule) -> tuple[float, float]:
+def value_range(value: float | Schedule) -> tuple[float, float]:
     """The least and the greatest value that such a setting takes: schedules go one way, from the first image to no end.
 
     Example:
-        >>> extremes(10.0), extremes(Linear(10.0, 0.0, images=1000)), extremes(Exponential(0.1, half_life=1000))
+        >>> value_range(10.0), value_range(Linear(10.0, 0.0, images=1000)), value_range(Exponential(0.1, half_life=1000))
         ((10.0, 10.0), (0.0, 10.0), (0.0, 0.1))
     """
     ends = value_at(value, 0), value_at(value, 10**15)

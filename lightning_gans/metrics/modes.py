@@ -11,7 +11,7 @@ RADIUS = 3.0
 """Standard deviations within which a sample counts: 98.89 % of a mode's own."""
 
 
-class ModeCoverage(NamedTuple):
+class ModeCoverageResult(NamedTuple):
     """How samples spread over the modes of a mixture.
 
     Attributes:
@@ -52,12 +52,12 @@ def reverse_kl(counts: Tensor) -> Tensor:
     return torch.xlogy(shares, len(counts) * shares).sum()
 
 
-def nearest_modes(points: Tensor, centres: Tensor, *, sigma: float) -> Tensor:
+def high_quality_counts(points: Tensor, centers: Tensor, *, sigma: float) -> Tensor:
     """Count the samples of high quality, those within 3 sigma of their nearest mode, by mode.
 
     Args:
         points: (n, d) samples.
-        centres: (k, d) the modes.
+        centers: (k, d) the modes.
         sigma: Standard deviation of each coordinate within a mode.
 
     Returns:
@@ -67,7 +67,7 @@ def nearest_modes(points: Tensor, centres: Tensor, *, sigma: float) -> Tensor:
         ValueError: `sigma` is not above 0, there is no sample, or one is not finite.
 
     Example:
-        >>> nearest_modes(torch.tensor([[0.0], [0.2], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]]), sigma=0.1)
+        >>> high_quality_counts(torch.tensor([[0.0], [0.2], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]]), sigma=0.1)
         tensor([2, 1])
     """
     if sigma <= 0:
@@ -77,12 +77,12 @@ def nearest_modes(points: Tensor, centres: Tensor, *, sigma: float) -> Tensor:
         raise ValueError(
             f"`points` must hold finite samples, got {len(points)}, of which {len(points) - finite} are not"
         )
-    distances = torch.cdist(points.double(), centres.double().to(points.device))
+    distances = torch.cdist(points.double(), centers.double().to(points.device))
     distance, nearest = distances.min(1)
-    return torch.bincount(nearest[distance <= RADIUS * sigma], minlength=len(centres))
+    return torch.bincount(nearest[distance <= RADIUS * sigma], minlength=len(centers))
 
 
-def mode_coverage(points: Tensor, centres: Tensor, *, sigma: float) -> ModeCoverage:
+def mode_coverage(points: Tensor, centers: Tensor, *, sigma: float) -> ModeCoverageResult:
     """Say how samples spread over the modes of an even mixture of equal normal distributions.
 
     From *VEEGAN*, arXiv:1705.07761, and *PacGAN*, arXiv:1712.04086, which ask 2,500 samples: the modes and the
@@ -90,7 +90,7 @@ def mode_coverage(points: Tensor, centres: Tensor, *, sigma: float) -> ModeCover
 
     Args:
         points: (n, d) samples.
-        centres: (k, d) the modes.
+        centers: (k, d) the modes.
         sigma: Standard deviation of each coordinate within a mode.
 
     Raises:
@@ -98,18 +98,18 @@ def mode_coverage(points: Tensor, centres: Tensor, *, sigma: float) -> ModeCover
 
     Example:
         >>> mode_coverage(torch.tensor([[0.0], [0.2], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]]), sigma=0.1)
-        ModeCoverage(modes=2.0, high_quality=0.75, reverse_kl=0.0566...)
+        ModeCoverageResult(modes=2.0, high_quality=0.75, reverse_kl=0.0566...)
     """
-    return _coverage(nearest_modes(points, centres, sigma=sigma), len(points))
+    return _coverage(high_quality_counts(points, centers, sigma=sigma), len(points))
 
 
-class Modes(Metric):
+class ModeCoverage(Metric):
     """Accumulate samples, and say how they spread over the modes of a mixture.
 
     See `mode_coverage` for the definitions and the references; arXiv:1712.04086.
 
     Args:
-        centres: (k, d) the modes.
+        centers: (k, d) the modes.
         sigma: Standard deviation of each coordinate within a mode.
         **kwargs: Of `torchmetrics.Metric`.
 
@@ -117,7 +117,7 @@ class Modes(Metric):
         ValueError: `sigma` is not above 0.
 
     Example:
-        >>> metric = Modes(torch.tensor([[0.0], [1.0]]), sigma=0.1)
+        >>> metric = ModeCoverage(torch.tensor([[0.0], [1.0]]), sigma=0.1)
         >>> metric.update(torch.tensor([[0.0], [0.2]]))
         >>> metric.update(torch.tensor([[0.5], [0.9]]))
         >>> metric.compute()
@@ -130,17 +130,17 @@ class Modes(Metric):
     counts: Tensor
     total: Tensor
 
-    def __init__(self, centres: Tensor, *, sigma: float, **kwargs: Any) -> None:
+    def __init__(self, centers: Tensor, *, sigma: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if sigma <= 0:
             raise ValueError(f"`sigma` must be above 0, got {sigma}")
-        self.centres, self.sigma = centres, sigma
-        self.add_state("counts", default=torch.zeros(len(centres), dtype=torch.int64), dist_reduce_fx="sum")
+        self.centers, self.sigma = centers, sigma
+        self.add_state("counts", default=torch.zeros(len(centers), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, points: Tensor) -> None:
         """Add samples, (b, d)."""
-        self.counts += nearest_modes(points, self.centres, sigma=self.sigma)
+        self.counts += high_quality_counts(points, self.centers, sigma=self.sigma)
         self.total += len(points)
 
     def compute(self) -> dict[str, Tensor]:
@@ -149,8 +149,8 @@ class Modes(Metric):
         return {name: torch.tensor(value, device=self.device) for name, value in result._asdict().items()}
 
 
-def _coverage(counts: Tensor, total: int) -> ModeCoverage:
-    return ModeCoverage(
+def _coverage(counts: Tensor, total: int) -> ModeCoverageResult:
+    return ModeCoverageResult(
         modes=float((counts > 0).sum()),
         high_quality=float(counts.sum() / total),
         reverse_kl=reverse_kl(counts).item(),

@@ -15,11 +15,11 @@ class PRDCResult(NamedTuple):
     """Fidelity (precision, density) and diversity (recall, coverage) of generated samples.
 
     Attributes:
-        precision: Share of the fake samples that lie within some real sample's neighbourhood.
-        recall: Share of the real samples that lie within some fake sample's neighbourhood.
-        density: Mean number of real neighbourhoods that a fake sample lies in, divided by k: 1 is expected of a perfect
+        precision: Share of the fake samples that lie within some real sample's neighborhood.
+        recall: Share of the real samples that lie within some fake sample's neighborhood.
+        density: Mean number of real neighborhoods that a fake sample lies in, divided by k: 1 is expected of a perfect
             generator, and it may exceed 1.
-        coverage: Share of the real neighbourhoods that hold a fake sample.
+        coverage: Share of the real neighborhoods that hold a fake sample.
     """
 
     precision: float
@@ -29,16 +29,16 @@ class PRDCResult(NamedTuple):
 
 
 def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
-    """Compare two sets of samples by their k-nearest-neighbour balls.
+    """Compare two sets of samples by their k-nearest-neighbor balls.
 
-    A sample's neighbourhood is the open ball that reaches to its k-th nearest neighbour in its own set, not counting
+    A sample's neighborhood is the open ball that reaches to its k-th nearest neighbor in its own set, not counting
     itself. From *Reliable Fidelity and Diversity Metrics for Generative Models*, arXiv:2002.09797. The scores depend on
     the numbers of samples and on k, so they compare only at equal ones.
 
     Args:
         real: (n, ...) features of real samples; trailing axes are flattened.
         fake: (m, ...) features of generated samples.
-        k: Which neighbour bounds a neighbourhood.
+        k: Which neighbor bounds a neighborhood.
 
     Raises:
         ValueError: If `k` is below 1, a set has fewer than k + 1 samples or features that are not finite, or the sets
@@ -59,8 +59,8 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
     real, fake = _rows_of_float64(real), _rows_of_float64(fake)
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"`fake` must have the features of `real`, {real.shape[1]} of them, got {fake.shape[1]}")
-    centre = real.mean(0)  # a common shift changes no distance, and leaves less to cancel
-    real, fake = real - centre, fake - centre
+    center = real.mean(0)  # a common shift changes no distance, and leaves less to cancel
+    real, fake = real - center, fake - center
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
 
     precise, hits = 0.0, 0.0
@@ -88,7 +88,7 @@ class PRDC(Metric):
     See `prdc` for the definitions and the reference; arXiv:2002.09797. All features are kept until `reset`.
 
     Args:
-        k: Which neighbour bounds a neighbourhood.
+        k: Which neighbor bounds a neighborhood.
         **kwargs: Of `torchmetrics.Metric`.
 
     Raises:
@@ -138,7 +138,7 @@ def _radii(points: Tensor, k: int) -> Tensor:
     for start in range(0, len(points), _ROWS):
         distances = _distances(points[start : start + _ROWS], points, itself=start)
         radii.append(distances.topk(k, largest=False).values[:, -1])
-    # The ball is open. Rounding must not let in the k-th neighbour itself, when a generator has copied it.
+    # The ball is open. Rounding must not let in the k-th neighbor itself, when a generator has copied it.
     return torch.cat(radii) * (1 - 1e-9)
 
 
@@ -157,9 +157,9 @@ def _distances(points: Tensor, others: Tensor, *, itself: int | None = None) -> 
     squared = torch.addmm(scale, points, others.T, alpha=-2)
     if itself is not None:
         squared.diagonal(itself).fill_(torch.inf)
-    cancelled = (squared < 1e-4 * scale).any(1)  # elsewhere the relative error is below 1e-10
+    canceled = (squared < 1e-4 * scale).any(1)  # elsewhere the relative error is below 1e-10
     distances = squared.clamp_(min=0).sqrt_()
-    distances[cancelled] = torch.cdist(points[cancelled], others, compute_mode="donot_use_mm_for_euclid_dist")
+    distances[canceled] = torch.cdist(points[canceled], others, compute_mode="donot_use_mm_for_euclid_dist")
     if itself is not None:
         distances.diagonal(itself).fill_(torch.inf)
     return distances

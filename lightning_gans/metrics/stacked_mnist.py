@@ -10,13 +10,13 @@ from torchmetrics import Metric
 from lightning_gans.metrics.modes import reverse_kl
 
 Predict = Callable[[Tensor], Tensor]
-"""Tells the digit, (n,) int64 from 0 to 9, of grey pictures (n, 1, h, w)."""
+"""Tells the digit, (n,) int64 from 0 to 9, of gray images (n, 1, h, w)."""
 
 
-class StackedModes(Metric):
+class StackedMNISTModes(Metric):
     """Count the triples of digits that samples show: how many of the 1,000 there are, and how evenly.
 
-    A classifier reads each colour of a picture as a digit. `modes` is the number of different triples, `reverse_kl` the
+    A classifier reads each color of an image as a digit. `modes` is the number of different triples, `reverse_kl` the
     KL divergence of their histogram from the even one, in nats. Both depend on how many samples there are: 26,000 real
     ones have all 1,000 modes and a divergence of .0236 +- .001, mostly for being so few, and partly as MNIST's digits
     are not equally frequent.
@@ -24,11 +24,11 @@ class StackedModes(Metric):
     Source: Metz et al. 2017, arXiv:1611.02163; 26,000 samples as in VEEGAN, arXiv:1705.07761.
 
     Args:
-        predict: Reads grey pictures, such as `Classifier.predict`.
+        predict: Reads gray images, such as `Classifier.predict`.
         **kwargs: Of `torchmetrics.Metric`.
 
     Example:
-        >>> metric = StackedModes(lambda digits: digits.mean((1, 2, 3)).long())
+        >>> metric = StackedMNISTModes(lambda digits: digits.mean((1, 2, 3)).long())
         >>> metric.update(torch.tensor([4.0, 0.0, 7.0]).view(1, 3, 1, 1).expand(5, 3, 28, 28))
         >>> metric.compute()
         {'modes': tensor(1.), 'reverse_kl': tensor(6.9078)}
@@ -44,15 +44,15 @@ class StackedModes(Metric):
         self.predict = predict
         self.add_state("counts", default=torch.zeros(1000, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, pictures: Tensor) -> None:
+    def update(self, images: Tensor) -> None:
         """Add samples, (b, 3, h, w) in [-1, 1].
 
         Raises:
-            ValueError: They do not have three colours.
+            ValueError: They do not have three colors.
         """
-        if pictures.dim() != 4 or pictures.shape[1] != 3:
-            raise ValueError(f"`pictures` must be of shape (b, 3, height, width), got {tuple(pictures.shape)}")
-        digits = self.predict(pictures.flatten(0, 1).unsqueeze(1)).view(-1, 3)
+        if images.dim() != 4 or images.shape[1] != 3:
+            raise ValueError(f"`images` must be of shape (b, 3, height, width), got {tuple(images.shape)}")
+        digits = self.predict(images.flatten(0, 1).unsqueeze(1)).view(-1, 3)
         triples = digits @ torch.tensor([100, 10, 1], device=digits.device)
         self.counts += torch.bincount(triples, minlength=1000).to(self.counts.device)
 

@@ -7,32 +7,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_gans.checks import check_positive
 from lightning_gans.core.optimizers import OptimizerFactory
-from lightning_gans.core.single import SingleLoss
-from lightning_gans.networks.checks import check_positive
+from lightning_gans.core.single_optimizer import SingleOptimizerModel
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.types import Batch, ImageShape, Losses
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
 
-CHUNK = 500
-"""Pictures that are classified at a time."""
+LOGIT_CHUNK = 500
+"""Images that are classified at a time."""
 
 
-class Classifier(SingleLoss):
-    """Tell classes apart, by the cross entropy of labelled pictures; examples without a label (-1) are left out.
+class Classifier(SingleOptimizerModel):
+    """Tell classes apart, by the cross entropy of labeled images; examples without a label (-1) are left out.
 
     What differs from the authors' code: Adam's learning rate is torch's 1e-3, theirs 1e-4 for 100,000 batches of 50;
-    and pictures lie in [-1, 1].
+    and images lie in [-1, 1].
 
     Source: the natural training of Madry et al. 2018, arXiv:1706.06083, section 5 and Table 1.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         num_classes: How many classes; the data's, which are None where it has no labels.
         network: Makes the network from (image_shape, num_classes); it returns logits, (b, num_classes).
         optimizer: Makes the optimizer from the network's parameters.
-        **kwargs: What every `SingleLoss` takes.
+        **kwargs: What every `SingleOptimizerModel` takes.
 
     Raises:
         ValueError: `num_classes` is None or below 1; in training, a label lies beyond it.
@@ -61,7 +61,7 @@ class Classifier(SingleLoss):
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Pictures and their labels."""
+        """Images and their labels."""
         return ("image", "label")
 
     def model_loss(self, batch: Batch) -> Losses:
@@ -78,16 +78,16 @@ class Classifier(SingleLoss):
 
     @torch.no_grad()
     def logits(self, image: Tensor) -> Tensor:
-        """Score pictures (n, *image_shape) for every class, (n, num_classes), in evaluation mode."""
-        with self.evaluating():
-            return torch.cat([self.network(self.adopt(part)) for part in torch.split(image, CHUNK)])
+        """Score images (n, *image_shape) for every class, (n, num_classes), in evaluation mode."""
+        with self.eval_mode():
+            return torch.cat([self.network(self.to_device_and_dtype(part)) for part in torch.split(image, LOGIT_CHUNK)])
 
     def predict(self, image: Tensor) -> Tensor:
-        """The most probable class of each picture (n, *image_shape), (n,) int64."""
+        """The most probable class of each image (n, *image_shape), (n,) int64."""
         return self.logits(image).argmax(1)
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """The share of the labelled examples that are classified rightly, where there are any."""
+        """The share of the labeled examples that are classified rightly, where there are any."""
         known = batch["label"] >= 0
         if not known.any():
             return {}

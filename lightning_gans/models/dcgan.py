@@ -9,7 +9,7 @@ from lightning_gans.types import ImageShape
 
 
 class DCGAN(VanillaGAN):
-    """Play the first game with convolutional networks: strides, batch normalisation, Adam with beta1 = .5.
+    """Play the first game with convolutional networks: strides, batch normalization, Adam with beta1 = .5.
 
     Source: Radford et al. 2015, arXiv:1511.06434.
 

@@ -5,48 +5,47 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from lightning_gans.core.density import Density, bits_per_dim
-from lightning_gans.core.ema import Average
+from lightning_gans.checks import check_levels
+from lightning_gans.core.density import DensityModel, bits_per_dim
+from lightning_gans.core.ema import EMA
 from lightning_gans.core.gan import DiscriminatorFactory
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.core.schedules import Schedule, extremes, value_at
+from lightning_gans.core.schedules import Schedule, value_at, value_range
 from lightning_gans.models.wgan_gp import WGANGP
 from lightning_gans.networks import flows
-from lightning_gans.networks.checks import check_levels
 from lightning_gans.networks.dcgan import DCGANCritic
-from lightning_gans.networks.levels import dequantise, quantise
+from lightning_gans.networks.levels import dequantize, quantize
+from lightning_gans.networks.mlp import MLPDiscriminator
 from lightning_gans.networks.nice import NICE
-from lightning_gans.networks.perceptron import PerceptronDiscriminator
 from lightning_gans.networks.priors import FlowFactory, FlowGenerator, Prior, StandardLogistic
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
-class FlowGAN(WGANGP, Density):
+class FlowGAN(WGANGP, DensityModel):
     """Generate by an invertible network, and weigh maximum likelihood against WGAN-GP's game.
 
-    The generator minimises w NLL / d + (1 - w) A: the negative log-likelihood in nats per element of an example, and
+    The generator minimizes w NLL / d + (1 - w) A: the negative log-likelihood in nats per element of an example, and
     the negated score of the critic. With w = 1 the critic rests, with w = 0 the likelihood is only reported. The paper
     adds lambda times the likelihood of a whole example to the game, whose code divides the game by `like_reg` instead:
     both are w / ((1 - w) d), so that 1 on MNIST is w = 784 / 785.
 
-    Pictures that have levels are dequantised, for the likelihood and for the critic, and samples are rounded to levels:
+    Images that have levels are dequantized, for the likelihood and for the critic, and samples are rounded to levels:
     the log-probability reported is a lower bound of that of the rounded samples, by one even draw within each level.
-    Points, and pictures without levels, are taken as they are, and what is reported is their density.
+    Points, and images without levels, are taken as they are, and what is reported is their density.
 
     Source: Grover, Dhar and Ermon 2018, arXiv:1705.08868; the bound is arXiv:1511.01844, section 3.1.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
-        levels: How many values an element of a picture can have, the data's; None where they are continuous.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
+        levels: How many values an element of an image can have, the data's; None where they are continuous.
         flow: Makes the flow from (image_shape): `forward(x)` gives latents (b, d) and log |det dz/dx|, (b,) nats,
-            `inverse(z)` examples. `NICE`, `RealNVP` (of pictures), `SplineFlow` (of points), or any other.
+            `inverse(z)` examples. `NICE`, `RealNVP` (of images), `SplineFlow` (of points), or any other.
         prior: Makes the distribution of latents: `StandardLogistic` is NICE's, `StandardNormal` the other flows'.
         likelihood_weight: w, from 0 to 1.
-        discriminator: Makes the critic from (image_shape); None: `DCGANCritic` for pictures,
-            `PerceptronDiscriminator` for points.
+        discriminator: Makes the critic from (image_shape); None: `DCGANCritic` for images,
+            `MLPDiscriminator` for points.
         discriminator_steps: Critic steps per generator step, each on fresh data; None: 5, or 1 where the critic rests.
         **kwargs: What every `WGANGP` takes, but for the generator and the latents, which are the flow's.
 
@@ -74,7 +73,7 @@ class FlowGAN(WGANGP, Density):
         discriminator_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
-        least, greatest = extremes(likelihood_weight)
+        least, greatest = value_range(likelihood_weight)
         if least < 0 or greatest > 1:
             raise ValueError(f"`likelihood_weight` must be from 0 to 1, got {likelihood_weight}")
         if levels is not None:
@@ -90,20 +89,20 @@ class FlowGAN(WGANGP, Density):
         super().__init__(
             image_shape=image_shape,
             generator=partial(FlowGenerator, flow=flow, prior=prior),
-            discriminator=discriminator or (DCGANCritic if len(image_shape) == 3 else PerceptronDiscriminator),
+            discriminator=discriminator or (DCGANCritic if len(image_shape) == 3 else MLPDiscriminator),
             latent_dim=math.prod(image_shape),
             discriminator_steps=discriminator_steps,
             **kwargs,
         )
         self.levels = levels
-        self.dequantisation = "none" if levels is None else "uniform"
+        self.dequantization = "none" if levels is None else "uniform"
         self.likelihood_weight = likelihood_weight
         if likelihood_weight == 0:  # whose likelihood only falls
-            self.best_by = GenerativeModel.best_by
+            self.monitor = GenerativeModel.monitor
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """WGAN-GP's, on dequantised pictures; nothing where likelihood is all that counts."""
-        return {} if self.weight == 1 else super().discriminator_loss({**batch, "image": self.dequantised(batch)})
+        """WGAN-GP's, on dequantized images; nothing where likelihood is all that counts."""
+        return {} if self.weight == 1 else super().discriminator_loss({**batch, "image": self.dequantized(batch)})
 
     def generator_loss(self, batch: Batch) -> Losses:
         """Both terms, weighted, but for one of no weight."""
@@ -118,31 +117,29 @@ class FlowGAN(WGANGP, Density):
         return terms
 
     def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
-        """The log-density of examples, or that of dequantised pictures as a bound of their log-probability, (b,)."""
-        generator = network.network if isinstance(network, Average) else network
+        """The log-density of examples, or that of dequantized images as a bound of their log-probability, (b,)."""
+        generator = network.network if isinstance(network, EMA) else network
         assert isinstance(generator, FlowGenerator)
         volume = 0.0 if self.levels is None else self.latent_dim * math.log(2 / self.levels)
-        return generator.log_prob(self.dequantised(batch)) + volume
+        return generator.log_prob(self.dequantized(batch)) + volume
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
         """Go back through the flow; samples, which nobody differentiates, are rounded to levels."""
         image = super().generate(generator, latents, batch)["image"]
-        return {"image": image if self.levels is None or not self.sampling else quantise(image, self.levels)}
+        return {"image": image if self.levels is None or not self.sampling else quantize(image, self.levels)}
 
-    def initialise(self, batch: Batch) -> None:
-        """Let the flow's normalisation start from the first batch."""
-        flows.initialise(self.generator.flow, self.dequantised(batch))
+    def initialize(self, batch: Batch) -> None:
+        """Let the flow's normalization start from the first batch."""
+        flows.initialize(self.generator.flow, self.dequantized(batch))
 
-    def dequantised(self, batch: Batch) -> Tensor:
-        """Pictures spread evenly over their levels; what has none as it is."""
+    def dequantized(self, batch: Batch) -> Tensor:
+        """Images spread evenly over their levels; what has none as it is."""
         image = batch["image"]
-        return (
-            image if self.levels is None else dequantise(image, self.noise(*image.shape, draw=torch.rand), self.levels)
-        )
+        return image if self.levels is None else dequantize(image, self.rand(*image.shape), self.levels)
 
-    def rate(self, batch: Batch) -> Tensor | None:
-        """The critic's score of dequantised pictures; None where it rests."""
-        return None if self.weight == 1 else super().rate({**batch, "image": self.dequantised(batch)})
+    def discriminator_score(self, batch: Batch) -> Tensor | None:
+        """The critic's score of dequantized images; None where it rests."""
+        return None if self.weight == 1 else super().discriminator_score({**batch, "image": self.dequantized(batch)})
 
     @property
     def weight(self) -> float:

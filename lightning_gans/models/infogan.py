@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory
 from lightning_gans.core.optimizers import InfoGANAdam, OptimizerFactory
-from lightning_gans.core.schedules import Schedule, extremes, value_at
-from lightning_gans.metrics.agreement import agreement
+from lightning_gans.core.schedules import Schedule, value_at, value_range
+from lightning_gans.metrics.cluster_accuracy import cluster_accuracy
 from lightning_gans.networks.dcgan import DCGANDiscriminator
-from lightning_gans.networks.recognition import HeadFactory, RecognisingDiscriminator, RecognitionHead
+from lightning_gans.networks.recognition import HeadFactory, InfoGANDiscriminator, RecognitionHead
 from lightning_gans.objectives.information import categorical_information, continuous_information
-from lightning_gans.objectives.losses import minimax_discriminator, non_saturating_generator
+from lightning_gans.objectives.losses import minimax_discriminator_loss, non_saturating_generator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
@@ -34,7 +34,7 @@ class Codes(NamedTuple):
 class InfoGAN(GAN):
     """Find categories and styles without labels: make part of the latent a code that can be read off each sample.
 
-    A recognition head on the discriminator's features estimates the code; both players maximise the bound of the mutual
+    A recognition head on the discriminator's features estimates the code; both players maximize the bound of the mutual
     information that it gives, `categorical` and `continuous` in nats. The head's weights are the discriminator's, and
     its optimizer moves them, as in the authors' code.
 
@@ -45,13 +45,13 @@ class InfoGAN(GAN):
     and the deviation of continuous codes is fixed at 1. The networks here are DCGAN's.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         categorical: Sizes of the categorical codes.
         continuous: How many continuous codes there are, each uniform in [-1, 1].
         information_weight: Lambda, the factor of both bounds.
         latent_dim: Numbers in a latent vector, the codes among them: they come last.
         discriminator: Makes the discriminator from (image_shape); it needs `features` and `logit`.
-        recogniser: Makes the recognition head from (size of the features, numbers to read).
+        recognition_head: Makes the recognition head from (size of the features, numbers to read).
         generator_optimizer: Makes the generator's optimizer from its parameters.
         **kwargs: What every `GAN` takes.
 
@@ -68,7 +68,7 @@ class InfoGAN(GAN):
     """
 
     generates = ("image", "code")
-    discriminator: RecognisingDiscriminator
+    discriminator: InfoGANDiscriminator
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class InfoGAN(GAN):
         information_weight: float | Schedule = 1.0,
         latent_dim: int = 74,
         discriminator: DiscriminatorFactory = DCGANDiscriminator,
-        recogniser: HeadFactory = RecognitionHead,
+        recognition_head: HeadFactory = RecognitionHead,
         generator_optimizer: OptimizerFactory = InfoGANAdam,
         **kwargs: Any,
     ) -> None:
@@ -87,7 +87,7 @@ class InfoGAN(GAN):
             raise ValueError(f"`categorical` must hold sizes of at least 2, got {list(categorical)}")
         if continuous < 0:
             raise ValueError(f"`continuous` must be at least 0, got {continuous}")
-        if extremes(information_weight)[0] < 0:
+        if value_range(information_weight)[0] < 0:
             raise ValueError(f"`information_weight` must be at least 0, got {information_weight}")
         codes = sum(categorical) + continuous
         if codes == 0:
@@ -97,7 +97,9 @@ class InfoGAN(GAN):
         super().__init__(
             image_shape=image_shape,
             latent_dim=latent_dim,
-            discriminator=lambda shape: RecognisingDiscriminator(discriminator(shape), recogniser, shape, codes=codes),
+            discriminator=lambda shape: InfoGANDiscriminator(
+                discriminator(shape), recognition_head, shape, codes=codes
+            ),
             generator_optimizer=generator_optimizer,
             **kwargs,
         )
@@ -127,21 +129,21 @@ class InfoGAN(GAN):
         """The cross-entropy of real against generated, and minus what is known of the codes."""
         made = self.fake(batch)
         real = self.discriminator(batch["image"])
-        fake, readings = self.discriminator.judge_and_read(made["image"].detach())
+        fake, code_params = self.discriminator.logits_and_codes(made["image"].detach())
         self.observe("discriminator/real", real)
         self.observe("discriminator/fake", fake)
-        return {"adversarial": minimax_discriminator(real, fake), **self._information(readings, made["code"])}
+        return {"adversarial": minimax_discriminator_loss(real, fake), **self._information(code_params, made["code"])}
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The non-saturating loss, -log D(G(z)), and minus what is known of the codes."""
         made = self.fake(batch)
-        fake, readings = self.discriminator.judge_and_read(made["image"])
-        return {"adversarial": non_saturating_generator(fake), **self._information(readings, made["code"])}
+        fake, code_params = self.discriminator.logits_and_codes(made["image"])
+        return {"adversarial": non_saturating_generator_loss(fake), **self._information(code_params, made["code"])}
 
-    def _information(self, readings: Tensor, code: Tensor) -> Losses:
+    def _information(self, code_params: Tensor, code: Tensor) -> Losses:
         """Minus the weighted bounds, by kind of code."""
         weight = value_at(self.information_weight, self.images_seen)
-        *logits, mean = torch.split(readings, self._sizes[1:], dim=1)
+        *logits, mean = torch.split(code_params, self._sizes[1:], dim=1)
         *categories, style = torch.split(code, self._sizes[1:], dim=1)
         terms: Losses = {}
         if categories:
@@ -154,16 +156,16 @@ class InfoGAN(GAN):
     @torch.no_grad()
     def codes(self, batch: Batch) -> Codes:
         """Read the codes off examples: probabilities of each category, means of the continuous codes."""
-        with self.evaluating():
-            _, readings = self.discriminator.judge_and_read(self.adopt(batch["image"]))
-        *logits, mean = torch.split(readings, self._sizes[1:], dim=1)
+        with self.eval_mode():
+            _, code_params = self.discriminator.logits_and_codes(self.to_device_and_dtype(batch["image"]))
+        *logits, mean = torch.split(code_params, self._sizes[1:], dim=1)
         return Codes([logit.softmax(1) for logit in logits], mean)
 
     def scores(self, batch: Batch) -> dict[str, float]:
         """How far the categories of the first code agree with the labels, where there are both."""
         if not self.categorical or (batch["label"] < 0).all():
             return {}
-        return {"agreement": agreement(self.codes(batch).categorical[0].argmax(1).cpu(), batch["label"])}
+        return {"cluster_accuracy": cluster_accuracy(self.codes(batch).categorical[0].argmax(1).cpu(), batch["label"])}
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
         """Add a panel for each code: its categories in rows, or its values in columns; all else is as it was."""
@@ -186,9 +188,9 @@ class InfoGAN(GAN):
                 inputs = inputs.repeat(size, 1)
                 values = torch.eye(size).to(inputs).repeat_interleave(columns, 0)
             inputs[:, start : start + size] = values
-            return self._generated(self.average, inputs)
+            return self._generated(self.ema, inputs)
 
-        return self.in_chunks(rows * columns, rows * columns, seed, lambda _: made())
+        return self.sample_in_chunks(rows * columns, rows * columns, seed, lambda _: made())
 
 
 def _uniform(normal: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
-from lightning_gans.core.generative import CHUNK
-from lightning_gans.networks.perceptron import PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.core.generative import SAMPLE_CHUNK
+from lightning_gans.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.pyramid import (
     LaplacianDiscriminator,
     LaplacianGenerator,
@@ -16,14 +16,14 @@ from lightning_gans.networks.pyramid import (
     level_shapes,
     scales,
 )
-from lightning_gans.objectives.losses import minimax_discriminator, non_saturating_generator
+from lightning_gans.objectives.losses import minimax_discriminator_loss, non_saturating_generator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class LAPGAN(GAN):
     """Generate coarse to fine, with a game of its own for every level of a Laplacian pyramid.
 
-    The coarsest level is an ordinary GAN on small pictures. Each finer generator gets the real coarser picture,
+    The coarsest level is an ordinary GAN on small images. Each finer generator gets the real coarser image,
     upsampled, and one plane of noise, and makes the residual; its discriminator sees their sum. So the levels learn
     independently of each other, and only samples chain them: a latent is one vector for the coarsest level and the
     planes of the others. What the levels add up to may leave [-1, 1], and is clamped there.
@@ -39,7 +39,7 @@ class LAPGAN(GAN):
         depth: Levels of the pyramid; each has twice the size of the one before.
         generator: Makes the coarsest level's generator from (latent_dim, shape of that level).
         discriminator: Makes the coarsest level's discriminator from (shape of that level).
-        residual_generator: Makes a finer level's generator from (shape of that level); it maps (noise, picture) to a
+        residual_generator: Makes a finer level's generator from (shape of that level); it maps (noise, image) to a
             residual, the noise being one plane.
         residual_discriminator: Makes a finer level's discriminator from (shape of that level).
         **kwargs: What every `GAN` takes; `latent_dim` is the coarsest level's.
@@ -60,8 +60,8 @@ class LAPGAN(GAN):
         *,
         image_shape: ImageShape,
         depth: int = 3,
-        generator: GeneratorFactory = PerceptronGenerator,
-        discriminator: DiscriminatorFactory = PerceptronDiscriminator,
+        generator: GeneratorFactory = MLPGenerator,
+        discriminator: DiscriminatorFactory = MLPDiscriminator,
         residual_generator: ResidualGeneratorFactory = LaplacianGenerator,
         residual_discriminator: DiscriminatorFactory = LaplacianDiscriminator,
         **kwargs: Any,
@@ -79,7 +79,7 @@ class LAPGAN(GAN):
 
     def sample_latents(self, n: int) -> Tensor:
         """Draw n latents: a vector, and the planes of all finer levels, side by side."""
-        return self.noise(n, sum(self.generator.sizes))
+        return self.randn(n, sum(self.generator.sizes))
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
         """Go from the coarsest level to the finest, each on what the one before made."""
@@ -89,35 +89,35 @@ class LAPGAN(GAN):
         """Add the samples as they are at each coarser level."""
 
         def drawn(level: int) -> Batch:
-            return self.in_chunks(
-                columns**2, CHUNK, seed, lambda _: {"image": self.average(self.sample_latents(CHUNK))[level]}
+            return self.sample_in_chunks(
+                columns**2, SAMPLE_CHUNK, seed, lambda _: {"image": self.ema(self.sample_latents(SAMPLE_CHUNK))[level]}
             )
 
         coarser = {f"level_{level}": drawn(level) for level in range(self.depth - 1)}
         return {**super().panels(columns, seed=seed), **coarser}
 
-    def rate(self, batch: Batch) -> Tensor:
+    def discriminator_score(self, batch: Batch) -> Tensor:
         """The logit of the finest level's discriminator."""
         logits: Tensor = self.discriminator[-1](batch["image"])
         return logits.unsqueeze(-1).flatten(1).mean(1)
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The cross-entropy of real against generated pictures, of each level."""
-        pictures = scales(batch["image"], self.depth)
-        real, fake = self._judged(pictures), self._judged([made.detach() for made in self._made(pictures)])
+        """The cross-entropy of real against generated images, of each level."""
+        images = scales(batch["image"], self.depth)
+        real, fake = self._judged(images), self._judged([made.detach() for made in self._made(images)])
         self.observe("discriminator/real", torch.cat([logits.flatten() for logits in real]))
         self.observe("discriminator/fake", torch.cat([logits.flatten() for logits in fake]))
         pairs = enumerate(zip(real, fake, strict=True))
-        return {f"level_{level}": minimax_discriminator(*logits) for level, logits in pairs}
+        return {f"level_{level}": minimax_discriminator_loss(*logits) for level, logits in pairs}
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The non-saturating loss, -log D(G(z)), of each level."""
         fake = self._judged(self._made(scales(batch["image"], self.depth)))
-        return {f"level_{level}": non_saturating_generator(logits) for level, logits in enumerate(fake)}
+        return {f"level_{level}": non_saturating_generator_loss(logits) for level, logits in enumerate(fake)}
 
-    def _made(self, pictures: list[Tensor]) -> list[Tensor]:
-        made: list[Tensor] = self.generator(self.sample_latents(len(pictures[0])), pictures)
+    def _made(self, images: list[Tensor]) -> list[Tensor]:
+        made: list[Tensor] = self.generator(self.sample_latents(len(images[0])), images)
         return made
 
-    def _judged(self, pictures: list[Tensor]) -> list[Tensor]:
-        return [judge(level) for judge, level in zip(self.discriminator, pictures, strict=True)]
+    def _judged(self, images: list[Tensor]) -> list[Tensor]:
+        return [judge(level) for judge, level in zip(self.discriminator, images, strict=True)]

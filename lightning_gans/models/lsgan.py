@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.optimizers import LSGANAdam, OptimizerFactory
-from lightning_gans.objectives.losses import least_squares_discriminator, least_squares_generator
+from lightning_gans.objectives.losses import least_squares_discriminator_loss, least_squares_generator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
@@ -48,8 +48,8 @@ class LSGAN(GAN):
         real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
         self.observe("discriminator/real", real)
         self.observe("discriminator/fake", fake)
-        return {"least_squares": least_squares_discriminator(real, fake)}
+        return {"least_squares": least_squares_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
         """Half the squared distance of generated outputs from 1."""
-        return {"least_squares": least_squares_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"least_squares": least_squares_generator_loss(self.discriminator(self.fake(batch)["image"]))}

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning_gans.core.autoregressive import Autoregressive, NetworkFactory, OutputFactory
 from lightning_gans.core.optimizers import OptimizerFactory, PixelCNNAdam
-from lightning_gans.networks.outputs import DiscretisedLogisticMixture
+from lightning_gans.networks.outputs import DiscretizedLogisticMixture
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.types import ImageShape
 
@@ -13,7 +13,7 @@ class PixelCNN(Autoregressive):
     """Tell each pixel from those before it by gated convolutions, the same ones for all pixels.
 
     The network is the gated PixelCNN, small enough for a CPU; the output and the optimizer are PixelCNN++'s. What
-    differs from the former: channels of a pixel depend on each other through the output, not through the network. What
+    differs from the previous: channels of a pixel depend on each other through the output, not through the network. What
     differs from the latter: it is no U-net and has no dropout; the learning rate stays, unless a schedule lets it fall
     (theirs by .999995 a step); and the average is this project's, whose half-life rises to 10,000 images
     (theirs is .9995 a step, 22,000 images of batches of 16).
@@ -40,7 +40,7 @@ class PixelCNN(Autoregressive):
         image_shape: ImageShape,
         levels: int | None,
         network: NetworkFactory = GatedPixelCNN,
-        output: OutputFactory = DiscretisedLogisticMixture,
+        output: OutputFactory = DiscretizedLogisticMixture,
         optimizer: OptimizerFactory = PixelCNNAdam,
         **kwargs: Any,
     ) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, R3GANAdam
-from lightning_gans.core.schedules import Schedule, extremes, value_at
+from lightning_gans.core.schedules import Schedule, value_at, value_range
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
-from lightning_gans.objectives.losses import relativistic_discriminator, relativistic_generator
-from lightning_gans.objectives.penalties import zero_centred_penalty
+from lightning_gans.objectives.losses import relativistic_discriminator_loss, relativistic_generator_loss
+from lightning_gans.objectives.penalties import zero_centered_gradient_penalty
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
@@ -17,12 +17,12 @@ class R3GAN(GAN):
     Both penalties are taken at every step. The pairing leaves no minimum that drops modes; with both penalties the game
     converges locally. In the paper the learning rate falls from 2e-4 to 5e-5, gamma falls and Adam's beta2 rises from
     .9 to .99 along a cosine, which are schedules here: see `r3gan_cifar10.yaml`. A discriminator with batch
-    normalisation would tie the examples of a batch together and void the penalties.
+    normalization would tie the examples of a batch together and void the penalties.
 
     Source: Huang et al. 2024, arXiv:2501.05441; the pairing is arXiv:1807.00734, the penalties arXiv:1801.04406.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         generator: Makes the generator from (latent_dim, image_shape).
         discriminator: Makes the discriminator from (image_shape); it treats each example on its own.
         gamma: The penalties' weight: gamma / 2 times the mean squared gradient, at real and at generated examples. What
@@ -52,7 +52,7 @@ class R3GAN(GAN):
         discriminator_optimizer: OptimizerFactory = R3GANAdam,
         **kwargs: Any,
     ) -> None:
-        if extremes(gamma)[0] < 0:
+        if value_range(gamma)[0] < 0:
             raise ValueError(f"`gamma` must be at least 0, got {gamma}")
         super().__init__(
             image_shape=image_shape,
@@ -73,12 +73,12 @@ class R3GAN(GAN):
         self.observe("discriminator/fake", fake_logit)
         weight = value_at(self.gamma, self.images_seen) / 2
         return {
-            "relativistic": relativistic_discriminator(real_logit, fake_logit),
-            "r1": weight * zero_centred_penalty(self.discriminator, real),
-            "r2": weight * zero_centred_penalty(self.discriminator, fake),
+            "relativistic": relativistic_discriminator_loss(real_logit, fake_logit),
+            "r1": weight * zero_centered_gradient_penalty(self.discriminator, real),
+            "r2": weight * zero_centered_gradient_penalty(self.discriminator, fake),
         }
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The paired loss, seen from the other side."""
         real_logit, fake_logit = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"])
-        return {"relativistic": relativistic_generator(real_logit, fake_logit)}
+        return {"relativistic": relativistic_generator_loss(real_logit, fake_logit)}

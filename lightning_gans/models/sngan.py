@@ -1,11 +1,11 @@
-"""The GAN with spectral normalisation."""
+"""The GAN with spectral normalization."""
 
 from typing import Any
 
 from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, SNGANAdam
 from lightning_gans.networks.dcgan import DCGANGenerator, SpectralNormDiscriminator
-from lightning_gans.objectives.losses import hinge_discriminator, hinge_generator
+from lightning_gans.objectives.losses import hinge_discriminator_loss, hinge_generator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
@@ -23,7 +23,7 @@ class SNGAN(GAN):
     Args:
         image_shape: (channels, height, width).
         generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape); the normalisation is its own affair.
+        discriminator: Makes the discriminator from (image_shape); the normalization is its own affair.
         latent_dim: Numbers in a latent vector.
         discriminator_steps: Discriminator steps per generator step, each on fresh data.
         generator_optimizer: Makes the generator's optimizer from its parameters.
@@ -63,8 +63,8 @@ class SNGAN(GAN):
         real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
         self.observe("discriminator/real", real)
         self.observe("discriminator/fake", fake)
-        return {"hinge": hinge_discriminator(real, fake)}
+        return {"hinge": hinge_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The negated score of generated examples."""
-        return {"hinge": hinge_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"hinge": hinge_generator_loss(self.discriminator(self.fake(batch)["image"]))}

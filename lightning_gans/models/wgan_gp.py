@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import torch
-
 from lightning_gans.core.gan import GAN, DiscriminatorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, WGANGPAdam
-from lightning_gans.core.schedules import Schedule, extremes, value_at
+from lightning_gans.core.schedules import Schedule, value_at, value_range
 from lightning_gans.networks.dcgan import DCGANCritic
-from lightning_gans.objectives.losses import wasserstein_critic, wasserstein_generator
+from lightning_gans.objectives.losses import wasserstein_discriminator_loss, wasserstein_generator_loss
 from lightning_gans.objectives.penalties import gradient_penalty
 from lightning_gans.types import Batch, ImageShape, Losses
 
@@ -16,14 +14,14 @@ from lightning_gans.types import Batch, ImageShape, Losses
 class WGANGP(GAN):
     """Match distributions by a 1-Lipschitz critic, held there by a gradient penalty.
 
-    The critic has no batch normalisation, which would tie the examples of a batch together and void the penalty.
+    The critic has no batch normalization, which would tie the examples of a batch together and void the penalty.
 
     Networks are half as wide as the authors', 64 channels; samples are drawn from averaged weights.
 
     Source: Gulrajani et al. 2017, arXiv:1704.00028; settings of the authors' `gan_cifar.py`.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         discriminator: Makes the critic from (image_shape).
         penalty_weight: Lambda, the factor of the mean of (|gradient| - 1)^2.
         latent_dim: Numbers in a latent vector.
@@ -52,7 +50,7 @@ class WGANGP(GAN):
         discriminator_optimizer: OptimizerFactory = WGANGPAdam,
         **kwargs: Any,
     ) -> None:
-        if extremes(penalty_weight)[0] < 0:
+        if value_range(penalty_weight)[0] < 0:
             raise ValueError(f"`penalty_weight` must be at least 0, got {penalty_weight}")
         super().__init__(
             image_shape=image_shape,
@@ -71,12 +69,12 @@ class WGANGP(GAN):
         real_score, fake_score = self.discriminator(real), self.discriminator(fake)
         self.observe("discriminator/real", real_score)
         self.observe("discriminator/fake", fake_score)
-        penalty = gradient_penalty(self.discriminator, real, fake, self.noise(len(real), draw=torch.rand))
+        penalty = gradient_penalty(self.discriminator, real, fake, self.rand(len(real)))
         return {
-            "wasserstein": wasserstein_critic(real_score, fake_score),
+            "wasserstein": wasserstein_discriminator_loss(real_score, fake_score),
             "penalty": value_at(self.penalty_weight, self.images_seen) * penalty,
         }
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The negated score of generated points."""
-        return {"wasserstein": wasserstein_generator(self.discriminator(self.fake(batch)["image"]))}
+        return {"wasserstein": wasserstein_generator_loss(self.discriminator(self.fake(batch)["image"]))}

@@ -2,9 +2,9 @@
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.made import MADENetwork
+from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.nice import NICE
-from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretisedLogisticMixture
-from lightning_gans.networks.perceptron import MaxoutDiscriminator, PerceptronDiscriminator, PerceptronGenerator
+from lightning_gans.networks.outputs import Bernoulli, Categorical, DiscretizedLogisticMixture
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.points import PointGenerator
 from lightning_gans.networks.priors import FlowGenerator, StandardLogistic, StandardNormal
@@ -22,15 +22,15 @@ __all__ = [
     "DCGANCritic",
     "DCGANDiscriminator",
     "DCGANGenerator",
-    "DiscretisedLogisticMixture",
+    "DiscretizedLogisticMixture",
     "FlowGenerator",
     "GatedPixelCNN",
     "LaplacianDiscriminator",
     "LaplacianGenerator",
     "MADENetwork",
+    "MLPDiscriminator",
+    "MLPGenerator",
     "MaxoutDiscriminator",
-    "PerceptronDiscriminator",
-    "PerceptronGenerator",
     "PointGenerator",
     "R3GANDiscriminator",
     "R3GANGenerator",

@@ -1,4 +1,4 @@
-"""Convolutional networks after DCGAN, for pictures of any size.
+"""Convolutional networks after DCGAN, for images of any size.
 
 Sizes halve, rounding up, at least twice and until the larger side is at most 4 pixels: 28 - 14 - 7 - 4, 8 - 4 - 2. The
 paper's 64 - 32 - 16 - 8 - 4 is one case. Kernels are 5 x 5 with stride 2, as in the authors' code (Newmu/dcgan_code).
@@ -10,14 +10,14 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lightning_gans.networks.checks import check_picture, check_positive
+from lightning_gans.checks import check_image, check_positive
 from lightning_gans.networks.sizes import halvings
-from lightning_gans.networks.spectral import normalise_spectrally, precisely_normalised
+from lightning_gans.networks.spectral_norm import apply_spectral_norm, full_precision_spectral_norm
 from lightning_gans.types import ImageShape
 
 
 class DCGANGenerator(nn.Module):
-    """Map latents to pictures by transposed convolutions under batch normalisation.
+    """Map latents to images by transposed convolutions under batch normalization.
 
     From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
     arXiv:1511.06434. Weights start as N(0, .02), gains as N(1, .02), biases as 0.
@@ -28,7 +28,7 @@ class DCGANGenerator(nn.Module):
         width: Channels before the last layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -38,7 +38,7 @@ class DCGANGenerator(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: ImageShape, *, width: int = 64) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(latent_dim=latent_dim, width=width)
         sizes = _sizes(image_shape)
         channels = _channels(image_shape, width)
@@ -59,24 +59,24 @@ class DCGANGenerator(nn.Module):
                     padding=2,
                     # n pixels become 2n - 1, or 2n with one row of padding: what was halved, odd or even, comes back.
                     output_padding=(large_height - (2 * height - 1), large_breadth - (2 * breadth - 1)),
-                    bias=level == 1,  # batch normalisation would take any other bias away
+                    bias=level == 1,  # batch normalization would take any other bias away
                 ),
             ]
         self.layers = nn.Sequential(*layers, nn.Tanh())
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Map latents (b, latent_dim) to pictures (b, *image_shape) in [-1, 1]."""
-        pictures: Tensor = self.layers(latents)
-        return pictures
+        """Map latents (b, latent_dim) to images (b, *image_shape) in [-1, 1]."""
+        images: Tensor = self.layers(latents)
+        return images
 
 
 class _StridedNetwork(nn.Module):
-    """Map pictures to logits by strided convolutions and one linear layer."""
+    """Map images to logits by strided convolutions and one linear layer."""
 
     def __init__(self, image_shape: ImageShape, width: int, block: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(width=width)
         channels = _channels(image_shape, width)
         self.features = nn.Sequential(
@@ -85,27 +85,27 @@ class _StridedNetwork(nn.Module):
             nn.Flatten(),
         )
         self.logit = nn.Linear(channels[-1] * math.prod(_sizes(image_shape)[-1]), 1)
-        _initialise(self)
+        _initialize(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (b, *image_shape) to logits (b,)."""
-        logits: Tensor = self.logit(self.features(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (b, *image_shape) to logits (b,)."""
+        logits: Tensor = self.logit(self.features(images))
         return logits.squeeze(1)
 
 
 class DCGANDiscriminator(_StridedNetwork):
-    """Judge pictures by strided convolutions under batch normalisation.
+    """Judge images by strided convolutions under batch normalization.
 
     From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
-    arXiv:1511.06434: the mirror image of `DCGANGenerator`, with its initial weights. The first layer is not normalised.
-    Batch normalisation ties the samples of a batch together: penalties on per-sample gradients need `DCGANCritic`.
+    arXiv:1511.06434: the mirror image of `DCGANGenerator`, with its initial weights. The first layer is not normalized.
+    Batch normalization ties the samples of a batch together: penalties on per-sample gradients need `DCGANCritic`.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -114,21 +114,21 @@ class DCGANDiscriminator(_StridedNetwork):
     """
 
     def __init__(self, image_shape: ImageShape, *, width: int = 64) -> None:
-        super().__init__(image_shape, width, _normalised_convolution)
+        super().__init__(image_shape, width, _normalized_convolution)
 
 
 class DCGANCritic(_StridedNetwork):
-    """Judge pictures by strided convolutions, each picture on its own.
+    """Judge images by strided convolutions, each image on its own.
 
-    `DCGANDiscriminator` without normalisation, as *Improved Training of Wasserstein GANs*, arXiv:1704.00028, section 4,
-    asks of a critic whose gradient is penalised per sample.
+    `DCGANDiscriminator` without normalization, as *Improved Training of Wasserstein GANs*, arXiv:1704.00028, section 4,
+    asks of a critic whose gradient is penalized per sample.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -141,9 +141,9 @@ class DCGANCritic(_StridedNetwork):
 
 
 class SpectralNormDiscriminator(_StridedNetwork):
-    """Judge pictures by strided convolutions of spectral norm 1, each picture on its own.
+    """Judge images by strided convolutions of spectral norm 1, each image on its own.
 
-    `DCGANCritic` with every layer under the normalisation of *Spectral Normalization for Generative Adversarial
+    `DCGANCritic` with every layer under the normalization of *Spectral Normalization for Generative Adversarial
     Networks*, arXiv:1802.05957. The paper's convolutional network alternates 3 x 3 and strided 4 x 4 kernels; this one
     has the 5 x 5 kernels of the family. Initial weights matter only by their direction.
 
@@ -152,7 +152,7 @@ class SpectralNormDiscriminator(_StridedNetwork):
         width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -162,16 +162,16 @@ class SpectralNormDiscriminator(_StridedNetwork):
 
     def __init__(self, image_shape: ImageShape, *, width: int = 64) -> None:
         super().__init__(image_shape, width, _convolution)
-        normalise_spectrally(self)
+        apply_spectral_norm(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (b, *image_shape) to logits (b,)."""
-        with precisely_normalised(self, pictures.device.type):
-            return super().forward(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (b, *image_shape) to logits (b,)."""
+        with full_precision_spectral_norm(self, images.device.type):
+            return super().forward(images)
 
 
 def _sizes(image_shape: ImageShape) -> list[tuple[int, int]]:
-    """List (height, width) from the picture's to the smallest."""
+    """List (height, width) from the image's to the smallest."""
     return halvings(image_shape, until=4)
 
 
@@ -185,7 +185,7 @@ def _convolution(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=5, stride=2, padding=2), nn.LeakyReLU(0.2))
 
 
-def _normalised_convolution(inputs: int, outputs: int) -> nn.Module:
+def _normalized_convolution(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=5, stride=2, padding=2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -193,7 +193,7 @@ def _normalised_convolution(inputs: int, outputs: int) -> nn.Module:
     )
 
 
-def _initialise(network: nn.Module) -> None:
+def _initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, mean=float(isinstance(module, nn.BatchNorm2d)), std=0.02)

@@ -22,7 +22,7 @@ ConditionerFactory = Callable[[int, int], nn.Module]
 """Makes the network of a coupling from (inputs, outputs), sizes of the axis after the batch's."""
 
 
-class Invertible(nn.Module, ABC):
+class Bijection(nn.Module, ABC):
     """A layer that can be gone through both ways."""
 
     @abstractmethod
@@ -34,7 +34,7 @@ class Invertible(nn.Module, ABC):
         """Map y back to x."""
 
 
-class Chain(Invertible):
+class Chain(Bijection):
     """Go through layers one after the other.
 
     Args:
@@ -66,7 +66,7 @@ class Chain(Invertible):
         return y
 
 
-class Flatten(Invertible):
+class Flatten(Bijection):
     """Put the elements of an example in one row.
 
     Args:
@@ -86,7 +86,7 @@ class Flatten(Invertible):
         return y.view(len(y), *self.shape)
 
 
-class Squeeze(Invertible):
+class Squeeze(Bijection):
     """Make every 2 x 2 pixels one pixel of four times as many channels.
 
     The four of channel k become the channels 4k (upper left), 4k + 1 (upper right), 4k + 2 and 4k + 3 (below). From
@@ -106,11 +106,11 @@ class Squeeze(Invertible):
         return F.pixel_shuffle(y, 2)
 
 
-class ActNorm(Invertible):
+class ActNorm(Bijection):
     """Shift and scale, by numbers that start where the first batch gets mean 0 and standard deviation 1.
 
-    After that they are learnt like all weights, so that the density of an example never depends on other examples, as
-    it would with the statistics of a batch. `initialise` lets them start there; before, they do nothing. From *Glow*,
+    After that they are learned like all weights, so that the density of an example never depends on other examples, as
+    it would with the statistics of a batch. `initialize` lets them start there; before, they do nothing. From *Glow*,
     arXiv:1807.03039, section 3.1.
 
     Args:
@@ -118,7 +118,7 @@ class ActNorm(Invertible):
 
     Example:
         >>> norm = ActNorm((2,))
-        >>> initialise(norm, torch.tensor([[0.0, 10.0], [4.0, 20.0]]))
+        >>> initialize(norm, torch.tensor([[0.0, 10.0], [4.0, 20.0]]))
         >>> norm(torch.tensor([[0.0, 10.0], [4.0, 20.0]]))[0].round(decimals=4).tolist()
         [[-1.0, -1.0], [1.0, 1.0]]
     """
@@ -147,7 +147,7 @@ class ActNorm(Invertible):
 
 
 @torch.no_grad()
-def initialise(flow: nn.Module, x: Tensor) -> None:
+def initialize(flow: nn.Module, x: Tensor) -> None:
     """Let every `ActNorm` of a flow start from what reaches it of a batch; a flow without any stays as it is.
 
     Args:
@@ -169,7 +169,7 @@ def initialise(flow: nn.Module, x: Tensor) -> None:
             hook.remove()
 
 
-class Coupling(Invertible):
+class Coupling(Bijection):
     """Move some of the channels, as a network tells of the others, which stay.
 
     The network is never inverted, and may be anything. A subclass says how one element moves. From *NICE*,
@@ -240,7 +240,7 @@ class AffineCoupling(Coupling):
     """Scale and shift as the network tells. From *Density estimation using Real NVP*, arXiv:1605.08803, equation 5.
 
     The logarithm of the scale is bounded by a hyperbolic tangent, as the authors' is, times a number here where theirs
-    is learnt: one layer scales by at most exp(bound), and none makes an inverse lose its digits.
+    is learned: one layer scales by at most exp(bound), and none makes an inverse lose its digits.
 
     Args:
         kept: Which indices of the axis after the batch's stay.
@@ -270,10 +270,10 @@ class AffineCoupling(Coupling):
         return self.bound * torch.tanh(raw / self.bound), shift
 
 
-class Logit(Invertible):
-    """Take pictures in [-1, 1] to the real line: y = logit(a + (1 - 2a) (x + 1) / 2), of each element.
+class Logit(Bijection):
+    """Take images in [-1, 1] to the real line: y = logit(a + (1 - 2a) (x + 1) / 2), of each element.
 
-    What a model of unbounded values makes is a picture again on the way back. After *Density estimation using Real
+    What a model of unbounded values makes is an image again on the way back. After *Density estimation using Real
     NVP*, arXiv:1605.08803, section 4.1, whose a + (1 - a) x keeps only one end away; a is .05.
 
     Args:
@@ -306,7 +306,7 @@ class Logit(Invertible):
         return (p - self.alpha) / (0.5 - self.alpha) - 1
 
 
-def perceptron(inputs: int, outputs: int, *, width: int, depth: int) -> nn.Sequential:
+def mlp(inputs: int, outputs: int, *, width: int, depth: int) -> nn.Sequential:
     """Layers of rectified units, the last of which starts at 0: a coupling does nothing at first.
 
     Args:
@@ -324,11 +324,11 @@ def perceptron(inputs: int, outputs: int, *, width: int, depth: int) -> nn.Seque
     return nn.Sequential(*layers, last)
 
 
-def halves(size: int) -> tuple[list[int], list[int]]:
+def even_odd_indices(size: int) -> tuple[list[int], list[int]]:
     """The even and the odd ones of so many indices, which interleave.
 
     Example:
-        >>> halves(5)
+        >>> even_odd_indices(5)
         ([0, 2, 4], [1, 3])
     """
     return [*range(0, size, 2)], [*range(1, size, 2)]

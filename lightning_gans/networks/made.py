@@ -7,19 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_picture, check_positive
-from lightning_gans.networks.labels import LabelShift
-from lightning_gans.networks.raster import RasterNetwork
+from lightning_gans.checks import check_image, check_positive
+from lightning_gans.networks.causal import CausalImageNetwork
+from lightning_gans.networks.class_embedding import ClassEmbedding
 from lightning_gans.types import ImageShape
 
 
-class MADENetwork(RasterNetwork):
+class MADENetwork(CausalImageNetwork):
     """Tell of each pixel what layers of rectified units know from those before it, by weights that are masked out.
 
     From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13: a hidden unit of
     degree d sees pixels 0 to d, and units of lower or the same degree; the numbers of pixel p see units of lower
     degrees, and earlier pixels directly, which the paper allows: in raster order there may be no unit between a pixel
-    and its neighbour. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask:
+    and its neighbor. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask:
     hidden degrees are spread evenly, where the paper draws them. A class, where there are some, shifts every layer, as
     in section 2.1 of arXiv:1606.05328. Weights start as PyTorch's.
 
@@ -30,7 +30,7 @@ class MADENetwork(RasterNetwork):
         hidden: Units of each hidden layer.
 
     Raises:
-        ValueError: `image_shape` is not a picture's, there is no hidden layer, or a size is below 1.
+        ValueError: `image_shape` is not an image's, there is no hidden layer, or a size is below 1.
 
     Example:
         >>> MADENetwork((1, 8, 8), 1)(torch.zeros(2, 1, 8, 8)).shape
@@ -48,7 +48,7 @@ class MADENetwork(RasterNetwork):
         hidden: tuple[int, ...] = (500,),
     ) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(outputs=outputs)
         if not hidden or min(hidden) < 1:
             raise ValueError(f"`hidden` must hold sizes of at least 1, got {hidden}")
@@ -60,14 +60,14 @@ class MADENetwork(RasterNetwork):
         masks.append(torch.cat([degrees[-1], inputs]) < ends[:, None])
         self.layers = nn.ModuleList(_MaskedLinear(mask) for mask in masks)
         sizes = [len(mask) for mask in masks]
-        self.shifts = nn.ModuleList(LabelShift(num_classes, size) for size in sizes if num_classes is not None)
+        self.shifts = nn.ModuleList(ClassEmbedding(num_classes, size) for size in sizes if num_classes is not None)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Map pictures (b, *image_shape), and the labels (b,) of a network with classes, to (b, outputs, h, w)."""
+        """Map images (b, *image_shape), and the labels (b,) of a network with classes, to (b, outputs, h, w)."""
         numbers = self._shifted(-1, self.layers[-1](self._hidden(image, label)), label)
         return numbers.reshape(len(image), -1, *self.size)
 
-    def tell_row(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
+    def row_predictor(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
         """Make what tells of a pixel of a row, without working out the numbers of all others."""
         output, shape, label = self.layers[-1], self.size, given[0] if given else None
 

@@ -4,8 +4,8 @@ import math
 
 from torch import nn
 
-from lightning_gans.networks.checks import check_image_shape, check_positive, check_several
-from lightning_gans.networks.flows import ActNorm, AdditiveCoupling, Chain, Flatten, halves, perceptron
+from lightning_gans.checks import check_image_shape, check_multivariate, check_positive
+from lightning_gans.networks.flows import ActNorm, AdditiveCoupling, Chain, Flatten, even_odd_indices, mlp
 from lightning_gans.types import ImageShape
 
 
@@ -17,10 +17,10 @@ class NICE(Chain):
     enough: the last layers start at 0, and the scales at what gives the first batch standard deviation 1, as the shift
     beside them gives it mean 0.
 
-    Pictures come dequantised, in [-1, 1], points as they are; what comes back is not bounded.
+    Images come dequantized, in [-1, 1], points as they are; what comes back is not bounded.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
         depth: Hidden layers of each coupling.
         couplings: How many there are; a half moves at every other one.
@@ -39,12 +39,12 @@ class NICE(Chain):
     def __init__(self, image_shape: ImageShape, *, width: int = 1000, depth: int = 5, couplings: int = 4) -> None:
         check_image_shape(image_shape)
         check_positive(width=width, depth=depth, couplings=couplings)
-        check_several(type(self).__name__, image_shape)
+        check_multivariate(type(self).__name__, image_shape)
         size = math.prod(image_shape)
-        even, odd = halves(size)
+        even, odd = even_odd_indices(size)
 
         def network(inputs: int, outputs: int) -> nn.Module:
-            return perceptron(inputs, outputs, width=width, depth=depth)
+            return mlp(inputs, outputs, width=width, depth=depth)
 
         turns = [(even, odd) if turn % 2 == 0 else (odd, even) for turn in range(couplings)]
         layers = [AdditiveCoupling(kept, moved, network) for kept, moved in turns]

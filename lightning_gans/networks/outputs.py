@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_levels, check_positive
-from lightning_gans.networks.levels import indices, on_levels, values
+from lightning_gans.checks import check_levels, check_positive
+from lightning_gans.networks.levels import from_index, round_to_levels, to_index
 
 Draw = Callable[..., Tensor]
 """Gives uniform numbers in [0, 1) of the shape that it is called with."""
@@ -107,17 +107,17 @@ class Categorical(OutputDistribution):
     def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
         """The log-probability of pixels in nats, (b, ...)."""
         log_probs = _split_channels(parameters.to(image.dtype), self.channels).log_softmax(2)
-        chosen: Tensor = log_probs.gather(2, indices(image, self.levels).unsqueeze(2))
+        chosen: Tensor = log_probs.gather(2, to_index(image, self.levels).unsqueeze(2))
         return chosen.squeeze(2).sum(1)
 
     def sample(self, parameters: Tensor, draw: Draw) -> Tensor:
         """Draw pixels (b, channels, ...), on the levels."""
         logits = _split_channels(parameters, self.channels)
         uniform = draw(*logits.shape)
-        return values(_choose(logits, uniform, dim=2), self.levels, like=uniform)
+        return from_index(_choose(logits, uniform, dim=2), self.levels, like=uniform)
 
 
-class DiscretisedLogisticMixture(OutputDistribution):
+class DiscretizedLogisticMixture(OutputDistribution):
     """A mixture of logistic distributions, rounded to the levels; later channels of a pixel depend on earlier ones.
 
     The mean of channel i in a component is m_i + sum over j < i of tanh(c_ij) x_j, and one component is chosen for all
@@ -136,7 +136,7 @@ class DiscretisedLogisticMixture(OutputDistribution):
         ValueError: `channels` or `components` is below 1, or `levels` below 2.
 
     Example:
-        >>> output = DiscretisedLogisticMixture(3, 256, components=10)
+        >>> output = DiscretizedLogisticMixture(3, 256, components=10)
         >>> output.size
         100
         >>> output.sample(torch.zeros(2, 100, 8, 8), torch.rand).shape
@@ -176,7 +176,7 @@ class DiscretisedLogisticMixture(OutputDistribution):
             standard = uniform[:, channel].log() - (-uniform[:, channel]).log1p()
             mean = self._mean(means, coefficients, image, channel)[:, 0]
             drawn = mean + standard * log_scales[:, 0, channel].exp()
-            image[:, channel] = on_levels(drawn, self.levels)
+            image[:, channel] = round_to_levels(drawn, self.levels)
         return image
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

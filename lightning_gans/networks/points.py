@@ -4,15 +4,15 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lightning_gans.networks.checks import check_image_shape, check_positive
+from lightning_gans.checks import check_image_shape, check_positive
 from lightning_gans.types import ImageShape
 
 
 class PointGenerator(nn.Module):
     """Map latents to points by layers of rectified units, from PyTorch's initial weights.
 
-    `PerceptronGenerator` starts from the small weights of the first GAN's wide layers, all latents close to one point,
-    and narrow layers take long to spread them. The points are not bounded. Its opponent is `PerceptronDiscriminator`.
+    `MLPGenerator` starts from the small weights of the first GAN's wide layers, all latents close to one point,
+    and narrow layers take long to spread them. The points are not bounded. Its opponent is `MLPDiscriminator`.
 
     Args:
         latent_dim: Size of a latent vector.

@@ -70,7 +70,7 @@ class FlowGenerator(nn.Module):
 
     Args:
         latent_dim: Size of a latent, that of an example.
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         flow: Makes the flow from (image_shape): `forward(x)` gives latents (b, d) and log |det dz/dx|, (b,) nats;
             `inverse(z)` gives examples.
         prior: Makes the distribution of the latents.

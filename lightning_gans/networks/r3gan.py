@@ -1,10 +1,10 @@
-"""Residual networks without normalisation, after R3GAN, for pictures of any size.
+"""Residual networks without normalization, after R3GAN, for images of any size.
 
 A block is 1 x 1, grouped 3 x 3, 1 x 1, with a bias and a leaky ReLU after the first two, added to its input. The last
 layer of every block starts at 0 and the others are scaled down by the number of blocks (Fixup, arXiv:1901.09321), which
-takes the place of normalisation: at first each network is linear between its ends, however deep. Pictures are resized
+takes the place of normalization: at first each network is linear between its ends, however deep. Images are resized
 bilinearly. The outline is that of *The GAN is dead; long live the GAN! A Modern GAN Baseline*, arXiv:2501.05441; sizes
-and initial weights are chosen here, and the generator ends in a tanh, which keeps pictures in [-1, 1].
+and initial weights are chosen here, and the generator ends in a tanh, which keeps images in [-1, 1].
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_picture, check_positive
+from lightning_gans.checks import check_image, check_positive
 from lightning_gans.networks.sizes import halvings
 from lightning_gans.types import ImageShape
 
@@ -29,7 +29,7 @@ GROUP = 16
 
 
 class R3GANGenerator(nn.Module):
-    """Map latents to pictures: a learned pattern, weighted by the latent, grows by residual blocks.
+    """Map latents to images: a learned pattern, weighted by the latent, grows by residual blocks.
 
     From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. Sizes go from at most 4 pixels, 4 - 8 - 16 - 32, or
     4 - 7 - 14 - 28.
@@ -41,7 +41,7 @@ class R3GANGenerator(nn.Module):
         blocks: Residual blocks at each size.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> R3GANGenerator(64, (3, 32, 32), width=16)(torch.randn(8, 64)).shape
@@ -50,7 +50,7 @@ class R3GANGenerator(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: ImageShape, *, width: int = 128, blocks: int = 2) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(latent_dim=latent_dim, width=width, blocks=blocks)
         sizes = halvings(image_shape, until=4)[::-1]
         self.pattern = nn.Parameter(torch.randn(width, *sizes[0]))
@@ -59,17 +59,17 @@ class R3GANGenerator(nn.Module):
             *_blocks(width, blocks),
             *(nn.Sequential(_Resize(larger), *_blocks(width, blocks)) for larger in sizes[1:]),
         )
-        self.picture = nn.Conv2d(width, image_shape[0], kernel_size=1)
-        _initialise(self)
+        self.image = nn.Conv2d(width, image_shape[0], kernel_size=1)
+        _initialize(self)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Map latents (b, latent_dim) to pictures (b, *image_shape) in [-1, 1]."""
+        """Map latents (b, latent_dim) to images (b, *image_shape) in [-1, 1]."""
         weighted = self.weights(latents)[..., None, None] * self.pattern
-        return torch.tanh(self.picture(self.layers(weighted)))
+        return torch.tanh(self.image(self.layers(weighted)))
 
 
 class R3GANDiscriminator(nn.Module):
-    """Judge pictures by residual blocks without normalisation, each picture on its own.
+    """Judge images by residual blocks without normalization, each image on its own.
 
     From *The GAN is dead; long live the GAN!*, arXiv:2501.05441: the mirror image of `R3GANGenerator`. At the smallest
     size every channel is weighted with a pattern of its own, and a linear layer makes the logit of the sums.
@@ -80,7 +80,7 @@ class R3GANDiscriminator(nn.Module):
         blocks: Residual blocks at each size.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> R3GANDiscriminator((3, 32, 32), width=16)(torch.zeros(8, 3, 32, 32)).shape
@@ -89,7 +89,7 @@ class R3GANDiscriminator(nn.Module):
 
     def __init__(self, image_shape: ImageShape, *, width: int = 128, blocks: int = 2) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(width=width, blocks=blocks)
         sizes = halvings(image_shape, until=4)
         self.layers = nn.Sequential(
@@ -99,16 +99,16 @@ class R3GANDiscriminator(nn.Module):
         )
         self.pattern = nn.Conv2d(width, width, kernel_size=sizes[-1], groups=width, bias=False)
         self.logit = nn.Linear(width, 1)
-        _initialise(self)
+        _initialize(self)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Map pictures (b, *image_shape) to what the logit is a linear function of, (b, width)."""
-        features: Tensor = self.pattern(self.layers(pictures)).flatten(1)
+    def features(self, images: Tensor) -> Tensor:
+        """Map images (b, *image_shape) to what the logit is a linear function of, (b, width)."""
+        features: Tensor = self.pattern(self.layers(images)).flatten(1)
         return features
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (b, *image_shape) to logits (b,)."""
-        logits: Tensor = self.logit(self.features(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (b, *image_shape) to logits (b,)."""
+        logits: Tensor = self.logit(self.features(images))
         return logits.squeeze(1)
 
 
@@ -148,7 +148,7 @@ def _blocks(width: int, count: int) -> list[nn.Module]:
     return [_Block(width) for _ in range(count)]
 
 
-def _initialise(network: nn.Module) -> None:
+def _initialize(network: nn.Module) -> None:
     """Keep variances from layer to layer; in blocks, by Fixup: L^(-1 / (2m - 2)) for L blocks of m = 3 layers."""
     blocks = [module for module in network.modules() if isinstance(module, _Block)]
     for module in network.modules():

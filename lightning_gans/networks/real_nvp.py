@@ -1,4 +1,4 @@
-"""The flow of pictures: affine couplings of convolutional networks at several scales."""
+"""The flow of images: affine couplings of convolutional networks at several scales."""
 
 import math
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_picture, check_positive
-from lightning_gans.networks.flows import ActNorm, AffineCoupling, Chain, Flatten, Invertible, Logit, Squeeze
+from lightning_gans.checks import check_image, check_positive
+from lightning_gans.networks.flows import ActNorm, AffineCoupling, Bijection, Chain, Flatten, Logit, Squeeze
 from lightning_gans.types import ImageShape
 
 
@@ -20,8 +20,8 @@ class RealNVP(Chain):
     arXiv:1605.08803.
 
     What differs: a checkerboard coupling works on every 2 x 2 pixels as channels, of which its network sees only
-    the two that stay, rather than on a masked picture of four times the size: a quarter of the cost. `ActNorm` takes
-    the place of batch normalisation, in whose statistics one example's density would depend on the others. The bound of
+    the two that stay, rather than on a masked image of four times the size: a quarter of the cost. `ActNorm` takes
+    the place of batch normalization, in whose statistics one example's density would depend on the others. The bound of
     the scales is no parameter. The networks' last layers start at 0.
 
     Args:
@@ -33,7 +33,7 @@ class RealNVP(Chain):
         alpha: What keeps pixels from infinity, see `Logit`.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's of even sizes, or a number is out of its range.
+        ValueError: If `image_shape` is not an image's of even sizes, or a number is out of its range.
 
     Example:
         >>> flow = RealNVP((3, 32, 32), width=8, blocks=1)
@@ -53,17 +53,17 @@ class RealNVP(Chain):
         alpha: float = 0.05,
     ) -> None:
         name = type(self).__name__
-        check_picture(name, image_shape)
+        check_image(name, image_shape)
         check_positive(width=width, blocks=blocks, scales=scales, couplings=couplings)
         channels, height, breadth = image_shape
         if height % 2 or breadth % 2:
-            raise ValueError(f"{name} works on pictures of even height and width, got `image_shape` {image_shape}")
+            raise ValueError(f"{name} works on images of even height and width, got `image_shape` {image_shape}")
         possible = min((size & -size).bit_length() - 1 for size in (height, breadth))  # how often 2 divides both
 
         def network(inputs: int, outputs: int) -> nn.Module:
             return _ResidualNetwork(inputs, outputs, width, blocks)
 
-        def scale(index: int) -> Invertible:
+        def scale(index: int) -> Bijection:
             """All scales from that one on."""
             grown = channels * 2**index * 4
             turns = [
@@ -82,10 +82,10 @@ class RealNVP(Chain):
         super().__init__(Logit(alpha=alpha), scale(0))
 
 
-class _FactorOut(Invertible):
+class _FactorOut(Bijection):
     """Let half of the channels be latents, and the others go on. From arXiv:1605.08803, section 3.6."""
 
-    def __init__(self, half: tuple[int, int, int], rest: Invertible) -> None:
+    def __init__(self, half: tuple[int, int, int], rest: Bijection) -> None:
         super().__init__()
         self.shape = half
         self.rest = rest
@@ -103,7 +103,7 @@ class _FactorOut(Invertible):
 
 
 class _ResidualNetwork(nn.Module):
-    """Tell how a half moves, by residual blocks without normalisation; it tells nothing at first."""
+    """Tell how a half moves, by residual blocks without normalization; it tells nothing at first."""
 
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
         super().__init__()

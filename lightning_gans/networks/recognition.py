@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.networks.checks import check_positive
-from lightning_gans.networks.spectral import precisely_normalised
+from lightning_gans.checks import check_positive
+from lightning_gans.networks.spectral_norm import full_precision_spectral_norm
 from lightning_gans.types import ImageShape
 
 HeadFactory = Callable[[int, int], nn.Module]
 
 
 class RecognitionHead(nn.Module):
-    """Map features to what a code is read from, by one hidden layer under batch normalisation.
+    """Map features to what a code is read from, by one hidden layer under batch normalization.
 
     The recognition network of *InfoGAN*, arXiv:1606.03657, as in the authors' code (openai/InfoGAN).
 
@@ -35,7 +35,7 @@ class RecognitionHead(nn.Module):
         super().__init__()
         check_positive(features=features, codes=codes, width=width)
         self.layers = nn.Sequential(
-            nn.Linear(features, width, bias=False),  # batch normalisation would take any bias away
+            nn.Linear(features, width, bias=False),  # batch normalization would take any bias away
             nn.BatchNorm1d(width),
             nn.LeakyReLU(0.01),
             nn.Linear(width, codes),
@@ -43,11 +43,11 @@ class RecognitionHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (b, features) to (b, codes)."""
-        readings: Tensor = self.layers(features)
-        return readings
+        code_params: Tensor = self.layers(features)
+        return code_params
 
 
-class RecognisingDiscriminator(nn.Module):
+class InfoGANDiscriminator(nn.Module):
     """Judge samples, and read their codes, from the same features.
 
     Args:
@@ -61,10 +61,10 @@ class RecognisingDiscriminator(nn.Module):
         ValueError: If `discriminator` has no `features` or no `logit`, or the two do not make one logit of a sample.
 
     Example:
-        >>> from lightning_gans.networks import PerceptronDiscriminator
-        >>> both = RecognisingDiscriminator(PerceptronDiscriminator((2,)), RecognitionHead, (2,), codes=12)
-        >>> logits, readings = both.judge_and_read(torch.zeros(8, 2))
-        >>> logits.shape, readings.shape
+        >>> from lightning_gans.networks import MLPDiscriminator
+        >>> both = InfoGANDiscriminator(MLPDiscriminator((2,)), RecognitionHead, (2,), codes=12)
+        >>> logits, code_params = both.logits_and_codes(torch.zeros(8, 2))
+        >>> logits.shape, code_params.shape
         (torch.Size([8]), torch.Size([8, 12]))
     """
 
@@ -78,7 +78,7 @@ class RecognisingDiscriminator(nn.Module):
         except (AttributeError, RuntimeError) as error:
             raise ValueError(
                 f"`discriminator` {type(discriminator).__name__} must have `features` and `logit`, to read codes from"
-                f" the former: {error}"
+                f" the previous: {error}"
             ) from error
         if logits.numel() != 1:
             raise ValueError(
@@ -93,9 +93,9 @@ class RecognisingDiscriminator(nn.Module):
         logits: Tensor = self.discriminator(samples)
         return logits
 
-    def judge_and_read(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_codes(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Map samples (b, ...) to logits (b,), and to what their codes are read from (b, codes)."""
         network: Any = self.discriminator
-        with precisely_normalised(network, samples.device.type):  # as its own `forward` would
+        with full_precision_spectral_norm(network, samples.device.type):  # as its own `forward` would
             features = network.features(samples)
             return network.logit(features).flatten(), self.head(features.flatten(1))

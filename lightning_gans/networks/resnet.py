@@ -1,13 +1,13 @@
-"""Residual networks of WGAN-GP and SNGAN, for pictures of any size.
+"""Residual networks of WGAN-GP and SNGAN, for images of any size.
 
 Blocks are pre-activated: ReLU, 3 x 3, ReLU, 3 x 3, beside a shortcut that is the identity where nothing changes, else
-a 1 x 1 convolution. Every block of a network has `width` channels, as in the networks for 32 x 32 pictures of *Improved
+a 1 x 1 convolution. Every block of a network has `width` channels, as in the networks for 32 x 32 images of *Improved
 Training of Wasserstein GANs*, arXiv:1704.00028 (`gan_cifar_resnet.py` of the authors), and of *Spectral Normalization
 for Generative Adversarial Networks*, arXiv:1802.05957 (pfnet-research/sngan_projection, `resnet_32.py` and
 `snresnet_32.py`). Both start weights by Glorot's uniform rule, with the gain sqrt(2) in the 3 x 3 layers of a block and
 1 elsewhere (`he_init` of the first means this gain), and biases at 0.
 
-Other sizes than 32 x 32 get more or fewer halvings of the same blocks; the papers' own networks for larger pictures
+Other sizes than 32 x 32 get more or fewer halvings of the same blocks; the papers' own networks for larger images
 also double the channels.
 """
 
@@ -17,14 +17,14 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_picture, check_positive
+from lightning_gans.checks import check_image, check_positive
 from lightning_gans.networks.sizes import halvings
-from lightning_gans.networks.spectral import normalise_spectrally, precisely_normalised
+from lightning_gans.networks.spectral_norm import apply_spectral_norm, full_precision_spectral_norm
 from lightning_gans.types import ImageShape
 
 
 class ResNetGenerator(nn.Module):
-    """Map latents to pictures by residual blocks under batch normalisation, each doubling the size.
+    """Map latents to images by residual blocks under batch normalization, each doubling the size.
 
     From *Improved Training of Wasserstein GANs*, arXiv:1704.00028, whose width is 128; SNGAN's is 256. Sizes go from at
     most 4 pixels, 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
@@ -35,7 +35,7 @@ class ResNetGenerator(nn.Module):
         width: Channels of every block.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -45,7 +45,7 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: ImageShape, *, width: int = 128) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(latent_dim=latent_dim, width=width)
         smallest, *larger = reversed(halvings(image_shape, until=4))
         self.layers = nn.Sequential(
@@ -57,16 +57,16 @@ class ResNetGenerator(nn.Module):
             nn.Conv2d(width, image_shape[0], kernel_size=3, padding=1),
             nn.Tanh(),
         )
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Map latents (b, latent_dim) to pictures (b, *image_shape) in [-1, 1]."""
-        pictures: Tensor = self.layers(latents)
-        return pictures
+        """Map latents (b, latent_dim) to images (b, *image_shape) in [-1, 1]."""
+        images: Tensor = self.layers(latents)
+        return images
 
 
 class ResNetDiscriminator(nn.Module):
-    """Judge pictures by residual blocks without normalisation, each picture on its own.
+    """Judge images by residual blocks without normalization, each image on its own.
 
     From *Improved Training of Wasserstein GANs*, arXiv:1704.00028: blocks that halve the size, rounding up, twice and
     until the larger side is at most 8 pixels, two more blocks, and a linear function of the mean over the pixels. The
@@ -77,7 +77,7 @@ class ResNetDiscriminator(nn.Module):
         width: Channels of every block.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -87,7 +87,7 @@ class ResNetDiscriminator(nn.Module):
 
     def __init__(self, image_shape: ImageShape, *, width: int = 128) -> None:
         super().__init__()
-        check_picture(type(self).__name__, image_shape)
+        check_image(type(self).__name__, image_shape)
         check_positive(width=width)
         halved = len(halvings(image_shape, until=8)) - 1
         self.features = nn.Sequential(
@@ -99,26 +99,26 @@ class ResNetDiscriminator(nn.Module):
             _OverPixels("mean"),
         )
         self.logit = nn.Linear(width, 1)
-        _initialise(self)
+        _initialize(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (b, *image_shape) to logits (b,)."""
-        logits: Tensor = self.logit(self.features(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (b, *image_shape) to logits (b,)."""
+        logits: Tensor = self.logit(self.features(images))
         return logits.squeeze(1)
 
 
 class SpectralNormResNetDiscriminator(ResNetDiscriminator):
-    """Judge pictures by residual blocks of layers of spectral norm 1, each picture on its own.
+    """Judge images by residual blocks of layers of spectral norm 1, each image on its own.
 
     From *Spectral Normalization for Generative Adversarial Networks*, arXiv:1802.05957: `ResNetDiscriminator` with
-    every layer normalised, the sum over the pixels in place of the mean, and no last bias.
+    every layer normalized, the sum over the pixels in place of the mean, and no last bias.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels of every block.
 
     Raises:
-        ValueError: If `image_shape` is not a picture's, or a size is below 1.
+        ValueError: If `image_shape` is not an image's, or a size is below 1.
 
     Example:
         >>> import torch
@@ -130,12 +130,12 @@ class SpectralNormResNetDiscriminator(ResNetDiscriminator):
         super().__init__(image_shape, width=width)
         self.features[-1] = _OverPixels("sum")
         self.logit.register_parameter("bias", None)
-        normalise_spectrally(self)
+        apply_spectral_norm(self)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (b, *image_shape) to logits (b,)."""
-        with precisely_normalised(self, pictures.device.type):
-            return super().forward(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (b, *image_shape) to logits (b,)."""
+        with full_precision_spectral_norm(self, images.device.type):
+            return super().forward(images)
 
 
 class _OverPixels(nn.Module):
@@ -151,13 +151,13 @@ class _OverPixels(nn.Module):
 
 
 class _UpBlock(nn.Module):
-    """Add a residual to a picture that is doubled, and cut to the size if that is odd."""
+    """Add a residual to an image that is doubled, and cut to the size if that is odd."""
 
     def __init__(self, width: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.size = size
         self.norm1, self.norm2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
-        # Without biases: batch normalisation, the next one or the last, takes every one of them away.
+        # Without biases: batch normalization, the next one or the last, takes every one of them away.
         self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
         self.shortcut = nn.Conv2d(width, width, kernel_size=1, bias=False)
@@ -194,7 +194,7 @@ class _Block(nn.Module):
         return outputs
 
 
-def _initialise(network: nn.Module) -> None:
+def _initialize(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             in_a_block = name.endswith(("conv1", "conv2"))

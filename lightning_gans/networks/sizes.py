@@ -1,10 +1,10 @@
-"""The sizes that a picture passes through in networks that halve it."""
+"""The sizes that an image passes through in networks that halve it."""
 
 from lightning_gans.types import ImageShape
 
 
 def halvings(image_shape: ImageShape, *, until: int) -> list[tuple[int, int]]:
-    """List (height, width) from the picture's to the smallest: halved, rounding up, at least twice.
+    """List (height, width) from the image's to the smallest: halved, rounding up, at least twice.
 
     Args:
         image_shape: (channels, height, width).

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.networks.checks import check_image_shape, check_positive, check_several
-from lightning_gans.networks.flows import ActNorm, Chain, ConditionerFactory, Coupling, halves, perceptron
+from lightning_gans.checks import check_image_shape, check_multivariate, check_positive
+from lightning_gans.networks.flows import ActNorm, Chain, ConditionerFactory, Coupling, even_odd_indices, mlp
 from lightning_gans.types import ImageShape
 
 SMALLEST = 1e-3
@@ -155,11 +155,11 @@ class SplineFlow(Chain):
         name = type(self).__name__
         if len(image_shape) != 1:
             raise ValueError(f"{name} works on points (dimensions,), got `image_shape` {image_shape}")
-        check_several(name, image_shape)
-        even, odd = halves(*image_shape)
+        check_multivariate(name, image_shape)
+        even, odd = even_odd_indices(*image_shape)
 
         def network(inputs: int, outputs: int) -> nn.Module:
-            return perceptron(inputs, outputs, width=width, depth=depth)
+            return mlp(inputs, outputs, width=width, depth=depth)
 
         turns = [(even, odd) if turn % 2 == 0 else (odd, even) for turn in range(couplings)]
         layers = [SplineCoupling(kept, moved, network, bins=bins, bound=bound) for kept, moved in turns]

@@ -1,1 +1,1 @@
-"""What the players minimise: pure functions, tensors in, scalars out."""
+"""What the players minimize: pure functions, tensors in, scalars out."""

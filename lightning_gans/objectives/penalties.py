@@ -13,13 +13,13 @@ from torch import Tensor, nn
 def gradient_penalty(
     discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, weight: Tensor | None = None
 ) -> Tensor:
-    """Penalise mean_i (||grad D(x_i)||_2 - 1)^2 between the samples, at x_i = w_i real_i + (1 - w_i) fake_i.
+    """Penalize mean_i (||grad D(x_i)||_2 - 1)^2 between the samples, at x_i = w_i real_i + (1 - w_i) fake_i.
 
     The norm is per sample, over all its axes. From *Improved Training of Wasserstein GANs*, arXiv:1704.00028, equation
     3, without its lambda.
 
     Args:
-        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalisation). The
+        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalization). The
             sum of a sample's outputs is differentiated. Conditions are bound by a lambda or a `partial`.
         real: (b, ...) real samples.
         fake: (b, ...) generated samples.
@@ -51,14 +51,14 @@ def gradient_penalty(
     return (norm - 1).square().mean()
 
 
-def zero_centred_penalty(discriminator: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
-    """Penalise mean_i ||grad D(x_i)||_2^2: R1 at real points, R2 at generated ones.
+def zero_centered_gradient_penalty(discriminator: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """Penalize mean_i ||grad D(x_i)||_2^2: R1 at real points, R2 at generated ones.
 
     From *Which Training Methods for GANs do actually Converge?*, arXiv:1801.04406, equations 9 and 10, without their
     gamma / 2: the weight and its convention are the caller's.
 
     Args:
-        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalisation). The
+        discriminator: Maps points (b, ...) to outputs (b, ...), each sample on its own (no batch normalization). The
             sum of a sample's outputs is differentiated. Conditions are bound by a lambda or a `partial`.
         points: (b, ...) real or generated samples.
 
@@ -66,7 +66,7 @@ def zero_centred_penalty(discriminator: Callable[[Tensor], Tensor], points: Tens
         () differentiable in the discriminator's parameters; under `torch.no_grad` the same value, as a constant.
 
     Example:
-        >>> zero_centred_penalty(lambda points: 3 * points.sum(1), torch.randn(8, 4))
+        >>> zero_centered_gradient_penalty(lambda points: 3 * points.sum(1), torch.randn(8, 4))
         tensor(36.)
     """
     return _gradient(discriminator, _precise(discriminator, points)).flatten(1).square().sum(1).mean()

@@ -14,19 +14,19 @@ import torch
 from rich.progress import track
 
 from lightning_gans.callbacks import Evaluation
-from lightning_gans.callbacks.pictures import grid, save_picture, to_uint8
-from lightning_gans.callbacks.points import scatter
 from lightning_gans.core.checkpoints import load, load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.mistakes import Mistake, say
+from lightning_gans.errors import UsageError, print_error
+from lightning_gans.rendering.images import grid, save_image, to_uint8
+from lightning_gans.rendering.points import scatter
 from lightning_gans.types import Batch, ImageShape
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Mistake(f"{message}; `{self.prog} --help` lists the options")
+        raise UsageError(f"{message}; `{self.prog} --help` lists the options")
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:
@@ -35,17 +35,17 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     parser.add_argument("run", help="a run folder, or a checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="seed of the samples (0)")
     parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help="a module of yours to import")
-    execute = VERBS[verb](parser)
+    execute = COMMANDS[verb](parser)
     try:
         options = parser.parse_args(arguments)
-    except Mistake as mistake:
-        return say(mistake)
+    except UsageError as mistake:
+        return print_error(mistake)
     try:
         model = load(options.run, trust=options.trust)
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
-    except (Mistake, ValueError, OSError) as mistake:
+    except (UsageError, ValueError, OSError) as mistake:
         said = " ".join(str(mistake).split())
-        return say(Mistake(re.sub(rf"`({'|'.join(vars(options).keys() - {'run'})})`", r"`--\1`", said)))
+        return print_error(UsageError(re.sub(rf"`({'|'.join(vars(options).keys() - {'run'})})`", r"`--\1`", said)))
     return 0
 
 
@@ -64,22 +64,22 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
 def sample(model: Model, options: argparse.Namespace) -> None:
     """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example.
 
-    Of points: one picture, or an array `image` (n, dimensions) as the model made them. Arrays of a class-conditional
+    Of points: one image, or an array `image` (n, dimensions) as the model made them. Arrays of a class-conditional
     model have `label` (n,) beside.
     """
     if not isinstance(model, GenerativeModel):
-        raise Mistake(f"{type(model).__name__} makes no examples")
+        raise UsageError(f"{type(model).__name__} makes no examples")
     if options.count < 1:
-        raise Mistake(f"`--count` must be at least 1, got {options.count}")
+        raise UsageError(f"`--count` must be at least 1, got {options.count}")
     if options.seed < 0:
-        raise Mistake(f"`--seed` must be at least 0, got {options.seed}")
+        raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if options.label is not None and "label" not in model.conditions:
-        raise Mistake(f"`--label` is for class-conditional models, which this {type(model).__name__} is not")
+        raise UsageError(f"`--label` is for class-conditional models, which this {type(model).__name__} is not")
     columns = 8 if options.interpolate else math.ceil(math.sqrt(options.count))
     write = _writer(model.image_shape, options.output, columns)  # which refuses a name before anything is drawn
     if options.interpolate:
         if not isinstance(model, GAN) or model.conditions:
-            raise Mistake(
+            raise UsageError(
                 f"`--interpolate` walks between latents, which {type(model).__name__} alone does not sample from"
             )
         walks = model.interpolate(-(-options.count // 8), 8, seed=options.seed)["image"]
@@ -97,15 +97,15 @@ def _writer(shape: ImageShape, output: Path, columns: int) -> Callable[[Batch], 
         case ".npz":
             return partial(_write_arrays, output=output)
         case ".png" if not points:
-            return lambda batch: save_picture(grid(batch["image"], columns), output)
+            return lambda batch: save_image(grid(batch["image"], columns), output)
         case ".png" if shape == (2,):
-            return lambda batch: save_picture(scatter(batch["image"]), output)
+            return lambda batch: save_image(scatter(batch["image"]), output)
         case "" if not points:
             return partial(_write_files, folder=output)
         case suffix if points:
-            raise Mistake(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
+            raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
         case suffix:
-            raise Mistake(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
+            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
 
 
 def _write_arrays(batch: Batch, output: Path) -> None:
@@ -118,8 +118,8 @@ def _write_arrays(batch: Batch, output: Path) -> None:
 
 
 def _write_files(batch: Batch, folder: Path) -> None:
-    for index, picture in enumerate(track(to_uint8(batch["image"]), description="", transient=True)):
-        save_picture(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), folder / f"{index:06d}.png")
+    for index, image in enumerate(track(to_uint8(batch["image"]), description="", transient=True)):
+        save_image(image.permute(1, 2, 0).expand(-1, -1, 3).numpy(), folder / f"{index:06d}.png")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:
@@ -131,7 +131,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     parser.add_argument(
         "--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)"
     )
-    parser.add_argument("--k", type=int, default=5, help="nearest neighbours (5)")
+    parser.add_argument("--k", type=int, default=5, help="nearest neighbors (5)")
     return evaluate
 
 
@@ -145,4 +145,4 @@ def evaluate(model: Model, options: argparse.Namespace) -> None:
     print(json.dumps({**scores, **protocol, "images_seen": model.images_seen}, indent=2))
 
 
-VERBS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}
+COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 
-class Truth(ABC):
+class GroundTruth(ABC):
     """A data module that can tell how good samples are by what it knows, such as its modes or its density."""
 
     @abstractmethod

@@ -1,10 +1,8 @@
 """From what a library says about a mistake to one line that its maker can act on."""
 
-import difflib
 import inspect
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -13,7 +11,8 @@ from torch.optim import Optimizer
 from lightning_gans import networks
 from lightning_gans.core.recording import Recorded
 from lightning_gans.core.schedules import Schedule
-from lightning_gans.networks.flows import Invertible
+from lightning_gans.errors import did_you_mean
+from lightning_gans.networks.flows import Bijection
 from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.networks.priors import Prior
 
@@ -25,17 +24,7 @@ _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":?')
 _CLASS = re.compile(r"^Problem with given class_path '(?P<path>[^']+)':?")
 
 
-class Mistake(Exception):  # noqa: N818 (it is the user's, not the program's)
-    """A mistake in the command line; its text is the one line that is printed."""
-
-
-def say(mistake: Mistake) -> int:
-    """Print a mistake; the exit code that goes with it."""
-    print(f"error: {mistake}", file=sys.stderr)
-    return 2
-
-
-def explain(message: str, options: Sequence[str] = ()) -> str:
+def translate_error(message: str, options: Sequence[str] = ()) -> str:
     """Say in one line what a message of jsonargparse, of Lightning or of this project means.
 
     Args:
@@ -43,7 +32,7 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
         options: What the parser knows, for a suggestion.
 
     Example:
-        >>> explain("unrecognized arguments: --modle DCGAN", ["--model", "--data"])
+        >>> translate_error("unrecognized arguments: --modle DCGAN", ["--model", "--data"])
         'there is no option `--modle`; did you mean `--model`?'
     """
     keys: list[str] = []
@@ -65,7 +54,7 @@ def explain(message: str, options: Sequence[str] = ()) -> str:
         reason += f" Got value: {given['value']}"
     if found := re.match(r"(?P<name>\w+)\.__init__\(\) (?P<why>takes .* given)", reason):  # called as another kind is
         for option in re.findall(rf"(\w+)=Namespace\(class_path='[\w.]*\.{found['name']}'", message):
-            return f"{found['name']} does not fit `{option}`: it {found['why']}{hint('', _names(option))}"
+            return f"{found['name']} does not fit `{option}`: it {found['why']}{did_you_mean('', _names(option))}"
     return _explain(reason, ".".join(keys), owner, options)
 
 
@@ -77,7 +66,7 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
     option = f"`--{key}`"
     if found := re.search(r"unrecognized arguments: (?P<name>\S+)", reason, re.IGNORECASE):
         name = found["name"].partition("=")[0]
-        return f"there is no option `{name}`{hint(name, options)}"
+        return f"there is no option `{name}`{did_you_mean(name, options)}"
     if found := re.search(r"Option '(?P<name>[\w.]+)' is not accepted(.*class_path='(?P<path>[\w.]+)')?", reason):
         name = found["name"].rpartition(".")[2]
         owner = found["path"].rpartition(".")[2] if found["path"] else owner
@@ -85,12 +74,12 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
         if name in known and owner in _names(key):
             return f"{owner} is given `{name}` already: leave out `--{key}.{name}`"
         if name in known:  # it has, but the place asks for something that is called otherwise
-            return f"{owner} does not fit {option}{hint('', _names(key))}"
-        return f"{owner} has no option `{name}` (`--{key}.{name}`){hint(name, known)}"
+            return f"{owner} does not fit {option}{did_you_mean('', _names(key))}"
+        return f"{owner} has no option `{name}` (`--{key}.{name}`){did_you_mean(name, known)}"
     if found := re.search(r"Expected a dot import path string: (?P<name>\S+)", reason):
         if _family(key) is Schedule:
-            return f"{option} must be a number or a schedule, got {found['name']!r}{hint('', _names(key))}"
-        return f"{option} {found['name']} is not known{hint(found['name'], _names(key))}".removeprefix("`--` ")
+            return f"{option} must be a number or a schedule, got {found['name']!r}{did_you_mean('', _names(key))}"
+        return f"{option} {found['name']} is not known{did_you_mean(found['name'], _names(key))}".removeprefix("`--` ")
     if found := re.search(r"(?P<what>[^:]*has no attribute '(?P<name>\w+)'|No module named '[^']+')", reason):
         return f"{option} cannot be imported: {found['what'].strip()}"
     if found := re.search(r"Expected a typing\.Literal\[(?P<names>.*?)\]\.? Got value: (?P<value>.*)", reason):
@@ -111,24 +100,9 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
         r"expects a function or a callable class: (?P<why>.*?)\.? Got value: .*'(?P<path>[\w.]+)'", reason
     ):
         name = found["path"].rpartition(".")[2]
-        return f"{name} does not fit {option}: {found['why']}{hint('', _names(key))}"
+        return f"{name} does not fit {option}: {found['why']}{did_you_mean('', _names(key))}"
     reason = " ".join(reason.split())
     return f"{option}: {reason}" if key and key not in reason else reason
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names, or all of them where they are few.
-
-    Example:
-        >>> hint("DCGANN", ["DCGAN", "WGANGP"]), hint("nope", ["DCGAN", "WGANGP"])
-        ('; did you mean `DCGAN`?', '; known: DCGAN, WGANGP')
-    """
-    known = sorted(known)
-    lower = {word.lower(): word for word in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    if near:
-        return f"; did you mean `{lower[near[0]]}`?"
-    return f"; known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
@@ -140,7 +114,7 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 _FAMILIES: dict[str, type[Any]] = {
     "prior": Prior,
     "output": OutputDistribution,
-    "flow": Invertible,
+    "flow": Bijection,
     "generator": nn.Module,
     "discriminator": nn.Module,
     "network": nn.Module,

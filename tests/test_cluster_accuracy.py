@@ -1,4 +1,4 @@
-"""Agreement of categories with labels, against all permutations."""
+"""ClusterAccuracy of categories with labels, against all permutations."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_gans.metrics.agreement import Agreement, agreement
+from lightning_gans.metrics.cluster_accuracy import ClusterAccuracy, cluster_accuracy
 
 
 def brute_force(categories: Tensor, labels: Tensor) -> float:
@@ -30,8 +30,8 @@ def draw(seed: int, categories: int, labels: int, count: int = 60) -> tuple[Tens
 @pytest.mark.parametrize(("categories", "labels"), [(2, 2), (5, 5), (6, 4), (3, 6), (1, 4)])
 def test_it_is_the_best_of_all_matchings(seed: int, categories: int, labels: int) -> None:
     found, label = draw(seed, categories, labels)
-    assert agreement(found, label) == pytest.approx(brute_force(found, label), abs=1e-12)
-    metric = Agreement(num_categories=categories, num_labels=labels)
+    assert cluster_accuracy(found, label) == pytest.approx(brute_force(found, label), abs=1e-12)
+    metric = ClusterAccuracy(num_categories=categories, num_labels=labels)
     for part, names in zip(found.split(17), label.split(17), strict=True):
         metric.update(part, names)
     assert float(metric.compute()) == pytest.approx(brute_force(found, label), rel=1e-6)
@@ -40,24 +40,24 @@ def test_it_is_the_best_of_all_matchings(seed: int, categories: int, labels: int
 @pytest.mark.parametrize("shift", range(10))
 def test_other_names_change_nothing(shift: int) -> None:
     labels = torch.arange(40) % 10
-    assert agreement((labels + shift) % 10, labels) == 1.0
+    assert cluster_accuracy((labels + shift) % 10, labels) == 1.0
 
 
 def test_greed_would_be_wrong() -> None:
     """Category 0 has most of label 0, but giving it label 1 lets category 1 have label 0: 3 + 2 beats 4 + 0."""
     pairs = [(0, 0)] * 4 + [(0, 1)] * 3 + [(1, 0)] * 2
     categories, labels = torch.tensor(pairs).unbind(1)
-    assert agreement(categories, labels) == 5 / 9
+    assert cluster_accuracy(categories, labels) == 5 / 9
 
 
 def test_one_category_agrees_with_the_commonest_label_only() -> None:
-    assert agreement(torch.zeros(10, dtype=torch.int64), torch.arange(10)) == 0.1
+    assert cluster_accuracy(torch.zeros(10, dtype=torch.int64), torch.arange(10)) == 0.1
 
 
 def test_unknown_labels_do_not_count() -> None:
     categories, labels = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([3, -1, 2, -1, 2])
-    assert agreement(categories, labels) == 1.0
-    metric = Agreement(num_categories=2, num_labels=4)
+    assert cluster_accuracy(categories, labels) == 1.0
+    metric = ClusterAccuracy(num_categories=2, num_labels=4)
     metric.update(categories, labels)
     assert float(metric.compute()) == 1.0
     assert int(metric.pairs.sum()) == 3
@@ -76,11 +76,11 @@ def test_unknown_labels_do_not_count() -> None:
 )
 def test_what_cannot_be_matched_is_refused(categories: list[int], labels: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        agreement(torch.tensor(categories), torch.tensor(labels))
+        cluster_accuracy(torch.tensor(categories), torch.tensor(labels))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("init_args", "message"),
     [
         ({"num_categories": 0, "num_labels": 2}, "`num_categories` must be at least 1, got 0"),
         ({"num_categories": 2, "num_labels": 0}, "`num_labels` must be at least 1, got 0"),
@@ -88,11 +88,11 @@ def test_what_cannot_be_matched_is_refused(categories: list[int], labels: list[i
 )
 def test_sizes_below_one_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Agreement(**arguments)
+        ClusterAccuracy(**arguments)
 
 
 def test_categories_and_labels_out_of_range_are_refused() -> None:
-    metric = Agreement(num_categories=2, num_labels=2)
+    metric = ClusterAccuracy(num_categories=2, num_labels=2)
     with pytest.raises(ValueError, match="`categories` must lie in 0 to 1, got 0 to 2"):
         metric.update(torch.tensor([0, 2]), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="`labels` must lie in 0 to 1, got 0 to 5"):

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.networks.checks import check_positive
+from lightning_gans.checks import check_positive
 
 
-class LabelShift(nn.Module):
-    """Give every class a learnt vector, which networks add to their units; an unknown class (-1) always has 0.
+class ClassEmbedding(nn.Module):
+    """Give every class a learned vector, which networks add to their units; an unknown class (-1) always has 0.
 
     All vectors start at 0, so that at first a network does not know the class.
 
@@ -19,7 +19,7 @@ class LabelShift(nn.Module):
         ValueError: A size is below 1; when called, a label is missing or beyond the classes.
 
     Example:
-        >>> LabelShift(10, 3)(torch.tensor([7, -1]))
+        >>> ClassEmbedding(10, 3)(torch.tensor([7, -1]))
         tensor([[0., 0., 0.],
                 [0., 0., 0.]], grad_fn=<EmbeddingBackward0>)
     """

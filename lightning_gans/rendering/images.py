@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from lightning_gans.callbacks.disk import replacing
+from lightning_gans.files import atomic_write
 
-Picture = npt.NDArray[np.uint8]
+RGBImage = npt.NDArray[np.uint8]
 """(height, width, 3), the form that W&B, TensorBoard and Pillow show as it is."""
 
 SMALLEST_TILE = 64
@@ -29,12 +29,12 @@ def to_uint8(image: Tensor) -> Tensor:
     return ((image.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def grid(image: Tensor, columns: int) -> Picture:
-    """Lay pictures out in rows; small ones are enlarged, pixel by pixel, to at least 64 pixels a side.
+def grid(image: Tensor, columns: int) -> RGBImage:
+    """Lay images out in rows; small ones are enlarged, pixel by pixel, to at least 64 pixels a side.
 
     Args:
         image: (n, c, h, w) in [-1, 1]; of more than three channels the first three are shown, of two the first.
-        columns: Pictures in a row.
+        columns: Images in a row.
 
     Example:
         >>> grid(torch.zeros(6, 1, 8, 8), columns=3).shape
@@ -46,21 +46,21 @@ def grid(image: Tensor, columns: int) -> Picture:
     return make_grid(tiles, nrow=columns, padding=2).permute(1, 2, 0).numpy()  # type: ignore[no-any-return]
 
 
-def save_picture(picture: Picture, path: Path) -> None:
-    """Write a picture as PNG, unless the disk is full."""
-    with replacing(path) as part:
-        Image.fromarray(picture).save(part, format="PNG")
+def save_image(image: RGBImage, path: Path) -> None:
+    """Write an image as PNG, unless the disk is full."""
+    with atomic_write(path) as part:
+        Image.fromarray(image).save(part, format="PNG")
 
 
 def save_animation(paths: Sequence[Path], path: Path) -> None:
-    """Show pictures one after the other in a GIF, the last one longer; of many, evenly chosen ones.
+    """Show images one after the other in a GIF, the last one longer; of many, evenly chosen ones.
 
     Args:
-        paths: Pictures of one size.
+        paths: Images of one size.
         path: The GIF.
     """
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), FRAMES)).round().astype(int))
     frames = [Image.open(paths[i]).convert("RGB") for i in chosen]
     durations = [200] * (len(frames) - 1) + [2000]
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

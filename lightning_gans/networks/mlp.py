@@ -5,11 +5,11 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lightning_gans.networks.checks import check_image_shape, check_positive
+from lightning_gans.checks import check_image_shape, check_positive
 from lightning_gans.types import ImageShape
 
 
-class PerceptronGenerator(nn.Module):
+class MLPGenerator(nn.Module):
     """Map latents to samples by layers of rectified units.
 
     The generator of *Generative Adversarial Networks*, arXiv:1406.2661, with the sizes and the initial weights
@@ -19,7 +19,7 @@ class PerceptronGenerator(nn.Module):
 
     Args:
         latent_dim: Size of a latent vector.
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
         depth: Hidden layers.
 
@@ -28,9 +28,9 @@ class PerceptronGenerator(nn.Module):
 
     Example:
         >>> import torch
-        >>> PerceptronGenerator(100, (1, 28, 28))(torch.randn(8, 100)).shape
+        >>> MLPGenerator(100, (1, 28, 28))(torch.randn(8, 100)).shape
         torch.Size([8, 1, 28, 28])
-        >>> PerceptronGenerator(2, (2,), width=128)(torch.randn(8, 2)).shape
+        >>> MLPGenerator(2, (2,), width=128)(torch.randn(8, 2)).shape
         torch.Size([8, 2])
     """
 
@@ -45,7 +45,7 @@ class PerceptronGenerator(nn.Module):
         if len(image_shape) == 3:
             layers += [nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        _initialise(self, 0.05)
+        _initialize(self, 0.05)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Map latents (b, latent_dim) to samples (b, *image_shape)."""
@@ -60,7 +60,7 @@ class MaxoutDiscriminator(nn.Module):
     weights U(-.005, .005) of its code (goodfeli/adversarial, `mnist.yaml`). Maxout is arXiv:1302.4389.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
         pieces: Linear functions that a unit takes the largest of.
         depth: Hidden layers.
@@ -97,7 +97,7 @@ class MaxoutDiscriminator(nn.Module):
             layers += [_Maxout(inputs, outputs, pieces), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers)
         self.logit = nn.Linear(width, 1)
-        _initialise(self, 0.005)
+        _initialize(self, 0.005)
 
     def forward(self, samples: Tensor) -> Tensor:
         """Map samples (b, *image_shape) to logits (b,)."""
@@ -105,13 +105,13 @@ class MaxoutDiscriminator(nn.Module):
         return logits.squeeze(1)
 
 
-class PerceptronDiscriminator(nn.Module):
-    """Judge samples by layers of leaky rectified units, for points and for small pictures.
+class MLPDiscriminator(nn.Module):
+    """Judge samples by layers of leaky rectified units, for points and for small images.
 
     It treats each sample on its own and draws no noise, so every penalty applies. Weights start as PyTorch's.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
         depth: Hidden layers.
 
@@ -120,7 +120,7 @@ class PerceptronDiscriminator(nn.Module):
 
     Example:
         >>> import torch
-        >>> PerceptronDiscriminator((2,), width=128)(torch.zeros(8, 2)).shape
+        >>> MLPDiscriminator((2,), width=128)(torch.zeros(8, 2)).shape
         torch.Size([8])
     """
 
@@ -154,7 +154,7 @@ class _Maxout(nn.Module):
         return values.view(len(values), -1, self.pieces).amax(2)
 
 
-def _initialise(network: nn.Module, bound: float) -> None:
+def _initialize(network: nn.Module, bound: float) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.uniform_(module.weight, -bound, bound)

@@ -1,4 +1,4 @@
-"""Spectral normalisation: every layer divided by its largest singular value."""
+"""Spectral normalization: every layer divided by its largest singular value."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class SpectralNorm(nn.Module):
         self.register_buffer("right", F.normalize(matrix.T @ left, dim=0).to(weight.dtype))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Normalise (outputs, ...)."""
+        """Normalize (outputs, ...)."""
         matrix = weight.flatten(1)
         if not self.training:
             largest: Tensor = torch.linalg.matrix_norm(_precise(matrix), 2)
@@ -53,15 +53,15 @@ def _precise(matrix: Tensor) -> Tensor:
     return matrix.to(torch.promote_types(matrix.dtype, torch.float32))
 
 
-def normalise_spectrally(network: nn.Module) -> None:
+def apply_spectral_norm(network: nn.Module) -> None:
     """Divide the weight of every linear and convolutional layer by its largest singular value, from now on.
 
     Args:
-        network: What is changed, after its weights were initialised.
+        network: What is changed, after its weights were initialized.
 
     Example:
         >>> layer = nn.Linear(6, 4)
-        >>> normalise_spectrally(layer)
+        >>> apply_spectral_norm(layer)
         >>> round(torch.linalg.matrix_norm(layer.weight, 2).item(), 3)
         1.0
     """
@@ -70,8 +70,8 @@ def normalise_spectrally(network: nn.Module) -> None:
 
 
 @contextmanager
-def precisely_normalised(network: nn.Module, device_type: str) -> Iterator[None]:
-    """Compute the normalised weights once, in the precision of the weights, for the forward pass inside.
+def full_precision_spectral_norm(network: nn.Module, device_type: str) -> Iterator[None]:
+    """Compute the normalized weights once, in the precision of the weights, for the forward pass inside.
 
     Under autocast a GPU would take the singular value in 16 bits, of which bfloat16 has 8 for the digits.
 

@@ -7,17 +7,17 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_gans.callbacks.disk import replacing
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
 from lightning_gans.core.checkpoints import LAST, PREVIOUS
 from lightning_gans.core.model import Model
+from lightning_gans.files import atomic_write
 
-AGREED = 50
+SYNC_EVERY = 50
 """Several processes agree on the time every so many batches, not at each."""
 
 
-class Saving(Periodic, Checkpoint):
+class Checkpointing(Periodic, Checkpoint):
     """Keep `checkpoints/last.ckpt`, the state that training goes on from: every so often, and at the end.
 
     Args:
@@ -31,7 +31,7 @@ class Saving(Periodic, Checkpoint):
     def __init__(self, *, every: int = 50_000, minutes: float = 10.0) -> None:
         super().__init__(every=every)
         if minutes <= 0:
-            raise ValueError(f"`minutes` of Saving must be above 0, got {minutes}")
+            raise ValueError(f"`minutes` of Checkpointing must be above 0, got {minutes}")
         self.minutes = minutes
         self._saved = time.monotonic()
 
@@ -43,12 +43,12 @@ class Saving(Periodic, Checkpoint):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
         """Save when one of the clocks says so."""
         super().on_train_batch_end(trainer, pl_module, *arguments)
-        if trainer.world_size > 1 and trainer.global_step % AGREED:
+        if trainer.world_size > 1 and trainer.global_step % SYNC_EVERY:
             return
         if trainer.strategy.broadcast(time.monotonic() - self._saved > 60 * self.minutes):
             self._save(trainer)
 
-    def act(self, trainer: pl.Trainer, model: Model, images: int) -> None:
+    def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Save."""
         self._save(trainer)
 
@@ -63,10 +63,10 @@ class Saving(Periodic, Checkpoint):
 
 def save_last(trainer: pl.Trainer) -> None:
     """Save the state that training goes on from; the one before is `previous.ckpt` then."""
-    save_whole(trainer, run_folder(trainer) / LAST, former=run_folder(trainer) / PREVIOUS)
+    save_atomically(trainer, run_folder(trainer) / LAST, previous=run_folder(trainer) / PREVIOUS)
 
 
-def save_whole(trainer: pl.Trainer, path: Path, *, former: Path | None = None) -> None:
+def save_atomically(trainer: pl.Trainer, path: Path, *, previous: Path | None = None) -> None:
     """Save a checkpoint under a name that only ever holds a whole one; every rank calls it.
 
     Where the disk is full, training goes on, and the checkpoint of that name stays.
@@ -74,7 +74,7 @@ def save_whole(trainer: pl.Trainer, path: Path, *, former: Path | None = None) -
     Args:
         trainer: Whose state.
         path: The checkpoint.
-        former: Where to keep the checkpoint that had this name.
+        previous: Where to keep the checkpoint that had this name.
 
     Raises:
         NonFiniteError: A weight is not finite.
@@ -82,7 +82,7 @@ def save_whole(trainer: pl.Trainer, path: Path, *, former: Path | None = None) -
     if not trainer.is_global_zero:
         trainer.save_checkpoint(path, weights_only=False)  # writes nothing, and waits for the first rank
         return
-    with replacing(path, former=former) as part:
+    with atomic_write(path, previous=previous) as part:
         try:
             trainer.save_checkpoint(part, weights_only=False)  # all of the state, not the weights alone
         except OSError:

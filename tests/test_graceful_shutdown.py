@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks import Evaluation, Interruption, Run, Samples, Wandb
+from lightning_gans.callbacks import Evaluation, GracefulShutdown, Run, Samples, Wandb
 from lightning_gans.core.checkpoints import LAST
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
@@ -141,7 +141,7 @@ def test_the_handlers_of_others_are_given_back(tmp_path: Path) -> None:
 
 def test_a_thread_that_may_not_listen_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("threading.current_thread", lambda: None)
-    callback = Interruption()
+    callback = GracefulShutdown()
     callback.on_train_start(None, None)  # type: ignore[arg-type]
     assert signal.getsignal(signal.SIGTERM) != callback._note
 
@@ -184,7 +184,7 @@ def test_metrics_survive_a_kill_while_they_are_written_anew(tmp_path: Path, monk
         raise SystemExit(137)
 
     with monkeypatch.context() as patch:
-        patch.setattr("lightning_gans.callbacks.disk.Metrics.save", killed)
+        patch.setattr("lightning_gans.files.ResilientCSVLogger.save", killed)
         with pytest.raises(SystemExit, match="137"):
             train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
     train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 
-def agreement(categories: Tensor, labels: Tensor) -> float:
+def cluster_accuracy(categories: Tensor, labels: Tensor) -> float:
     """Share of the examples whose category is the one that stands for their label, categories matched at best.
 
     Each category stands for at most one label and each label for at most one category; of all such matchings that with
@@ -23,7 +23,7 @@ def agreement(categories: Tensor, labels: Tensor) -> float:
         ValueError: If the lengths differ, a category is negative, or no label is known.
 
     Example:
-        >>> agreement(torch.tensor([2, 2, 0, 0, 1]), torch.tensor([0, 0, 1, 1, 1]))
+        >>> cluster_accuracy(torch.tensor([2, 2, 0, 0, 1]), torch.tensor([0, 0, 1, 1, 1]))
         0.8
     """
     if categories.shape != labels.shape:
@@ -38,10 +38,10 @@ def agreement(categories: Tensor, labels: Tensor) -> float:
     return _best_matching(pairs.view(-1, columns))
 
 
-class Agreement(Metric):
+class ClusterAccuracy(Metric):
     """Count pairs of categories and labels, and compute their best agreement.
 
-    See `agreement` for the definition.
+    See `cluster_accuracy` for the definition.
 
     Args:
         num_categories: How many categories there can be.
@@ -52,7 +52,7 @@ class Agreement(Metric):
         ValueError: If a number is below 1; at `update`, if a category or a label is out of range.
 
     Example:
-        >>> metric = Agreement(num_categories=3, num_labels=2)
+        >>> metric = ClusterAccuracy(num_categories=3, num_labels=2)
         >>> metric.update(torch.tensor([2, 2, 0]), torch.tensor([0, 0, 1]))
         >>> metric.update(torch.tensor([0, 1]), torch.tensor([1, 1]))
         >>> metric.compute()

@@ -1,4 +1,4 @@
-"""Models that minimise one loss with one optimizer."""
+"""Models that minimize one loss with one optimizer."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from torch import nn
 
 from lightning_gans.core import distributed
+from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.optimizers import OptimizerFactory
 from lightning_gans.core.schedules import Schedule
-from lightning_gans.core.training import Training
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
-class SingleLoss(Training):
-    """Minimise one loss over all weights. A subclass implements `model_loss`; all else is here.
+class SingleOptimizerModel(ManualOptimization):
+    """Minimize one loss over all weights. A subclass implements `model_loss`; all else is here.
 
     Its terms are logged as `model/<term>`, beside `model/loss`, `model/gradient_norm` and `model/learning_rate`.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         optimizer: Makes the optimizer from the weights.
         schedules: What drives the optimizer's settings, by name ("lr", "beta1", ...).
         accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
@@ -47,7 +47,7 @@ class SingleLoss(Training):
 
     @abstractmethod
     def model_loss(self, batch: Batch) -> Losses:
-        """The terms whose sum is minimised."""
+        """The terms whose sum is minimized."""
 
     def after_step(self) -> None:
         """Do what follows the step, such as averaging the weights."""
@@ -58,12 +58,12 @@ class SingleLoss(Training):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Learn from one batch."""
-        self.check(batch)
+        self.validate_batch(batch)
         if self.batches_seen == 0:
             distributed.broadcast_state(self)  # each process may have started from other weights
         self.begin_batch(batch)
-        self.play("model", self.model_loss, batch)
+        self.optimize("model", self.model_loss, batch)
         distributed.average_buffers(self)
-        self.images_seen = self.images_now
+        self.images_seen = self.images_after_batch
         self.after_step()
         self.end_batch()

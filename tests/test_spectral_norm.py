@@ -1,4 +1,4 @@
-"""Spectral normalisation: what it makes of the weights, against the singular values themselves."""
+"""Spectral normalization: what it makes of the weights, against the singular values themselves."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +13,9 @@ from torch.nn.utils import parametrize
 from lightning_gans.models import SNGAN, WGANGP
 from lightning_gans.networks import SpectralNormDiscriminator, SpectralNormResNetDiscriminator
 from lightning_gans.networks.dcgan import DCGANCritic
-from lightning_gans.networks.recognition import RecognisingDiscriminator, RecognitionHead
+from lightning_gans.networks.recognition import InfoGANDiscriminator, RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator
-from lightning_gans.networks.spectral import normalise_spectrally
+from lightning_gans.networks.spectral_norm import apply_spectral_norm
 
 NETWORKS = [SpectralNormDiscriminator, SpectralNormResNetDiscriminator]
 both = pytest.mark.parametrize("network", NETWORKS)
@@ -80,8 +80,8 @@ def test_singular_values_are_taken_without_autocast(
     network: type[nn.Module], reads: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Autocast would cast `mv` on a GPU, not on the CPU: so where it is called, autocast must be off."""
-    discriminator, pictures, off = network((1, 8, 8), width=8), torch.randn(4, 1, 8, 8), []
-    judge = RecognisingDiscriminator(discriminator, RecognitionHead, (1, 8, 8), codes=3).judge_and_read
+    discriminator, images, off = network((1, 8, 8), width=8), torch.randn(4, 1, 8, 8), []
+    judge = InfoGANDiscriminator(discriminator, RecognitionHead, (1, 8, 8), codes=3).logits_and_codes
 
     def spied_mv(matrix: Tensor, vector: Tensor, mv: Callable[[Tensor, Tensor], Tensor] = torch.mv) -> Tensor:
         off.append(not torch.is_autocast_enabled("cpu"))
@@ -89,7 +89,7 @@ def test_singular_values_are_taken_without_autocast(
 
     monkeypatch.setattr(torch, "mv", spied_mv)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert (judge(pictures)[0] if reads else discriminator(pictures)).dtype == torch.bfloat16
+        assert (judge(images)[0] if reads else discriminator(images)).dtype == torch.bfloat16
     assert len(off) == 3 * len(layers(discriminator))  # u = W v, v = W* u, and u* W v: once for each layer
     assert all(off)
 
@@ -113,11 +113,11 @@ def test_a_pass_in_training_takes_one_step_of_the_iteration(network: type[nn.Mod
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_gradients_are_those_of_the_normalised_weight(training: bool) -> None:
+def test_gradients_are_those_of_the_normalized_weight(training: bool) -> None:
     """Reference: autograd through the singular value decomposition, in double precision."""
     layer = nn.Linear(6, 4, bias=False).double()
     raw = layer.weight.detach().clone().requires_grad_()
-    normalise_spectrally(layer)
+    apply_spectral_norm(layer)
     x = torch.randn(5, 6, dtype=torch.float64)
     layer.train(training)(x).square().sum().backward()
     (x @ (raw / torch.linalg.svdvals(raw)[0]).T).square().sum().backward()
@@ -128,7 +128,7 @@ def test_gradients_are_those_of_the_normalised_weight(training: bool) -> None:
     ("network", "plain"),
     [(SpectralNormDiscriminator, DCGANCritic), (SpectralNormResNetDiscriminator, ResNetDiscriminator)],
 )
-def test_it_is_the_plain_network_on_normalised_weights(network: type[nn.Module], plain: type[nn.Module]) -> None:
+def test_it_is_the_plain_network_on_normalized_weights(network: type[nn.Module], plain: type[nn.Module]) -> None:
     discriminator, copy = network((1, 8, 8), width=8).eval(), plain((1, 8, 8), width=8)
     pixels = 4 if network is SpectralNormResNetDiscriminator else 1  # a sum over the last 2 x 2, where that has a mean
     with torch.no_grad():
@@ -136,8 +136,8 @@ def test_it_is_the_plain_network_on_normalised_weights(network: type[nn.Module],
             theirs.weight.copy_(ours.weight)  # type: ignore[operator, union-attr, arg-type]
             if ours.bias is not None:
                 theirs.bias.copy_(ours.bias)  # type: ignore[operator, union-attr, arg-type]
-        pictures = torch.randn(4, 1, 8, 8)
-        torch.testing.assert_close(discriminator(pictures), pixels * copy(pictures))
+        images = torch.randn(4, 1, 8, 8)
+        torch.testing.assert_close(discriminator(images), pixels * copy(images))
 
 
 @both
@@ -159,7 +159,7 @@ def test_weights_may_be_kept_in_16_bits(network: type[nn.Module], made: torch.dt
         discriminator = network((1, 8, 8), width=4).bfloat16()
     finally:
         torch.set_default_dtype(before)
-    picture = torch.zeros(2, 1, 8, 8, dtype=torch.bfloat16)
-    assert discriminator(picture).dtype == torch.bfloat16
-    assert discriminator.eval()(picture).dtype == torch.bfloat16
+    image = torch.zeros(2, 1, 8, 8, dtype=torch.bfloat16)
+    assert discriminator(image).dtype == torch.bfloat16
+    assert discriminator.eval()(image).dtype == torch.bfloat16
     torch.testing.assert_close(norms(discriminator), torch.ones(len(layers(discriminator))).double(), rtol=0, atol=0.01)

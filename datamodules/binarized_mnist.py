@@ -10,11 +10,11 @@ from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.types import Batch
 
 
-class BinarisedMNIST(MNIST):
-    """Serve MNIST of two levels: each pixel is white with the probability of its grey, drawn once and for all.
+class BinarizedMNIST(MNIST):
+    """Serve MNIST of two levels: each pixel is white with the probability of its gray, drawn once and for all.
 
-    Drawn as Larochelle and Murray 2011 drew theirs, whose file is not used: the draw depends on the picture's place in
-    MNIST and on nothing else, so that every run is scored on the same pictures. Likelihoods on another draw differ by
+    Drawn as Larochelle and Murray 2011 drew theirs, whose file is not used: the draw depends on the image's place in
+    MNIST and on nothing else, so that every run is scored on the same images. Likelihoods on another draw differ by
     little: it has the same distribution.
 
     Source: Salakhutdinov and Murray 2008, doi:10.1145/1390156.1390266.
@@ -30,7 +30,7 @@ class BinarisedMNIST(MNIST):
             `validation_size` does not suit the data.
 
     Example:
-        >>> data = BinarisedMNIST(batch_size=128)
+        >>> data = BinarizedMNIST(batch_size=128)
         >>> data.image_shape, data.levels, data.num_classes
         ((1, 28, 28), 2, 10)
     """
@@ -43,25 +43,25 @@ class BinarisedMNIST(MNIST):
         return _drawn(train, "train"), _drawn(test, "test")
 
 
-def binarise(grey: Tensor, stream: np.random.RandomState) -> Tensor:
-    """Draw 1 with the probability grey / 255, and else 0.
+def binarize(gray: Tensor, stream: np.random.RandomState) -> Tensor:
+    """Draw 1 with the probability gray / 255, and else 0.
 
     Args:
-        grey: (n, ...) uint8.
+        gray: (n, ...) uint8.
         stream: Where the randomness comes from, one number for each pixel.
 
     Returns:
         The same shape, uint8.
 
     Example:
-        >>> binarise(torch.tensor([0, 255], dtype=torch.uint8), np.random.RandomState(0))
+        >>> binarize(torch.tensor([0, 255], dtype=torch.uint8), np.random.RandomState(0))
         tensor([0, 1], dtype=torch.uint8)
     """
-    rows = [torch.from_numpy(stream.random_sample(picture.shape)) * 255 < picture for picture in grey]
+    rows = [torch.from_numpy(stream.random_sample(image.shape)) * 255 < image for image in gray]
     return torch.stack(rows).to(torch.uint8)
 
 
 def _drawn(examples: Batch, split: str) -> Batch:
     # numpy promises never to change the stream of a RandomState
-    stream = np.random.RandomState(zlib.crc32(f"BinarisedMNIST {split}".encode()))
-    return {**examples, "image": binarise(examples["image"], stream)}
+    stream = np.random.RandomState(zlib.crc32(f"BinarizedMNIST {split}".encode()))
+    return {**examples, "image": binarize(examples["image"], stream)}

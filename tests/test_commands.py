@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks.pictures import grid, to_uint8
 from lightning_gans.core.checkpoints import load
 from lightning_gans.core.gan import GAN
+from lightning_gans.rendering.images import grid, to_uint8
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_a_run_is_a_folder_or_a_checkpoint(where: str, run: Path) -> None:
     np.testing.assert_array_equal(array("a.npz"), array("b.npz"))
 
 
-def test_a_picture_is_a_square_grid(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_is_a_square_grid(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample(run, "--count", "10", "--output", "new/grid.png")
     model = load(run)
     assert isinstance(model, GAN)
@@ -146,7 +146,7 @@ def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("init_args", "message"),
     [
         ("sample RUN --count 0", "`--count` must be at least 1, got 0"),
         ("sample RUN --seed -1", "`--seed` must be at least 0, got -1"),

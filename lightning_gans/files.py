@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 
 _WARNED: set[tuple[Path, str]] = set()
 """The kinds of file, by folder and suffix, that could not be written; runs never share a folder."""
@@ -16,7 +15,7 @@ _ZIP_WRITER = ("PytorchStreamWriter", "inline_container")
 
 
 @contextmanager
-def surviving(path: Path) -> Iterator[None]:
+def tolerate_write_errors(path: Path) -> Iterator[None]:
     """Go on where a file cannot be written; the first of each kind (`*.png`) is warned of.
 
     Args:
@@ -35,51 +34,35 @@ def surviving(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path, *, former: Path | None = None) -> Iterator[Path]:
+def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
     """Write a file so that its name only ever holds a whole one; survive where it cannot be written.
 
     Args:
         path: The file.
-        former: Where to keep the file that had this name.
+        previous: Where to keep the file that had this name.
 
     Yields:
         Where to write.
     """
     part = path.with_suffix(".part")
-    with surviving(path):
+    with tolerate_write_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
-            if former is not None and path.exists():
-                _keep(path, former)
+            if previous is not None and path.exists():
+                _keep(path, previous)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
 
 
-def _keep(path: Path, former: Path) -> None:
+def _keep(path: Path, previous: Path) -> None:
     """Give a file a second name; where there are no links, another one."""
-    link = former.with_suffix(".part2")
+    link = previous.with_suffix(".part2")
     try:
         link.unlink(missing_ok=True)
         os.link(path, link)
     except OSError:
-        os.replace(path, former)
+        os.replace(path, previous)
     else:
-        os.replace(link, former)
-
-
-class Metrics(CSVLogger):
-    """`metrics.csv`, without which training goes on."""
-
-    @rank_zero_only
-    def save(self) -> None:
-        """Append what is new; what a full disk cut off is tried again whole the next time."""
-        path = Path(self.experiment.metrics_file_path)
-        size = path.stat().st_size if path.exists() else 0
-        whole = False
-        with surviving(path):
-            super().save()
-            whole = True
-        if not whole and path.exists() and path.stat().st_size > size:
-            os.truncate(path, size)
+        os.replace(link, previous)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_gans.callbacks.saving import save_last
+from lightning_gans.callbacks.checkpointing import save_last
 from lightning_gans.core.distributed import gather
 from lightning_gans.core.generative import GenerativeModel
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGREED = 10
+SYNC_EVERY = 10
 """Several processes agree on leaving every so many batches, not at each."""
 
 
-class Interruption(pl.Callback):
+class GracefulShutdown(pl.Callback):
     """On SIGTERM and Ctrl-C finish the batch, save, and exit with 143 or 130, which schedulers know from success.
 
     Samples that are being drawn and scores that are being taken are given up, as some models need minutes for them. A
@@ -25,7 +25,7 @@ class Interruption(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self._former: dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
         self._model: pl.LightningModule | None = None
         self._asked = 0
         self._gave_up = False
@@ -35,7 +35,7 @@ class Interruption(pl.Callback):
         self._asked, self._gave_up = 0, False
         if threading.current_thread() is threading.main_thread():
             self._model = pl_module if trainer.world_size == 1 else None  # several processes leave together
-            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self._asked:
@@ -51,7 +51,7 @@ class Interruption(pl.Callback):
         """Save and leave, if asked to."""
         asked = self._asked
         if trainer.world_size > 1:
-            if trainer.global_step % AGREED:
+            if trainer.global_step % SYNC_EVERY:
                 return
             asked = max(gather(asked))
         if asked:
@@ -69,5 +69,5 @@ class Interruption(pl.Callback):
         self._restore()
 
     def _restore(self) -> None:
-        while self._former:
-            signal.signal(*self._former.popitem())
+        while self._previous:
+            signal.signal(*self._previous.popitem())

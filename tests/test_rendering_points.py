@@ -9,19 +9,19 @@ import torch
 from PIL import Image
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks.points import EXTENT, FIELD, LINE, SAMPLE, SIZE, TRUTH, WHITE, Scatter, mesh, scatter
 from lightning_gans.datamodules import Toy2D
 from lightning_gans.models import R3GAN, VanillaGAN
-from lightning_gans.networks import MaxoutDiscriminator, PerceptronDiscriminator, PointGenerator
+from lightning_gans.networks import MaxoutDiscriminator, MLPDiscriminator, PointGenerator
+from lightning_gans.rendering.points import EXTENT, FIELD, LINE, SAMPLE, SIZE, TRUTH, WHITE, Scatter, mesh, scatter
 
 
-def is_colour(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    return (picture == colour).all(2)
+def is_color(image: np.ndarray, color: np.ndarray) -> np.ndarray:
+    return (image == color).all(2)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (-1.2, 0.4), (1.0, -1.0)])
 def test_a_point_is_drawn_where_it_is(x: float, y: float) -> None:
-    rows, columns = np.nonzero(is_colour(scatter(torch.tensor([[x, y]])), SAMPLE))
+    rows, columns = np.nonzero(is_color(scatter(torch.tensor([[x, y]])), SAMPLE))
     pixel = 2 * EXTENT / SIZE
     assert len(rows) == 4
     assert (columns.mean() + 0.5) * pixel - EXTENT == pytest.approx(x, abs=1.5 * pixel)
@@ -35,15 +35,15 @@ def test_points_outside_are_left_out() -> None:
 
 def test_the_density_is_dark_where_it_is_dense() -> None:
     data = Toy2D(name="checkerboard", count=300)
-    picture = scatter(torch.zeros(0, 2), density=data.log_prob(mesh(SIZE)).view(SIZE, SIZE))
-    dark = is_colour(picture, TRUTH)
+    image = scatter(torch.zeros(0, 2), density=data.log_prob(mesh(SIZE)).view(SIZE, SIZE))
+    dark = is_color(image, TRUTH)
     assert dark.sum() * (2 * EXTENT / SIZE) ** 2 == pytest.approx(2.0, rel=0.02)  # half of [-1, 1]^2
-    assert (dark | is_colour(picture, WHITE)).all()
+    assert (dark | is_color(image, WHITE)).all()
     assert dark[int(SIZE * 0.8), int(SIZE * 0.2)]  # the square at (-1, -1)
 
 
 def test_level_lines_of_a_slope_are_upright_and_evenly_spaced() -> None:
-    lines = is_colour(scatter(torch.zeros(0, 2), rating=mesh(FIELD)[:, 0].view(FIELD, FIELD)), LINE)
+    lines = is_color(scatter(torch.zeros(0, 2), rating=mesh(FIELD)[:, 0].view(FIELD, FIELD)), LINE)
     assert (lines == lines[0]).all()
     places = np.nonzero(lines[0])[0]
     gaps = np.diff(places[places < SIZE - 8])
@@ -76,7 +76,7 @@ def test_a_run_shows_points_and_scores_them(
     assert "reverse_kl" in capsys.readouterr().out
     for file in ("real.png", "samples/000000k.png", "samples/000000512.png", "training.gif"):
         assert Image.open(run / file).size == (SIZE, SIZE)
-    assert is_colour(np.asarray(Image.open(run / "real.png")), SAMPLE).sum() > 500
+    assert is_color(np.asarray(Image.open(run / "real.png")), SAMPLE).sum() > 500
 
     assert main(["sample", "runs/x", "--count", "20", "--output", "points.npz"]) == 0
     assert np.load("points.npz")["image"].shape == (20, 2)
@@ -89,5 +89,5 @@ def test_a_run_shows_points_and_scores_them(
 def test_points_want_a_generator_of_points() -> None:
     with pytest.raises(ValueError, match=r"`image_shape` must be that of points, \(dimensions,\), got \(1, 8, 8\)"):
         PointGenerator(2, (1, 8, 8))
-    game = R3GAN(image_shape=(3,), generator=PointGenerator, discriminator=PerceptronDiscriminator, latent_dim=2)
+    game = R3GAN(image_shape=(3,), generator=PointGenerator, discriminator=MLPDiscriminator, latent_dim=2)
     assert game.sample(4, seed=0)["image"].shape == (4, 3)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_gans.callbacks.pictures import FRAMES, SMALLEST_TILE, grid, save_animation, save_picture, to_uint8
+from lightning_gans.rendering.images import FRAMES, SMALLEST_TILE, grid, save_animation, save_image, to_uint8
 
 
 def test_every_level_survives_the_way_to_the_model_and_back() -> None:
@@ -31,43 +31,43 @@ def test_other_precisions_are_taken(dtype: torch.dtype) -> None:
 )
 def test_tiles_are_enlarged_by_a_whole_number_to_at_least_64_pixels(shape: tuple[int, int, int], side: int) -> None:
     assert side >= SMALLEST_TILE
-    picture = grid(torch.rand(6, *shape) * 2 - 1, columns=3)
-    assert picture.shape == (2 * (side + 2) + 2, 3 * (side + 2) + 2, 3)
-    assert picture.dtype == np.uint8
+    image = grid(torch.rand(6, *shape) * 2 - 1, columns=3)
+    assert image.shape == (2 * (side + 2) + 2, 3 * (side + 2) + 2, 3)
+    assert image.dtype == np.uint8
 
 
 def test_a_grid_shows_each_pixel_where_it_belongs() -> None:
     image = torch.rand(5, 3, 16, 32) * 2 - 1
-    picture = grid(image, columns=2)
+    drawn = grid(image, columns=2)
     for index in range(5):
         row, column = divmod(index, 2)
-        tile = picture[2 + row * 66 : 66 + row * 66, 2 + column * 130 : 130 + column * 130]
+        tile = drawn[2 + row * 66 : 66 + row * 66, 2 + column * 130 : 130 + column * 130]
         np.testing.assert_array_equal(tile[::4, ::4], to_uint8(image[index]).permute(1, 2, 0))
         np.testing.assert_array_equal(tile[3::4, 3::4], tile[::4, ::4])
-    assert not picture[134:, 132:].any()  # the sixth place is empty
+    assert not drawn[134:, 132:].any()  # the sixth place is empty
 
 
 @pytest.mark.parametrize(("channels", "shown"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])])
 def test_any_number_of_channels_is_shown(channels: int, shown: list[int]) -> None:
     image = torch.arange(channels).view(1, channels, 1, 1).expand(1, channels, 64, 64) / 8
-    picture = grid(image, columns=1)
-    np.testing.assert_array_equal(picture[2, 2], to_uint8(image[0, shown, 0, 0]))
+    drawn = grid(image, columns=1)
+    np.testing.assert_array_equal(drawn[2, 2], to_uint8(image[0, shown, 0, 0]))
 
 
-def test_a_file_holds_the_picture_unchanged(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    save_picture(picture, tmp_path / "new" / "folder" / "picture.png")
-    np.testing.assert_array_equal(Image.open(tmp_path / "new" / "folder" / "picture.png"), picture)
+def test_a_file_holds_the_image_unchanged(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    save_image(drawn, tmp_path / "new" / "folder" / "drawn.png")
+    np.testing.assert_array_equal(Image.open(tmp_path / "new" / "folder" / "drawn.png"), drawn)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, FRAMES, FRAMES + 1, 3 * FRAMES])
 def test_an_animation_shows_first_and_last_and_not_too_many(count: int, tmp_path: Path) -> None:
     paths = [tmp_path / f"{i:04}.png" for i in range(count)]
     for i, path in enumerate(paths):
-        pixels = np.zeros((4, 4, 3), dtype=np.uint8)  # each of its own, since Pillow merges equal neighbours
+        pixels = np.zeros((4, 4, 3), dtype=np.uint8)  # each of its own, since Pillow merges equal neighbors
         pixels.flat[:9] = 255 * np.array([i >> bit & 1 for bit in range(9)])
         pixels[3] = 255 * (i % 2)
-        save_picture(pixels, path)
+        save_image(pixels, path)
     save_animation(paths, tmp_path / "a.gif")
     animation = Image.open(tmp_path / "a.gif")
     assert getattr(animation, "n_frames", 1) == min(count, FRAMES)

@@ -25,7 +25,7 @@ def check_positive(**sizes: int) -> None:
 
 
 def check_image_shape(image_shape: ImageShape) -> None:
-    """Refuse what is the shape of neither a picture nor a point.
+    """Refuse what is the shape of neither an image nor a point.
 
     Raises:
         ValueError: If it is neither (channels, height, width) nor (dimensions,), or a size in it is below 1.
@@ -41,28 +41,28 @@ def check_image_shape(image_shape: ImageShape) -> None:
         raise ValueError(f"`image_shape` must hold sizes of at least 1, got {image_shape}")
 
 
-def check_picture(network: str, image_shape: ImageShape) -> None:
-    """Refuse what is not the shape of a picture.
+def check_image(network: str, image_shape: ImageShape) -> None:
+    """Refuse what is not the shape of an image.
 
     Args:
-        network: The name of what works only on pictures.
+        network: The name of what works only on images.
         image_shape: The shape it was given.
 
     Raises:
         ValueError: If it is not (channels, height, width), or a size in it is below 1.
 
     Example:
-        >>> check_picture("DCGANGenerator", (2,))
+        >>> check_image("DCGANGenerator", (2,))
         Traceback (most recent call last):
-        ValueError: DCGANGenerator works on pictures (channels, height, width), got `image_shape` (2,)
+        ValueError: DCGANGenerator works on images (channels, height, width), got `image_shape` (2,)
     """
     if len(image_shape) != 3:
-        raise ValueError(f"{network} works on pictures (channels, height, width), got `image_shape` {image_shape}")
+        raise ValueError(f"{network} works on images (channels, height, width), got `image_shape` {image_shape}")
     check_image_shape(image_shape)
 
 
 def check_levels(levels: int) -> None:
-    """Refuse what is no number of values that an element of a picture can have.
+    """Refuse what is no number of values that an element of an image can have.
 
     Raises:
         ValueError: `levels` is below 2, or not whole.
@@ -76,7 +76,7 @@ def check_levels(levels: int) -> None:
         raise ValueError(f"`levels` must be a whole number from 2, got {levels}")
 
 
-def check_several(network: str, image_shape: ImageShape) -> None:
+def check_multivariate(network: str, image_shape: ImageShape) -> None:
     """Refuse examples of one element, of which nothing could tell how it moves.
 
     Args:

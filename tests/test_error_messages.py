@@ -3,7 +3,8 @@
 import pytest
 
 from lightning_gans import datamodules, models  # noqa: F401 (names that are suggested)
-from lightning_gans.mistakes import Mistake, explain, say
+from lightning_gans.error_messages import translate_error
+from lightning_gans.errors import UsageError, print_error
 
 CLASS_MESSAGE = """
 Parser key "model":
@@ -62,9 +63,9 @@ Parser key "samples":
     ],
 )
 def test_a_message_becomes_one_line(message: str, options: list[str], line: str) -> None:
-    assert explain(message, options) == line
+    assert translate_error(message, options) == line
 
 
 def test_a_mistake_is_printed_as_an_error_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert say(Mistake("`x` must be 1")) == 2
+    assert print_error(UsageError("`x` must be 1")) == 2
     assert capsys.readouterr() == ("", "error: `x` must be 1\n")

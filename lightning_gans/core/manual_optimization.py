@@ -14,38 +14,38 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
+from lightning_gans.checks import check_positive
 from lightning_gans.core import distributed, health, private
-from lightning_gans.core.batches import split, total
+from lightning_gans.core.batches import split, sum_terms
 from lightning_gans.core.model import CHECKPOINT_KEY, Model
 from lightning_gans.core.optimizers import (
     OptimizerFactory,
     Settings,
     apply_schedules,
+    hyperparameters,
     parameters_of,
-    put_back,
-    settings_of,
-    undriven,
+    restore_overridden,
+    without_scheduled,
 )
 from lightning_gans.core.schedules import Schedule
-from lightning_gans.networks.checks import check_positive
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
-class Training(Model):
+class ManualOptimization(Model):
     """Train players by an optimizer each: parts of a batch, schedules, clipping, checks, and the logging of it all.
 
-    A subclass says whose weights are whose (`players`), and plays (`training_step`): `begin_batch`, `play` for each
-    player, `images_seen` set to `images_now`, `end_batch`.
+    A subclass says whose weights are whose (`players`), and plays (`training_step`): `begin_batch`, `optimize` for each
+    player, `images_seen` set to `images_after_batch`, `end_batch`.
 
     Args:
-        image_shape: (channels, height, width) of a picture, or (dimensions,) of a point.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         optimizers: Makes each player's optimizer from its parameters, by the name of the player.
         schedules: What drives the settings of each player's optimizer, by name ("lr", "beta1", ...).
         accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
         gradient_clip_val: Largest norm of each player's gradient; None does not clip.
 
     Attributes:
-        images_now: Images seen once the present batch is over.
+        images_after_batch: Images seen once the present batch is over.
 
     Raises:
         ValueError: A number is out of its range; it is named.
@@ -67,7 +67,7 @@ class Training(Model):
         self.automatic_optimization = False
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
-        self.images_now = 0
+        self.images_after_batch = 0
         for player, factory in optimizers.items():
             if not callable(factory):
                 raise ValueError(
@@ -81,7 +81,7 @@ class Training(Model):
         self._observed: dict[str, Tensor] = {}
         self._share = 1.0
         self._settings: list[Settings] = []
-        self._former_settings: list[Settings] = []
+        self._saved_settings: list[Settings] = []
         self._lap = (0, 0.0)
 
     @abstractmethod
@@ -99,7 +99,7 @@ class Training(Model):
     def configure_optimizers(self) -> list[Optimizer]:
         """Make each player's optimizer."""
         optimizers = [self._factories[player](weights) for player, weights in self.players().items()]
-        self._settings = [settings_of(optimizer) for optimizer in optimizers]
+        self._settings = [hyperparameters(optimizer) for optimizer in optimizers]
         for optimizer, player in zip(optimizers, self._schedules, strict=True):
             apply_schedules(optimizer, self._schedules[player], self.images_seen)
         return optimizers
@@ -107,26 +107,26 @@ class Training(Model):
     def on_fit_start(self) -> None:
         """Take over from Lightning's strategy what several processes have to agree on."""
         super().on_fit_start()
-        distributed.refuse_sharding(self.trainer.strategy)
+        distributed.check_strategy(self.trainer.strategy)
         if (algorithm := self.trainer.gradient_clip_algorithm) is not None:
             raise ValueError(
                 f"`gradient_clip_algorithm` {algorithm} of the trainer has no effect here: each player's gradient is"
                 " clipped by its norm, `gradient_clip_val` of the model"
             )
-        private.unsynchronised(self.trainer, self)
+        private.remove_ddp_reducer(self.trainer, self)
         # what a sigmoid sends to 0 and what weights decay to are subnormal numbers, on which a CPU is ten times slower
         torch.set_flush_denormal(True)
-        distributed.separate_random_streams()
+        distributed.decorrelate_rng()
 
     def begin_batch(self, batch: Batch) -> None:
         """Count the batch, and find out what is to be looked at in it."""
-        self.images_now = self.images_seen + len(batch["image"]) * self.trainer.world_size
+        self.images_after_batch = self.images_seen + len(batch["image"]) * self.trainer.world_size
         self.batches_seen += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._observes = every > 0 and self.batches_seen % every == 0
         self._checks = self._observes or self.device.type == "cpu"  # elsewhere a look would wait for the device
 
-    def play(self, player: str, loss: Callable[[Batch], Losses], batch: Batch) -> bool:
+    def optimize(self, player: str, loss: Callable[[Batch], Losses], batch: Batch) -> bool:
         """Move one player down the gradient of its loss; False when it has none."""
         self._player = player
         optimizer = self._optimizers()[player]
@@ -138,10 +138,12 @@ class Training(Model):
                 terms = loss(part)
                 if isinstance(terms, dict) and not terms:
                     return False
-                loss_of_part = total(terms, player)
+                loss_of_part = sum_terms(terms, player)
                 named = {**terms, "loss": loss_of_part}
                 if self._checks and not loss_of_part.isfinite():
-                    raise health.loss_error(self, player, named, part, partial(loss, part), images=self.images_now)
+                    raise health.loss_error(
+                        self, player, named, part, partial(loss, part), images=self.images_after_batch
+                    )
                 # under autocast, where Lightning has it, a penalty's gradient would have 16 bits
                 with torch.autocast(loss_of_part.device.type, enabled=False):
                     self.manual_backward(share * loss_of_part)
@@ -161,14 +163,14 @@ class Training(Model):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measure, check and clip the gradient, which precision plugins have unscaled by now."""
-        checks = self._checks and not private.scales_losses(self.trainer)
+        checks = self._checks and not private.uses_grad_scaler(self.trainer)
         if self.gradient_clip_val is None and not self._observes and not checks:
             return
         parameters = [parameter for parameter in parameters_of(optimizer) if parameter.grad is not None]
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.observe(f"{self._player}/gradient_norm", norm)
         if checks and not norm.isfinite():
-            health.check_gradient(self, self._player, images=self.images_now)
+            health.check_gradient(self, self._player, images=self.images_after_batch)
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
@@ -176,20 +178,22 @@ class Training(Model):
         """Add what the optimizers were made with."""
         super().on_save_checkpoint(checkpoint)
         pairs = zip(self._settings, self._schedules.values(), strict=bool(self._settings))
-        checkpoint[CHECKPOINT_KEY]["settings"] = [undriven(settings, schedules) for settings, schedules in pairs]
+        checkpoint[CHECKPOINT_KEY]["settings"] = [
+            without_scheduled(settings, schedules) for settings, schedules in pairs
+        ]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up what the optimizers were made with then."""
         super().on_load_checkpoint(checkpoint)
-        self._former_settings = checkpoint[CHECKPOINT_KEY].get("settings", [])
+        self._saved_settings = checkpoint[CHECKPOINT_KEY].get("settings", [])
 
     def on_train_start(self) -> None:
         """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
-        former, self._former_settings = self._former_settings or [[] for _ in self._settings], []
+        previous, self._saved_settings = self._saved_settings or [[] for _ in self._settings], []
         for optimizer, settings, before, schedules in zip(
-            self.trainer.optimizers, self._settings, former, self._schedules.values(), strict=True
+            self.trainer.optimizers, self._settings, previous, self._schedules.values(), strict=True
         ):
-            put_back(optimizer, settings, before)
+            restore_overridden(optimizer, settings, before)
             apply_schedules(optimizer, schedules, self.images_seen)
         self._lap = (self.images_seen, time.perf_counter())
 

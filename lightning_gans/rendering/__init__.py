@@ -1,0 +1,1 @@
+"""Draw images, points and animations."""
