@@ -140,7 +140,7 @@ def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
     return torch.rand(size, *image_shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-PERCEPTRONS: dict[str, Any] = {
+MLPS: dict[str, Any] = {
     "generator": partial(MLPGenerator, width=16),
     "discriminator": partial(MLPDiscriminator, width=16),
 }
@@ -179,7 +179,7 @@ CASES = [
         no_mean_over_samples=DROPS_OUT,
         mean_over_samples={"discriminator": partial(MaxoutDiscriminator, width=12, input_dropout=0.0, dropout=0.0)},
     ),
-    Case("vanilla_gan-points", VanillaGAN, (2,), PERCEPTRONS),
+    Case("vanilla_gan-points", VanillaGAN, (2,), MLPS),
     Case(
         "dcgan",
         DCGAN,
@@ -187,7 +187,7 @@ CASES = [
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
         representative=True,
         no_mean_over_samples=NORMALISES,
-        mean_over_samples=PERCEPTRONS,
+        mean_over_samples=MLPS,
     ),
     Case(
         "dcgan-parts",
@@ -201,7 +201,7 @@ CASES = [
             "discriminator_steps": 2,
         },
         no_mean_over_samples=NORMALISES,
-        mean_over_samples=PERCEPTRONS,
+        mean_over_samples=MLPS,
     ),
     Case(
         "wgan_gp",
@@ -212,7 +212,7 @@ CASES = [
         no_mean_over_samples=NORMALISES,
         mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
-    Case("wgan_gp-points", WGANGP, (2,), PERCEPTRONS, representative=True),
+    Case("wgan_gp-points", WGANGP, (2,), MLPS, representative=True),
     Case(
         "r3gan",
         R3GAN,
@@ -222,12 +222,12 @@ CASES = [
             "discriminator": partial(R3GANDiscriminator, width=4, blocks=1),
         },
     ),
-    Case("r3gan-points", R3GAN, (2,), PERCEPTRONS),
+    Case("r3gan-points", R3GAN, (2,), MLPS),
     Case(
         "lapgan",
         LAPGAN,
         (1, 8, 8),
-        {"depth": 2, **PERCEPTRONS, **RESIDUALS},
+        {"depth": 2, **MLPS, **RESIDUALS},
         no_mean_over_samples=DROPS_OUT,
         mean_over_samples={"residual_discriminator": partial(LaplacianDiscriminator, width=3, dropout=0.0)},
     ),
@@ -235,20 +235,20 @@ CASES = [
         "lapgan-colors",
         LAPGAN,
         (3, 8, 12),
-        {"depth": 3, **PERCEPTRONS, **RESIDUALS, "accumulate_grad_batches": 2},
+        {"depth": 3, **MLPS, **RESIDUALS, "accumulate_grad_batches": 2},
         no_mean_over_samples=DROPS_OUT,
     ),
     Case(
         "infogan",
         InfoGAN,
         (1, 8, 8),
-        {"categorical": [3], "continuous": 1, **PERCEPTRONS, "recognition_head": nn.Linear},
+        {"categorical": [3], "continuous": 1, **MLPS, "recognition_head": nn.Linear},
     ),
     Case(
         "infogan-points",
         InfoGAN,
         (2,),
-        {"categorical": [2, 3], "continuous": 0, **PERCEPTRONS, "recognition_head": partial(RecognitionHead, width=8)},
+        {"categorical": [2, 3], "continuous": 0, **MLPS, "recognition_head": partial(RecognitionHead, width=8)},
         no_mean_over_samples=NORMALISES,
     ),
     Case(
@@ -284,7 +284,7 @@ CASES = [
         (1, 8, 8),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
         no_mean_over_samples=NORMALISES,
-        mean_over_samples=PERCEPTRONS,
+        mean_over_samples=MLPS,
     ),
     Case(
         "flow_gan",

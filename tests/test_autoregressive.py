@@ -67,7 +67,7 @@ def every_image(shape: ImageShape, levels: int) -> Tensor:
     return torch.tensor(list(itertools.product(values, repeat=count)), dtype=torch.float64).view(-1, *shape)
 
 
-@pytest.mark.parametrize(("model", "init_args", "shape", "levels", "output"), SPACES)
+@pytest.mark.parametrize(("model", "arguments", "shape", "levels", "output"), SPACES)
 def test_the_probabilities_of_all_images_sum_to_one(
     model: type[Autoregressive], arguments: dict[str, Any], shape: ImageShape, levels: int, output: Any
 ) -> None:
@@ -82,7 +82,7 @@ def test_the_probabilities_of_all_images_sum_to_one(
     assert (len(set(sums.values())) == 3) == ("num_classes" in arguments)  # what depends on the label, and what not
 
 
-@pytest.mark.parametrize(("model", "init_args", "shape", "levels", "output"), SPACES)
+@pytest.mark.parametrize(("model", "arguments", "shape", "levels", "output"), SPACES)
 def test_samples_are_as_frequent_as_they_are_probable(
     model: type[Autoregressive], arguments: dict[str, Any], shape: ImageShape, levels: int, output: Any
 ) -> None:
@@ -289,7 +289,7 @@ def test_what_cannot_be_built_is_refused(make: Callable[[], object], message: st
         make()
 
 
-@pytest.mark.parametrize(("model", "init_args"), [(MADE, SMALL_MADE), (PixelCNN, SMALL_PIXEL_CNN)])
+@pytest.mark.parametrize(("model", "arguments"), [(MADE, SMALL_MADE), (PixelCNN, SMALL_PIXEL_CNN)])
 def test_the_first_of_many_samples_are_those_of_few(model: type[Autoregressive], arguments: dict[str, Any]) -> None:
     made = model(image_shape=(1, 4, 5), levels=17, **arguments, **CLASSES)
     ten, many = made.sample(10, seed=3), made.sample(100, seed=3)
@@ -298,7 +298,7 @@ def test_the_first_of_many_samples_are_those_of_few(model: type[Autoregressive],
     assert not torch.equal(ten["image"], made.sample(10, seed=4)["image"])
 
 
-@pytest.mark.parametrize(("model", "init_args"), [(MADE, SMALL_MADE), (PixelCNN, SMALL_PIXEL_CNN)])
+@pytest.mark.parametrize(("model", "arguments"), [(MADE, SMALL_MADE), (PixelCNN, SMALL_PIXEL_CNN)])
 def test_a_deterministic_image_is_learned(model: type[Autoregressive], arguments: dict[str, Any]) -> None:
     """Each class has one image: it is certain given the class, and one of three without."""
     torch.manual_seed(0)

@@ -145,12 +145,12 @@ def test_measurements_go_side_by_side(tmp_path: Path) -> None:
 
 
 def test_training_takes_its_time_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cases import PERCEPTRONS, Case
+    from cases import MLPS, Case
 
     from lightning_gans.models import VanillaGAN
 
     monkeypatch.chdir(tmp_path)
-    case = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+    case = Case("points", VanillaGAN, (2,), MLPS)
     model = case.make()
     scores = harness.train(model, case.data(), minutes=0.02, accelerator="cpu")
     assert scores["images"] == model.images_seen > 0
@@ -159,7 +159,7 @@ def test_training_takes_its_time_and_leaves_nothing(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("init_args", "message"),
+    ("arguments", "message"),
     [
         (["--seeds", "0"], "must be at least 1, got '0'"),
         (["--minutes", "-1"], "must be above 0 minutes, got '-1'"),

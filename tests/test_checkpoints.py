@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, Case, Noise, images
+from cases import MLPS, Case, Noise, images
 from conftest import Fit
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from lightning_gans.core.schedules import Cosine, Exponential, Linear
 from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
 from lightning_gans.networks.mlp import MLPGenerator
 
-POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+POINTS = Case("points", VanillaGAN, (2,), MLPS)
 
 
 class Block(nn.Module):
@@ -97,7 +97,7 @@ def test_nested_partials_of_classes_load(fit: Fit, tmp_path: Path) -> None:
 
 
 def test_all_arguments_come_back(fit: Fit, tmp_path: Path) -> None:
-    case = Case("wgan_gp", WGANGP, (2,), PERCEPTRONS)
+    case = Case("wgan_gp", WGANGP, (2,), MLPS)
     model = case.make(
         penalty_weight=Linear(10.0, 1.0, images=100),
         generator_optimizer=partial(DCGANAdam, lr=3e-4, betas=(0.1, 0.2)),
@@ -220,7 +220,7 @@ def test_a_users_own_game_trains_and_loads_in_another_process(
     import my_gan  # type: ignore[import-not-found]
 
     try:
-        model = my_gan.MyGAN(image_shape=(2,), **{**PERCEPTRONS, "generator": my_gan.MyGenerator})
+        model = my_gan.MyGAN(image_shape=(2,), **{**MLPS, "generator": my_gan.MyGenerator})
         save(model, fit, tmp_path / "model.ckpt")
     finally:
         del sys.modules["my_gan"]

@@ -140,7 +140,7 @@ def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("init_args", "text"),
+    ("arguments", "text"),
     [
         ({"num_classes": 0}, "`num_classes` must be at least 1, got 0"),
         ({"num_classes": None}, "`num_classes` is None: the data has no classes"),

@@ -173,7 +173,7 @@ def test_another_optimizer_by_its_class_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("init_args", "expected"),
+    ("arguments", "expected"),
     [
         (
             ["--model", "WGANGP"],
@@ -207,7 +207,7 @@ def test_another_network_comes_with_its_own_defaults(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("init_args", "size"), [(["--data", "MNIST"], 5000), (["--data", "ImageFolder", "--data.root", "x"], 0.05)]
+    ("arguments", "size"), [(["--data", "MNIST"], 5000), (["--data", "ImageFolder", "--data.root", "x"], 0.05)]
 )
 def test_other_data_come_with_their_own_defaults(
     arguments: list[str], size: float, capsys: pytest.CaptureFixture[str]
@@ -429,7 +429,7 @@ def test_a_shape_that_the_data_say_is_not_taken_by_hand(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("init_args", "shape"),
+    ("arguments", "shape"),
     [([], "(64, 1, 8, 8)"), (["--data", "MNIST", "--data.batch_size", "16", *NARROW], "(16, 1, 28, 28)")],
     ids=["digits", "mnist"],
 )
@@ -455,7 +455,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=environment)
 
 
-@pytest.mark.parametrize("init_args", [["--help"], ["--version"], ["list"]], ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]], ids=lambda arguments: arguments[0])
 def test_words_need_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from lightning_gans.__main__ import main\n"

@@ -80,7 +80,7 @@ def test_what_cannot_be_matched_is_refused(categories: list[int], labels: list[i
 
 
 @pytest.mark.parametrize(
-    ("init_args", "message"),
+    ("arguments", "message"),
     [
         ({"num_categories": 0, "num_labels": 2}, "`num_categories` must be at least 1, got 0"),
         ({"num_categories": 2, "num_labels": 0}, "`num_labels` must be at least 1, got 0"),

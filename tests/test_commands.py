@@ -146,7 +146,7 @@ def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("init_args", "message"),
+    ("arguments", "message"),
     [
         ("sample RUN --count 0", "`--count` must be at least 1, got 0"),
         ("sample RUN --seed -1", "`--seed` must be at least 0, got -1"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import PERCEPTRONS, Case, cases, images
+from cases import MLPS, Case, cases, images
 from conftest import Fit
 from torch import Tensor, nn
 
@@ -82,7 +82,7 @@ class Saturating(VanillaGAN):
 
 def game(model: type[GAN], **arguments: Any) -> GAN:
     torch.manual_seed(0)
-    return model(**{"image_shape": (2,), "latent_dim": 3, **PERCEPTRONS, **arguments})
+    return model(**{"image_shape": (2,), "latent_dim": 3, **MLPS, **arguments})
 
 
 def far(distance: float = 3.0) -> list[Batch]:
@@ -156,7 +156,7 @@ def test_a_resumed_run_does_not_hear_it_again() -> None:
     one._warned, one._first, one._lasted, one._spread = ["vanished"], {"discriminator/loss": 1.0}, {"vanished": 7}, True
     other.load_state_dict(one.state_dict())
     assert other.state_dict() == one.state_dict()
-    model = VanillaGAN(image_shape=(2,), **PERCEPTRONS)
+    model = VanillaGAN(image_shape=(2,), **MLPS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         other._count("vanished", True, 5, model)

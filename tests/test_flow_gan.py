@@ -141,7 +141,7 @@ def test_a_weight_may_go_from_likelihood_to_the_game(fit: Fit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("init_args", "message"),
+    ("arguments", "message"),
     [
         ({"likelihood_weight": 1.5}, "`likelihood_weight` must be from 0 to 1, got 1.5"),
         ({"likelihood_weight": -0.1}, "`likelihood_weight` must be from 0 to 1, got -0.1"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import PERCEPTRONS, images
+from cases import MLPS, images
 from conftest import Fit, Record
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ STEEP = partial(torch.optim.SGD, lr=1.0)
 
 def game(model: type[GAN] = VanillaGAN, **arguments: Any) -> GAN:
     torch.manual_seed(0)
-    return model(**{"image_shape": SHAPE, "latent_dim": 3, **PERCEPTRONS, **arguments})
+    return model(**{"image_shape": SHAPE, "latent_dim": 3, **MLPS, **arguments})
 
 
 def batches(count: int, size: int = 8, dtype: torch.dtype = torch.float32) -> list[Batch]:
@@ -491,7 +491,7 @@ def test_images_per_second_is_a_rate(fit: Fit, record: Record, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("init_args", "text"),
+    ("arguments", "text"),
     [
         ({"latent_dim": 0}, "`latent_dim` must be at least 1, got 0"),
         ({"discriminator_steps": 0}, "`discriminator_steps` must be at least 1, got 0"),

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, Case
+from cases import MLPS, Case
 from torch import Tensor, nn
 
 from lightning_gans.core.generative import SAMPLE_CHUNK, GenerativeModel
 from lightning_gans.models import MADE, VanillaGAN
 from lightning_gans.types import Batch
 
-POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+POINTS = Case("points", VanillaGAN, (2,), MLPS)
 
 
 class Echo(GenerativeModel):
@@ -87,7 +87,7 @@ def test_labels_that_are_not_given_are_drawn_evenly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("init_args", "text"),
+    ("arguments", "text"),
     [({"n": 0}, "`n` must be at least 1, got 0"), ({"n": 1, "seed": -1}, "`seed` must be at least 0, got -1")],
 )
 def test_numbers_out_of_range_are_named(arguments: dict[str, Any], text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import PERCEPTRONS, Case, cases, images, is_contest, is_density, is_game
+from cases import MLPS, Case, cases, images, is_contest, is_density, is_game
 from conftest import Fit
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -100,7 +100,7 @@ class Scripted(VanillaGAN):
 
 def scripted(extra: Callable[[Tensor], Tensor], **arguments: Any) -> Scripted:
     torch.manual_seed(0)
-    return Scripted(extra=extra, image_shape=(2,), latent_dim=3, **PERCEPTRONS, **arguments)
+    return Scripted(extra=extra, image_shape=(2,), latent_dim=3, **MLPS, **arguments)
 
 
 def points(count: int = 4) -> list[Batch]:

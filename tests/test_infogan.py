@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, images
+from cases import MLPS, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +30,7 @@ from lightning_gans.objectives.information import categorical_information, conti
 
 def small(**arguments: Any) -> InfoGAN:
     torch.manual_seed(0)
-    given = {"image_shape": (1, 8, 8), "categorical": [3, 2], "continuous": 2, "latent_dim": 11, **PERCEPTRONS}
+    given = {"image_shape": (1, 8, 8), "categorical": [3, 2], "continuous": 2, "latent_dim": 11, **MLPS}
     return InfoGAN(**{**given, "recognition_head": partial(RecognitionHead, width=8), **arguments})
 
 
@@ -212,7 +212,7 @@ class NoFeatures(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("init_args", "message"),
+    ("arguments", "message"),
     [
         ({"categorical": [10, 1]}, r"`categorical` must hold sizes of at least 2, got \[10, 1\]"),
         ({"continuous": -1}, "`continuous` must be at least 0, got -1"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, images
+from cases import MLPS, images
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,7 +26,7 @@ from lightning_gans.networks.pyramid import (
 def small(image_shape: tuple[int, ...] = (1, 8, 12), depth: int = 3, **arguments: Any) -> LAPGAN:
     torch.manual_seed(0)
     networks: dict[str, Any] = {
-        **PERCEPTRONS,
+        **MLPS,
         "residual_generator": partial(LaplacianGenerator, width=3),
         "residual_discriminator": partial(MLPDiscriminator, width=8),
     }
@@ -75,7 +75,7 @@ def test_a_slope_leaves_no_residual_but_at_the_border() -> None:
 
 
 @pytest.mark.parametrize(
-    ("init_args", "message"),
+    ("arguments", "message"),
     [
         ({"image_shape": (1, 30, 28), "depth": 3}, "`depth` 3 needs a height and a width that are multiples of 4"),
         ({"image_shape": (1, 7, 7), "depth": 2}, r"multiples of 2, got \(7, 7\)"),

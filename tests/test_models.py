@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from cases import GAMES, PERCEPTRONS, images
+from cases import GAMES, MLPS, images
 from torch import nn
 from torch.nn import functional as F
 
@@ -92,7 +92,7 @@ def test_every_game_has_its_settings_here() -> None:
 
 def played(model: type[GAN], fakes: torch.Tensor, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> GAN:
     torch.manual_seed(0)
-    game = model(image_shape=(2,), latent_dim=3, **{**PERCEPTRONS, **arguments}).double()
+    game = model(image_shape=(2,), latent_dim=3, **{**MLPS, **arguments}).double()
     monkeypatch.setattr(game, "fake", lambda batch: {"image": fakes})
     return game
 
@@ -179,7 +179,7 @@ def test_the_losses_of_wgan_gp_with_a_linear_critic(
 
 
 def test_the_weight_of_the_penalty_is_10() -> None:
-    assert WGANGP(image_shape=(2,), **PERCEPTRONS).penalty_weight == 10.0
+    assert WGANGP(image_shape=(2,), **MLPS).penalty_weight == 10.0
 
 
 def test_the_critic_of_wgan_gp_ties_no_examples_together() -> None:
@@ -283,7 +283,7 @@ def test_the_gradients_of_r3gan_are_those_written_out_by_hand(monkeypatch: pytes
 
 
 def test_gamma_may_be_a_schedule_and_not_negative() -> None:
-    game = R3GAN(image_shape=(2,), **PERCEPTRONS, gamma=Linear(1.0, 0.0, images=100))
+    game = R3GAN(image_shape=(2,), **MLPS, gamma=Linear(1.0, 0.0, images=100))
     batch: Batch = {"image": images((2,), 6)}
     torch.manual_seed(0)
     whole = game.discriminator_loss(batch)
@@ -293,7 +293,7 @@ def test_gamma_may_be_a_schedule_and_not_negative() -> None:
     for name, factor in (("relativistic", 1.0), ("r1", 0.25), ("r2", 0.25)):
         torch.testing.assert_close(quarter[name], factor * whole[name])
     with pytest.raises(ValueError, match=r"`gamma` must be at least 0, got -0.1"):
-        R3GAN(image_shape=(2,), **PERCEPTRONS, gamma=-0.1)
+        R3GAN(image_shape=(2,), **MLPS, gamma=-0.1)
 
 
 # -- the first paper's optimizer -----------------------------------------------------------------------------------

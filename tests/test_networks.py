@@ -43,7 +43,7 @@ RESIDUAL: list[type[nn.Module]] = [
     R3GANDiscriminator,
 ]
 START_AT_ZERO = [R3GANGenerator, R3GANDiscriminator]
-PICTURES: list[ImageShape] = [
+IMAGE_SHAPES: list[ImageShape] = [
     (1, 8, 8),
     (1, 28, 28),
     (3, 64, 64),
@@ -65,7 +65,7 @@ def inputs(network: type[nn.Module], image_shape: ImageShape, n: int = 4) -> Ten
     return torch.randn(n, 6) if network in GENERATORS else torch.randn(n, *image_shape)
 
 
-@pytest.mark.parametrize("image_shape", PICTURES, ids=str)
+@pytest.mark.parametrize("image_shape", IMAGE_SHAPES, ids=str)
 @pytest.mark.parametrize("network", GENERATORS)
 def test_generator_makes_images_of_any_size(network: type[nn.Module], image_shape: ImageShape) -> None:
     generator = build(network, image_shape, width=4)
@@ -75,7 +75,7 @@ def test_generator_makes_images_of_any_size(network: type[nn.Module], image_shap
     assert images.abs().max() <= 1
 
 
-@pytest.mark.parametrize("image_shape", PICTURES, ids=str)
+@pytest.mark.parametrize("image_shape", IMAGE_SHAPES, ids=str)
 @pytest.mark.parametrize("network", DISCRIMINATORS)
 def test_discriminator_gives_each_image_of_any_size_a_logit(network: type[nn.Module], image_shape: ImageShape) -> None:
     assert build(network, image_shape, width=4)(torch.randn(4, *image_shape)).shape == (4,)
@@ -107,7 +107,7 @@ def test_every_parameter_gets_a_gradient(network: type[nn.Module], image_shape: 
         assert parameter.grad.abs().max() > 1e-12, name  # a bias before a normalization gets rounding errors, 1e-17
 
 
-@pytest.mark.parametrize("image_shape", PICTURES, ids=str)
+@pytest.mark.parametrize("image_shape", IMAGE_SHAPES, ids=str)
 def test_discriminator_mirrors_the_generator(image_shape: ImageShape) -> None:
     def sizes(
         network: type[nn.Module], of: Callable[[Tensor, Tensor], Tensor], kind: type[nn.Module]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import PERCEPTRONS, Case, cases, images, is_contest, is_density, is_game
+from cases import MLPS, Case, cases, images, is_contest, is_density, is_game
 from conftest import Fit, Record
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -178,7 +178,7 @@ def game(model: type[GAN] = VanillaGAN, **arguments: Any) -> GAN:
     torch.manual_seed(0)
     steepest = partial(torch.optim.SGD, lr=1.0)
     optimizers = {"generator_optimizer": steepest, "discriminator_optimizer": steepest}
-    made = model(**{"image_shape": (2,), "latent_dim": 3, **PERCEPTRONS, **optimizers, **arguments})
+    made = model(**{"image_shape": (2,), "latent_dim": 3, **MLPS, **optimizers, **arguments})
     made.noise = lambda *shape, draw=torch.randn: draw(*shape, generator=torch.Generator().manual_seed(3))  # type: ignore[method-assign]
     return made
 

@@ -13,7 +13,7 @@ import jsonargparse
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import PERCEPTRONS, Case
+from cases import MLPS, Case
 from conftest import Fit
 from jsonargparse import _typehints
 from pytorch_lightning.loggers import WandbLogger
@@ -28,7 +28,7 @@ from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator
 from lightning_gans.types import ImageShape
 
-POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+POINTS = Case("points", VanillaGAN, (2,), MLPS)
 PACKAGE = Path(lightning_gans.__file__).parent
 TOLERATED = {"_foreach_lerp_", "_asdict", "_NormBase"}
 """Of torch and of the standard library: stable for years, and covered by the tests of their users."""

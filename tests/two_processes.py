@@ -13,7 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from cases import CASES, PERCEPTRONS, Case, Noise
+from cases import CASES, MLPS, Case, Noise
 from test_resume import SaveAt, whole
 from torch import Tensor, nn
 
@@ -24,7 +24,7 @@ from lightning_gans.models import VanillaGAN
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch
 
-POINTS = Case("points", VanillaGAN, (2,), PERCEPTRONS)
+POINTS = Case("points", VanillaGAN, (2,), MLPS)
 FIXED_STEPS, STEPS, STOP = (
     50,
     8,
@@ -203,7 +203,7 @@ def main(folder: Path) -> None:
             if comparable(case):
                 seen["fixed"][key] = fit_fixed(case, steps, devices=2)
             seen["free"][key] = fit_free(case, rank, folder / f"{key}.ckpt", discriminator_steps=steps)
-    initialized = Initialized(image_shape=(2,), **PERCEPTRONS)
+    initialized = Initialized(image_shape=(2,), **MLPS)
     seen["initialized"] = whole(fit(initialized, POINTS.data(), 1, devices=2))
     seen["idle"] = fit_idle()
     seen["everything"] = fit_with_everything(folder)
