@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_gans.callbacks.run import configuration, run_folder
 from lightning_gans.core import private
 from lightning_gans.core.checkpoints import LAST
+from lightning_gans.errors import one_line
 from lightning_gans.rendering.images import RGBImage
 
 CLOCK = "images_seen"
@@ -85,7 +86,7 @@ class ImagesSeenLogger(WandbLogger):
                 wandb.teardown()  # or it would raise once more when Python exits
             reopen, self._reopen = self._reopen, None
             goes_on = "training goes on without it" if reopen is None else "the run goes on offline"
-            rank_zero_warn(f"W&B failed ({_in_one_line(error)}): {goes_on}")
+            rank_zero_warn(f"W&B failed ({one_line(error)}): {goes_on}")
             self._lost = reopen is None
             if reopen is not None:
                 private.replace_experiment(self, reopen())
@@ -162,8 +163,8 @@ class Wandb(pl.Callback):
             )
         except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
             if mode == "offline":
-                raise ValueError(f"W&B cannot begin a run: {_in_one_line(error)}") from error
-            rank_zero_warn(f"W&B cannot be reached ({_in_one_line(error)}): the run is written offline")
+                raise ValueError(f"W&B cannot begin a run: {one_line(error)}") from error
+            rank_zero_warn(f"W&B cannot be reached ({one_line(error)}): the run is written offline")
             return self._start(trainer, model, "offline")
         if mode == "online":
             known.write_text(run.id)
@@ -203,10 +204,6 @@ def _has_key() -> bool:
         if keys is not None:
             return any(keys.authenticators(host) for host in hosts)
     return False
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def log_scalars(trainer: pl.Trainer, scalars: dict[str, float], *, images: int, batches: int) -> None:

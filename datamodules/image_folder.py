@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lightning_gans.datamodules.module import DataModule, index_batch
 from lightning_gans.datamodules.splitting import hold_out
+from lightning_gans.errors import one_line
 from lightning_gans.types import Batch
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -225,7 +226,7 @@ def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
         file, error = bad[0]
         raise ValueError(
             f"{len(bad)} of {len(files)} images cannot be decoded: repair or remove them; "
-            f"the first is {str(file)!r} ({' '.join(str(error).split())})"
+            f"the first is {str(file)!r} ({one_line(error)})"
         ) from error
     return images
 

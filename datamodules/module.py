@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.datamodules.splitting import hold_out
+from lightning_gans.errors import one_line
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
@@ -290,7 +291,7 @@ class TorchvisionDataModule(DataModule, ABC):
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"{self.name} is not in `root` {self.root!r} and could not be downloaded: connect to the network, "
-                f"or name a folder that holds {self.subfolder} ({_in_one_line(error)})"
+                f"or name a folder that holds {self.subfolder} ({one_line(f'{type(error).__name__}: {error}')})"
             ) from error
 
     def load(self) -> tuple[Batch, Batch]:
@@ -301,7 +302,8 @@ class TorchvisionDataModule(DataModule, ABC):
         except (AssertionError, KeyError, OSError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{self.name} cannot be read from `root` {self.root!r}, which should hold {self.subfolder}: "
-                f"download it with `prepare_data`, after deleting what is damaged ({_in_one_line(error)})"
+                f"download it with `prepare_data`, after deleting what is damaged "
+                f"({one_line(f'{type(error).__name__}: {error}')})"
             ) from error
         return self._examples(train), self._examples(test)
 
@@ -328,7 +330,3 @@ def index_batch(batch: Batch, rows: Tensor | slice) -> Batch:
 def tensors(batch: Batch) -> dict[str, Tensor]:
     """Return what a batch holds as a plain dictionary of tensors."""
     return dict(batch)  # type: ignore[arg-type]
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -26,7 +26,7 @@ from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
 from lightning_gans.error_messages import translate_error
-from lightning_gans.errors import NonFiniteError, UsageError, did_you_mean, print_error
+from lightning_gans.errors import NonFiniteError, UsageError, did_you_mean, one_line, print_error
 from lightning_gans.listing import recipes
 from lightning_gans.trainer import Trainer
 
@@ -151,8 +151,8 @@ def fit(arguments: Sequence[str]) -> int:
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
-    except UsageError as mistake:
-        return print_error(mistake)
+    except UsageError as error:
+        return print_error(error)
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -261,7 +261,7 @@ def _recipe(name: str) -> str:
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"`--config` {name!r} cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"`--config` {name!r} cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise UsageError(f"`--config` {name!r} must hold keys such as `model:` and `data:`, got {content!r:.60}")
     match content.get("model"):

@@ -18,7 +18,7 @@ from lightning_gans.core.checkpoints import load, load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.errors import UsageError, print_error
+from lightning_gans.errors import UsageError, one_line, print_error
 from lightning_gans.rendering.images import grid, save_image, to_uint8
 from lightning_gans.rendering.points import scatter
 from lightning_gans.types import Batch, ImageShape
@@ -38,14 +38,14 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     execute = COMMANDS[verb](parser)
     try:
         options = parser.parse_args(arguments)
-    except UsageError as mistake:
-        return print_error(mistake)
+    except UsageError as error:
+        return print_error(error)
     try:
         model = load(options.run, trust=options.trust)
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
-    except (UsageError, ValueError, OSError) as mistake:
-        said = " ".join(str(mistake).split())
-        return print_error(UsageError(re.sub(rf"`({'|'.join(vars(options).keys() - {'run'})})`", r"`--\1`", said)))
+    except (UsageError, ValueError, OSError) as error:
+        message = re.sub(rf"`({'|'.join(vars(options).keys() - {'run'})})`", r"`--\1`", one_line(error))
+        return print_error(UsageError(message))
     return 0
 
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from lightning_gans import networks
 from lightning_gans.core.recording import Recorded
 from lightning_gans.core.schedules import Schedule
-from lightning_gans.errors import did_you_mean
+from lightning_gans.errors import did_you_mean, one_line
 from lightning_gans.networks.flows import Bijection
 from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.networks.priors import Prior
@@ -101,7 +101,7 @@ def _explain(reason: str, key: str, owner: str | None, options: Sequence[str]) -
     ):
         name = found["path"].rpartition(".")[2]
         return f"{name} does not fit {option}: {found['why']}{did_you_mean('', _names(key))}"
-    reason = " ".join(reason.split())
+    reason = one_line(reason)
     return f"{option}: {reason}" if key and key not in reason else reason
 
 

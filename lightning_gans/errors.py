@@ -1,41 +1,55 @@
-"""The exceptions of the framework, and how an error is printed."""
+"""The exceptions of the framework, and helpers that print an error in one line."""
 
 import difflib
 import sys
 from collections.abc import Iterable
 
-STEP = "try a lower learning rate, or `gradient_clip_val`"
+OPTIMIZER_HINT = "try a lower learning rate, or `gradient_clip_val`"
 
 
 class UsageError(Exception):
-    """A mistake in the command line; its text is the one line that is printed."""
-
-
-def print_error(mistake: UsageError) -> int:
-    """Print a mistake; the exit code that goes with it."""
-    print(f"error: {mistake}", file=sys.stderr)
-    return 2
+    """An error in the command line or its files; its text is the single line that is printed."""
 
 
 class NonFiniteError(ArithmeticError):
-    """NaN or infinity in a loss, a gradient or a weight; its text is one line that says where, and what to try.
+    """NaN or infinity in a loss, a gradient or a weight; the text is one line with the place and a remedy.
 
     Args:
-        what: What is no number, and where.
-        images: Images seen by then.
-        cure: What to try.
+        message: The value that is not finite, and its place.
+        images: Images seen when it was found.
+        hint: The remedy to suggest.
     """
 
-    def __init__(self, what: str, *, images: int, cure: str = STEP) -> None:
-        super().__init__(f"after {images:,} images {what}; {cure} (the last good checkpoint is kept)")
+    def __init__(self, message: str, *, images: int, hint: str = OPTIMIZER_HINT) -> None:
+        super().__init__(f"after {images:,} images {message}; {hint} (the last good checkpoint is kept)")
 
 
 class UnserializableError(TypeError):
-    """A value that has no plain description: a lambda, a closure, a live object."""
+    """A value that plain data cannot describe: a lambda, a closure, a live object."""
+
+
+def print_error(error: UsageError) -> int:
+    """Print an error to standard error.
+
+    Returns:
+        2, the exit code of a usage error.
+    """
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def one_line(error: object) -> str:
+    """Write a message, or the message of an exception, in one line; an exception without a message gives its class.
+
+    Example:
+        >>> one_line(ValueError("2 errors:\\n  - no such file")), one_line(TimeoutError())
+        ('2 errors: - no such file', 'TimeoutError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names, or all of them where they are few.
+    """Suggest the known name that is most similar to a wrong name, or list all known names if they are at most 12.
 
     Example:
         >>> did_you_mean("DCGANN", ["DCGAN", "WGANGP"]), did_you_mean("nope", ["DCGAN", "WGANGP"])
