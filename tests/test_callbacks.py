@@ -299,7 +299,7 @@ def test_a_resumed_run_has_to_beat_what_was_best_by_its_metric(
     previous: Literal["coverage", "density"], new: list[str], tmp_path: Path
 ) -> None:
     """The best density was 9, which no coverage beats."""
-    first = fit(tmp_path, Scripted([0.5, 0.4, 0.0], metric=previous), images=128)
+    first = fit(tmp_path, Scripted([0.5, 0.4, 0.0], monitor=previous), images=128)
     run = Run(root=str(tmp_path), name="y", max_images=256)
     callbacks = [run, Wandb(mode="disabled"), Samples(count=4), Scripted([0.45, 0.49, 0.0])]
     Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False).fit(

@@ -272,7 +272,7 @@ def test_a_checkpoint_of_networks_that_are_none_is_refused(
         {"__class__": path, "init_args": {"command": f"touch {canary}"}},
         {"__partial__": path, "args": [f"touch {canary}"], "init_args": {}},
     ):
-        edit(saved, arguments={"image_shape": (2,), argument: description})
+        edit(saved, init_args={"image_shape": (2,), argument: description})
         with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused"):
             load(saved, trust=["os", "subprocess", "builtins"])
     assert not canary.exists()

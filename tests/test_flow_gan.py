@@ -151,7 +151,7 @@ def test_a_weight_may_go_from_likelihood_to_the_game(fit: Fit) -> None:
         ),
         ({"likelihood_weight": Linear(1.0, -1.0, images=9)}, r"`likelihood_weight` must be from 0 to 1, got Linear"),
         ({"penalty_weight": Linear(1.0, -1.0, images=9)}, r"`penalty_weight` must be at least 0, got Linear"),
-        ({"levels": 1}, "`levels` must be a whole number from 2, got 1"),
+        ({"levels": 1}, "`levels` must be an integer of at least 2, got 1"),
         (
             {"likelihood_weight": 1, "discriminator_steps": 5},
             "`discriminator_steps` must be 1 where the critic rests, as it does with `likelihood_weight` 1, got 5",
@@ -283,7 +283,7 @@ def test_it_starts_from_images_as_they_are_spread() -> None:
     """Of two levels, so that the mean of the spread ones is another."""
     model = made(levels=2, std=0.0)
     data: Batch = {"image": round_to_levels(images(SHAPE, 2000), 2)}
-    model.initialize(data)
+    model.initialize_from_batch(data)
     z, _ = model.generator.flow(dequantize(data["image"], torch.rand(2000, *SHAPE), 2))
     torch.testing.assert_close(z.mean(0), torch.zeros(16), rtol=0, atol=0.15)
     torch.testing.assert_close(z.std(0), torch.ones(16), rtol=0, atol=0.15)

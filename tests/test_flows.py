@@ -20,7 +20,7 @@ from lightning_gans.networks.flows import (
     Logit,
     Squeeze,
     even_odd_indices,
-    initialize,
+    initialize_from_batch,
 )
 from lightning_gans.networks.priors import Prior
 from lightning_gans.networks.real_nvp import checkerboard
@@ -100,7 +100,7 @@ def test_a_flow_comes_back_from_examples_and_from_latents(
 def test_a_flow_comes_back_after_it_was_trained(flow: Flow, image_shape: ImageShape, options: dict[str, Any]) -> None:
     network = flow(image_shape, **options)
     x = examples(image_shape, 32) * torch.linspace(0.1, 1, image_shape[-1])
-    initialize(network, x)
+    initialize_from_batch(network, x)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     before = log_prob(network, StandardNormal(), x).mean().item()
     for _ in range(12):
@@ -173,7 +173,7 @@ def test_a_new_flow_gives_the_first_batch_mean_zero_and_deviation_one(
     """All couplings start as the identity, so that what the normalization makes reaches the latents."""
     network = flow(image_shape, **options)
     x = 0.3 + 0.5 * examples(image_shape, 200)
-    initialize(network, x)
+    initialize_from_batch(network, x)
     z, _ = network(x)
     assert z.mean().item() == pytest.approx(0, abs=1e-3)
     assert z.std(correction=0).item() == pytest.approx(1, abs=1e-3)
@@ -321,7 +321,7 @@ def test_actnorm_gives_the_first_batch_mean_zero_and_deviation_one(shape: tuple[
     norm, x = ActNorm(shape), 5 + 3 * torch.randn(64, *of)
     before, _ = norm(x)
     assert torch.equal(before, x)
-    initialize(nn.Sequential(norm), x)  # in whatever it is
+    initialize_from_batch(nn.Sequential(norm), x)  # in whatever it is
     y, _ = norm(x)
     shared = [0] if shape == of else [0, 2, 3]
     torch.testing.assert_close(y.mean(shared), torch.zeros_like(y.mean(shared)), rtol=0, atol=1e-5)
@@ -332,7 +332,7 @@ def test_actnorm_gives_the_first_batch_mean_zero_and_deviation_one(shape: tuple[
 
 def test_actnorm_takes_constants_as_they_are() -> None:
     norm = ActNorm((2,))
-    initialize(norm, torch.tensor([[1.0, 2.0]]).expand(8, 2))
+    initialize_from_batch(norm, torch.tensor([[1.0, 2.0]]).expand(8, 2))
     y, log_det = norm(torch.tensor([[1.0, 2.0]]))
     torch.testing.assert_close(y, torch.zeros(1, 2))
     torch.testing.assert_close(log_det, torch.tensor([2 * math.log(1e3)]))
@@ -340,7 +340,7 @@ def test_actnorm_takes_constants_as_they_are() -> None:
 
 def test_initializing_is_done_once_and_leaves_no_gradient() -> None:
     network = RealNVP((1, 4, 4), width=4)
-    initialize(network, examples((1, 4, 4), 8))
+    initialize_from_batch(network, examples((1, 4, 4), 8))
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network(examples((1, 4, 4), 8) * 0.1)
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())

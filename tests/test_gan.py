@@ -194,7 +194,7 @@ def test_hooks_are_called_in_order(fit: Fit, monkeypatch: pytest.MonkeyPatch) ->
         return hook
 
     for name in (
-        "initialize",
+        "initialize_from_batch",
         "discriminator_loss",
         "after_discriminator_step",
         "generator_loss",
@@ -203,26 +203,26 @@ def test_hooks_are_called_in_order(fit: Fit, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(model, name, noted(name))
     fit(model, batches(2), max_steps=2)
     discriminator = ["discriminator_loss", "after_discriminator_step"]
-    assert order == ["initialize", *discriminator, *discriminator, "generator_loss", "after_generator_step"]
+    assert order == ["initialize_from_batch", *discriminator, *discriminator, "generator_loss", "after_generator_step"]
 
 
 def test_initialize_comes_once_and_before_the_average_is_copied(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fill(model: GAN, value: float) -> Callable[[Batch], None]:
-        def initialize(batch: Batch) -> None:
+        def initialize_from_batch(batch: Batch) -> None:
             assert not torch.is_grad_enabled()
             assert batch["image"].shape == (8, *SHAPE)
             for parameter in model.generator.parameters():
                 parameter.fill_(value)
 
-        return initialize
+        return initialize_from_batch
 
     first = still()
-    monkeypatch.setattr(first, "initialize", fill(first, 0.25))
+    monkeypatch.setattr(first, "initialize_from_batch", fill(first, 0.25))
     fit(first, batches(2), max_steps=2).save_checkpoint(tmp_path / "two.ckpt")
     resumed = still()
-    monkeypatch.setattr(resumed, "initialize", fill(resumed, 7.0))
+    monkeypatch.setattr(resumed, "initialize_from_batch", fill(resumed, 7.0))
     fit(resumed, batches(3), max_steps=3, ckpt_path=tmp_path / "two.ckpt")
     for model in (first, resumed):
         for network in (model.generator, model.ema):
@@ -253,21 +253,21 @@ def test_parts_of_a_batch_add_up_to_it(
             monkeypatch.setattr(played, name, start)
 
         def noise(
-            n: int,
-            *shape: int,
-            draw: Callable[..., Tensor] = torch.randn,
+            distribution: Callable[..., Tensor],
+            sizes: tuple[int, ...],
             played: GAN = played,
             drawn: dict[Any, int] = drawn,
             player: list[str] = player,
         ) -> Tensor:
-            key = (played.batches_seen, player[0], *shape, draw is torch.rand)
+            n, *shape = sizes
+            key = (played.batches_seen, player[0], *shape, distribution is torch.rand)
             start = drawn.get(key, 0)
             drawn[key] = start + n
-            seed = played.batches_seen * 100 + 10 * (player[0] == "generator_loss") + (draw is torch.rand)
+            seed = played.batches_seen * 100 + 10 * (player[0] == "generator_loss") + (distribution is torch.rand)
             stream = torch.Generator().manual_seed(seed)
-            return draw(size, *shape, generator=stream, dtype=torch.float64)[start : start + n]
+            return distribution(size, *shape, generator=stream, dtype=torch.float64)[start : start + n]
 
-        monkeypatch.setattr(played, "noise", noise)
+        monkeypatch.setattr(played, "_noise", noise)
         fit(played, batches(3, size, torch.float64), max_steps=3, precision="64-true")
         assert set(drawn.values()) == {size}
         wholes.append((flat(played.generator.parameters()), flat(played.discriminator.parameters())))

@@ -156,7 +156,7 @@ def test_bad_weights_are_not_saved(case: Case, where: str, fit: Fit, tmp_path: P
 def test_between_logging_steps_another_device_is_not_asked(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU that says it is something else: the check waits for the logging step."""
     monkeypatch.setattr(GAN, "device", property(lambda self: torch.device("meta")))
-    monkeypatch.setattr(GAN, "noise", lambda self, *shape, draw=torch.randn: draw(*shape))
+    monkeypatch.setattr(GAN, "_noise", lambda self, distribution, shape: distribution(*shape))
     monkeypatch.setattr(pl.LightningModule, "toggled_optimizer", lambda self, _: nullcontext())
     batches = points(6)
     batches[1]["image"][0] = NAN

@@ -229,7 +229,7 @@ def test_the_gradients_of_r3gan_are_those_written_out_by_hand(monkeypatch: pytes
         generator=lambda latent_dim, shape: Tiny((latent_dim, 4, 2)),
         discriminator=lambda shape: Tiny((2, 6, 1)),
     ).double()
-    monkeypatch.setattr(game, "noise", lambda *shape, draw=torch.randn: torch.from_numpy(latents))
+    monkeypatch.setattr(game, "randn", lambda *shape: torch.from_numpy(latents))
 
     def of(network: Any) -> list[Any]:
         return [parameter.detach().numpy() for parameter in network.parameters()]

@@ -179,7 +179,7 @@ def game(model: type[GAN] = VanillaGAN, **arguments: Any) -> GAN:
     steepest = partial(torch.optim.SGD, lr=1.0)
     optimizers = {"generator_optimizer": steepest, "discriminator_optimizer": steepest}
     made = model(**{"image_shape": (2,), "latent_dim": 3, **MLPS, **optimizers, **arguments})
-    made.noise = lambda *shape, draw=torch.randn: draw(*shape, generator=torch.Generator().manual_seed(3))  # type: ignore[method-assign]
+    made._noise = lambda distribution, shape: distribution(*shape, generator=torch.Generator().manual_seed(3))  # type: ignore[method-assign]
     return made
 
 

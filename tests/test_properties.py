@@ -353,10 +353,10 @@ def test_resuming_within_an_epoch_goes_on_where_it_stopped(
     def made() -> GAN:
         model = case.make(discriminator_steps=2)
 
-        def noise(*shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
-            return draw(*shape, generator=torch.Generator().manual_seed(model.images_seen))
+        def noise(distribution: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+            return distribution(*shape, generator=torch.Generator().manual_seed(model.images_seen))
 
-        monkeypatch.setattr(model, "noise", noise)
+        monkeypatch.setattr(model, "_noise", noise)
         return model
 
     whole, part, rest = made(), made(), made()

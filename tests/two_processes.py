@@ -53,7 +53,7 @@ class Numbers(pl.Callback):
 class Initialized(VanillaGAN):
     """Start from the mean of the first batch, and from chance."""
 
-    def initialize(self, batch: Batch) -> None:
+    def initialize_from_batch(self, batch: Batch) -> None:
         self.generator.layers[0].bias.copy_(batch["image"].mean() + torch.randn(16))  # type: ignore[union-attr, index]
 
 
@@ -73,15 +73,15 @@ def fix_noise(model: GAN) -> None:
 
         return numbered_loss
 
-    def noise(*shape: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
+    def noise(distribution: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         assert shape[0] == len(numbers)
         seeds = [zlib.crc32(repr((model.batches_seen, number, shape[1:])).encode()) for number in numbers]
         streams = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return torch.stack([draw(shape[1:], generator=stream, dtype=model.dtype) for stream in streams])
+        return torch.stack([distribution(shape[1:], generator=stream, dtype=model.dtype) for stream in streams])
 
     vars(model).update(
-        noise=noise,
-        initialize=numbered(model.initialize),
+        _noise=noise,
+        initialize_from_batch=numbered(model.initialize_from_batch),
         discriminator_loss=numbered(model.discriminator_loss),
         generator_loss=numbered(model.generator_loss),
     )

@@ -1,7 +1,8 @@
-"""The two-player game: its contract, and the only two-player training step of the framework."""
+"""Base class of all GANs: the contract of a variant and the only two-player training step."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from lightning_gans.core.generative import INTERPOLATION_CHUNK, GenerativeModel,
 from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory
 from lightning_gans.core.schedules import Schedule
-from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.types import Batch, ImageShape, Losses
 
 GeneratorFactory = Callable[[int, ImageShape], nn.Module]
@@ -21,42 +21,43 @@ DiscriminatorFactory = Callable[[ImageShape], nn.Module]
 
 
 class GAN(ManualOptimization, GenerativeModel):
-    """Play a generator against a discriminator. A game says what each player minimizes; all else is here.
+    """Train a generator against a discriminator; a variant defines the loss of each.
 
-    A subclass implements `discriminator_loss` and `generator_loss`. Each returns named scalar terms; the player
+    A subclass implements `discriminator_loss` and `generator_loss`. Each returns named scalar terms. The player
     minimizes their sum, and every term is logged as `<player>/<term>`. An empty dictionary skips the player.
 
-    In one training step the discriminator sees the batch and moves; then, every `discriminator_steps` batches, the
-    generator does. Each player is finished before the other starts, and moves only its own weights. Losses call
-    `self.fake(batch)`; while the discriminator plays, the generator's weights need no gradient, so no graph is built.
+    One training step updates the discriminator on the batch. Every `discriminator_steps` batches it then updates the
+    generator. Each player is finished before the other starts, and only its own weights are updated. Losses call
+    `self.fake(batch)`. During the discriminator's update the generator's weights require no gradient, so no graph is
+    built and `detach` is not needed.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Makes the generator from (latent_dim, image_shape): a module class, a partial of one, any callable.
-        discriminator: Makes the discriminator from (image_shape); it returns logits, (b,) or (b, ...).
-        latent_dim: Numbers in a latent vector.
-        generator_optimizer: Makes the generator's optimizer from its parameters.
-        discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
-        generator_schedules: What drives the settings of the generator's optimizer, by name ("lr", "beta1", ...).
-        discriminator_schedules: The same for the discriminator's.
-        discriminator_steps: The generator moves every so many batches; the discriminator at each, on fresh data.
-        accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
+        generator: Factory of the generator from (latent_dim, image_shape): a module class, a partial or any callable.
+        discriminator: Factory of the discriminator from (image_shape); the network returns logits, (b,) or (b, ...).
+        latent_dim: Size of a latent vector.
+        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        generator_schedules: Schedules of the generator's optimizer settings, by name ("lr", "beta1", ...).
+        discriminator_schedules: Schedules of the discriminator's optimizer settings, by name.
+        discriminator_steps: Batches per generator update; the discriminator is updated on each of them.
+        accumulate_grad_batches: Parts that a batch is split into and processed one by one, to save memory.
         gradient_clip_val: Largest norm of each player's gradient; None does not clip.
-        ema_half_life: Images after which a weight's share in the averaged generator has halved; 0 does not average,
-            None lets it rise to 10,000 over the first 200,000 images, as StyleGAN2-ADA (arXiv:2006.06676, its code).
+        ema_half_life: Half-life of the generator's EMA in images. 0 disables averaging. None lets it rise to 10,000
+            over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
 
     Raises:
-        ValueError: A number is out of its range; it is named.
+        ValueError: A number is out of its range; the message names it.
     """
 
     def __init__(
         self,
         *,
         image_shape: ImageShape,
-        generator: GeneratorFactory = DCGANGenerator,
-        discriminator: DiscriminatorFactory = DCGANDiscriminator,
+        generator: GeneratorFactory,
+        discriminator: DiscriminatorFactory,
         latent_dim: int = 100,
         generator_optimizer: OptimizerFactory = DCGANAdam,
         discriminator_optimizer: OptimizerFactory = DCGANAdam,
@@ -81,112 +82,153 @@ class GAN(ManualOptimization, GenerativeModel):
         self.discriminator = discriminator(self.image_shape)
         self.ema = EMA(self.generator, half_life=ema_half_life)
 
+    # -- the contract: a variant implements the losses and overrides the rest where it differs ------------------------
+
     @abstractmethod
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The terms whose sum the discriminator minimizes; {} lets it rest."""
+        """Compute the named terms that the discriminator minimizes; {} skips its update."""
 
     @abstractmethod
     def generator_loss(self, batch: Batch) -> Losses:
-        """The terms whose sum the generator minimizes; {} lets it rest."""
+        """Compute the named terms that the generator minimizes; {} skips its update."""
 
     def sample_latents(self, n: int) -> Tensor:
-        """Draw n latents, (n, latent_dim) from a standard normal distribution."""
+        """Sample n latents, (n, latent_dim), from a standard normal distribution."""
         return self.randn(n, self.latent_dim)
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
-        """Turn latents into examples with that generator (the live or the averaged one), on the batch's conditions."""
+        """Map latents to samples.
+
+        Args:
+            generator: The live generator or its EMA.
+            latents: (n, latent_dim).
+            batch: The conditions of the samples, n rows each.
+        """
         return {"image": generator(latents)}
 
     def generator_parameters(self) -> Iterable[nn.Parameter]:
-        """What the generator's optimizer moves."""
+        """Return the parameters of the generator's optimizer."""
         return self.generator.parameters()
 
     def discriminator_parameters(self) -> Iterable[nn.Parameter]:
-        """What the discriminator's optimizer moves."""
+        """Return the parameters of the discriminator's optimizer."""
         return self.discriminator.parameters()
 
-    def initialize(self, batch: Batch) -> None:
-        """Initialize weights from the first batch, of the first process, once, before the average is copied."""
+    def initialize_from_batch(self, batch: Batch) -> None:
+        """Initialize data-dependent weights, once, from the first batch of the first process."""
 
     def after_discriminator_step(self) -> None:
-        """Do what follows the discriminator's step, such as clipping its weights."""
+        """Run after each update of the discriminator, for example to clip its weights."""
 
     def after_generator_step(self) -> None:
-        """Do what follows the generator's step, before the average takes it in."""
-
-    def fake(self, batch: Batch) -> Batch:
-        """Generate as many examples as the batch has, with the live generator and fresh latents."""
-        return self._checked(self.generate(self.generator, self.sample_latents(len(batch["image"])), batch))
-
-    def _checked(self, made: Batch) -> Batch:
-        if (shape := tuple(made["image"].shape[1:])) != self.image_shape:
-            raise ValueError(f"`generator` makes examples of shape {shape}, but the data's are {self.image_shape}")
-        return made
-
-    def draw(self, n: int, condition: Batch) -> Batch:
-        """Draw n examples from the averaged generator."""
-        return self._checked(self.generate(self.ema, self.sample_latents(n), condition))
-
-    def interpolate(self, rows: int, steps: int, *, seed: int | None = None) -> Batch:
-        """Walk from one latent to another, `rows` times in `steps` steps, and generate along the way.
-
-        The way is cos(t) a + sin(t) b for t from 0 to pi/2: between normal latents each point is normal, too. Walk i
-        depends on the seed, on i and on `steps` alone.
-
-        Args:
-            rows: How many walks.
-            steps: Examples in each, both ends among them.
-            seed: Any integer from 0; None takes a fresh one.
-
-        Returns:
-            rows * steps examples, one walk after the other.
-
-        Raises:
-            ValueError: A number is out of its range, or the game generates only on condition.
-        """
-        check_positive(rows=rows, steps=steps)
-        if self.conditions:
-            raise ValueError(f"{type(self).__name__} generates only on condition, which a walk has none of")
-        return self.sample_in_chunks(
-            rows * steps, INTERPOLATION_CHUNK * steps, seed, lambda _: self._interpolate_chunk(steps)
-        )
+        """Run after each update of the generator, before the EMA is updated."""
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
-        """Draw walks between latents, where latents are all that a sample is made from."""
+        """Sample the panel of interpolations; a conditional GAN has none."""
         return {} if self.conditions else {"interpolation": self.interpolate(columns, columns, seed=seed)}
 
     def discriminator_score(self, batch: Batch) -> Tensor | None:
-        """The discriminator's logit; None of a conditional game, whose discriminator is asked about pairs."""
+        """Compute the discriminator's mean logit of each example, (b,); None for a conditional GAN."""
         return None if self.conditions else self.discriminator(batch["image"]).unsqueeze(-1).flatten(1).mean(1)
 
+    # -- what the losses call ----------------------------------------------------------------------------------------
+
+    @final
+    def fake(self, batch: Batch) -> Batch:
+        """Generate as many samples as the batch has examples, from the live generator and fresh latents."""
+        return self._check_shape(self.generate(self.generator, self.sample_latents(len(batch["image"])), batch))
+
+    @final
+    def discriminate(self, real: Tensor, fake: Tensor, *conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the discriminator's logits of examples and of samples, and log their means.
+
+        Args:
+            real: (b, *image_shape) examples.
+            fake: (b, *image_shape) samples.
+            *conditions: Further arguments of the discriminator, such as labels (b,).
+
+        Returns:
+            The logits of the examples and those of the samples, (b,) or (b, ...) each.
+        """
+        real_logits, fake_logits = self.discriminator(real, *conditions), self.discriminator(fake, *conditions)
+        self.observe_logits(real_logits, fake_logits)
+        return real_logits, fake_logits
+
+    @final
+    def observe_logits(self, real: Tensor, fake: Tensor) -> None:
+        """Log the means of logits as `discriminator/real` and `discriminator/fake`.
+
+        Args:
+            real: Logits of examples, of any shape.
+            fake: Logits of samples, of any shape.
+        """
+        self.observe("discriminator/real", real)
+        self.observe("discriminator/fake", fake)
+
+    # -- sampling ----------------------------------------------------------------------------------------------------
+
+    def draw(self, n: int, condition: Batch) -> Batch:
+        """Generate n samples with the generator's EMA."""
+        return self._check_shape(self.generate(self.ema, self.sample_latents(n), condition))
+
+    @final
+    def interpolate(self, rows: int, steps: int, *, seed: int | None = None) -> Batch:
+        """Generate samples along paths between pairs of latents.
+
+        Each path is cos(t) a + sin(t) b for t from 0 to pi/2, see `trigonometric_interpolation`. Path i depends only on
+        the seed, on i and on `steps`.
+
+        Args:
+            rows: Number of paths.
+            steps: Samples per path, both ends included.
+            seed: Any integer from 0; None takes a fresh seed.
+
+        Returns:
+            rows * steps samples, path after path.
+
+        Raises:
+            ValueError: A number is out of its range, or the GAN is conditional.
+        """
+        check_positive(rows=rows, steps=steps)
+        if self.conditions:
+            raise ValueError(f"{type(self).__name__} is conditional, and an interpolation has no condition")
+        size = INTERPOLATION_CHUNK * steps
+        return self.sample_in_chunks(rows * steps, size, seed, lambda _: self._interpolate_chunk(steps))
+
     def _interpolate_chunk(self, steps: int) -> Batch:
-        ways = trigonometric_interpolation(
-            self.sample_latents(INTERPOLATION_CHUNK), self.sample_latents(INTERPOLATION_CHUNK), steps
-        )
-        return self.generate(self.ema, ways.flatten(0, 1), Batch())
+        start, end = self.sample_latents(INTERPOLATION_CHUNK), self.sample_latents(INTERPOLATION_CHUNK)
+        paths = trigonometric_interpolation(start, end, steps)
+        return self.generate(self.ema, paths.flatten(0, 1), Batch())
 
-    # -- the training step: nobody overrides what follows ----------------------------------------------------------
+    def _check_shape(self, samples: Batch) -> Batch:
+        if (shape := tuple(samples["image"].shape[1:])) != self.image_shape:
+            raise ValueError(f"`generator` makes samples of shape {shape}, but the data's are {self.image_shape}")
+        return samples
 
+    # -- the training step -------------------------------------------------------------------------------------------
+
+    @final
     def players(self) -> dict[str, Iterable[nn.Parameter]]:
-        """The weights of each player."""
+        """Return the parameters of each player."""
         return {"generator": self.generator_parameters(), "discriminator": self.discriminator_parameters()}
 
+    @final
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Play one batch: the discriminator, then, every `discriminator_steps` batches, the generator."""
+        """Update the discriminator on a batch, and every `discriminator_steps` batches the generator."""
         self.validate_batch(batch)
         if self.batches_seen == 0:
             with torch.no_grad():
-                self.initialize(batch)
-            distributed.broadcast_state(self)  # each process initialized from a batch of its own
+                self.initialize_from_batch(batch)
+            distributed.broadcast_state(self)  # each process has initialized from its own batch
             self.ema.copy(self.generator)
         self.begin_batch(batch)
         if self.optimize("discriminator", self.discriminator_loss, batch):
             self.after_discriminator_step()
         distributed.average_buffers(self)
-        plays = self.batches_seen % self.discriminator_steps == 0
-        moved = plays and self.optimize("generator", self.generator_loss, batch)
-        self.images_seen = self.images_after_batch  # schedules go by what was seen before
-        if moved:
+        is_due = self.batches_seen % self.discriminator_steps == 0
+        updated = is_due and self.optimize("generator", self.generator_loss, batch)
+        self.images_seen = self.images_after_batch  # schedules of this step depend on the images seen before it
+        if updated:
             self.after_generator_step()
             distributed.average_buffers(self)
             self.ema.update(self.generator, images_seen=self.images_seen)

@@ -1,9 +1,10 @@
-"""Optimizers with the published settings of a game as their defaults, and schedules for any optimizer's settings.
+"""Optimizers with the published settings as their defaults, and schedules for the settings of any optimizer.
 
 A class as a model's default (rather than a partial) lets the command line change one value and keep the rest:
 `--model.generator_optimizer.lr 1e-4`. Any optimizer of torch goes in by its class path.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,205 +17,95 @@ from lightning_gans.core.schedules import Schedule
 OptimizerFactory = Callable[[ParamsT], torch.optim.Optimizer]
 
 
-class DCGANAdam(torch.optim.Adam):
-    """Adam with the settings of DCGAN (Radford et al. 2015, arXiv:1511.06434, section 4).
+class Published:
+    """Give an optimizer of torch the published settings of a paper as its defaults.
 
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
+    The class header carries the settings; every other argument keeps torch's default. The signature shows the values in
+    effect, so that the command line, checkpoints and the documentation see them.
+
+    Example:
+        >>> class SlowAdam(Published, torch.optim.Adam, lr=1e-5):
+        ...     "Adam with a small learning rate."
+        >>> SlowAdam([torch.zeros(1)], weight_decay=0.1).param_groups[0]["lr"]
+        1e-05
     """
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.5, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Write the settings into the signature of the constructor.
+
+        Raises:
+            TypeError: The optimizer has no such setting.
+        """
+        super().__init_subclass__()
+        base = next(base for base in cls.__mro__[1:] if base is not Published)
+        optimizer = next(base for base in cls.__mro__ if not issubclass(base, Published))
+        inherited = inspect.signature(vars(base)["__init__"])
+        if unknown := sorted(settings.keys() - inherited.parameters.keys()):
+            raise TypeError(f"{optimizer.__name__} has no setting {unknown}")
+        parameters = [
+            parameter.replace(default=settings.get(name, parameter.default))
+            for name, parameter in inherited.parameters.items()
+        ]
+        signature = inherited.replace(parameters=parameters)
+
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            given = signature.bind(self, *args, **kwargs)
+            given.apply_defaults()
+            optimizer.__init__(*given.args, **given.kwargs)
+
+        vars(__init__)["__signature__"] = signature
+        type.__setattr__(cls, "__init__", __init__)
 
 
-class WGANGPAdam(torch.optim.Adam):
-    """Adam with the settings of WGAN-GP's convolutional networks (`gan_cifar.py` of the authors, arXiv:1704.00028).
+class DCGANAdam(Published, torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999)):
+    """Adam with the settings of DCGAN (Radford et al. 2015, arXiv:1511.06434, section 4)."""
 
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
+
+class WGANGPAdam(Published, torch.optim.Adam, lr=1e-4, betas=(0.5, 0.9)):
+    """Adam with the settings of WGAN-GP's convolutional networks (the authors' `gan_cifar.py`, arXiv:1704.00028)."""
+
+
+class InfoGANAdam(DCGANAdam, lr=1e-3):
+    """Adam with the settings of InfoGAN's generator (the authors' `run_mnist_exp.py`, arXiv:1606.03657).
+
+    The discriminator's settings are those of `DCGANAdam`.
     """
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.5, 0.9),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
+class SNGANAdam(Published, torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9)):
+    """Adam with the settings of SNGAN and of WGAN-GP's residual networks (arXiv:1802.05957, arXiv:1704.00028).
 
-class InfoGANAdam(DCGANAdam):
-    """Adam with the settings of InfoGAN's generator (`run_mnist_exp.py` of the authors, arXiv:1606.03657).
-
-    Its discriminator's are `DCGANAdam`'s.
-
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
+    The authors decay the learning rate linearly to 0 over the run: see `sngan_cifar10.yaml`.
     """
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.5, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+class LSGANAdam(Published, torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999)):
+    """Adam with the settings of LSGAN (the authors' `train_lsun.py`, arXiv:1611.04076)."""
 
 
-class SNGANAdam(torch.optim.Adam):
-    """Adam with the settings of SNGAN, and of WGAN-GP's residual networks (arXiv:1802.05957, arXiv:1704.00028).
+class R3GANAdam(Published, torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9)):
+    """Adam with the initial settings of R3GAN (Huang et al. 2024, arXiv:2501.05441).
 
-    The authors let the learning rate fall linearly to 0 over the run: see `sngan_cifar10.yaml`.
-
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
+    The paper schedules them: the learning rate falls to 5e-5 and beta2 rises to 0.99. `fused=True` updates all
+    parameters in one call, which is faster for small networks.
     """
 
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.0, 0.9),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+class MADEAdam(Published, torch.optim.Adam, lr=1e-3, weight_decay=1e-4):
+    """Adam with the settings of karpathy/pytorch-made, which divides the learning rate by 10 after 45 epochs."""
 
 
-class LSGANAdam(torch.optim.Adam):
-    """Adam with the settings of LSGAN (`train_lsun.py` of the authors, arXiv:1611.04076).
+class PixelCNNAdam(Published, torch.optim.Adam, lr=1e-3, betas=(0.95, 0.9995)):
+    """Adam with the settings of PixelCNN++ (the authors' `train.py`, arXiv:1701.05517)."""
 
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
+
+class GoodfellowSGD(Published, torch.optim.SGD, lr=0.1, momentum=0.5):
+    """Stochastic gradient descent with the settings of the first GAN (the authors' `mnist.yaml`, arXiv:1406.2661).
+
+    The authors schedule them: momentum rises from 0.5 to 0.7 over 250 epochs, and the learning rate is divided by
+    1.000004 after every batch of 100 images (a half-life of 17,328,715 images), down to 1e-6. See
+    `vanilla_gan_mnist.yaml`.
     """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.5, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-
-
-class R3GANAdam(torch.optim.Adam):
-    """Adam with the settings that R3GAN starts from (Huang et al. 2024, arXiv:2501.05441).
-
-    Schedules belong to it: the learning rate falls to 5e-5, beta2 rises to .99.
-
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
-        fused: Whether one call moves all parameters, which is faster for small networks; None is torch's choice.
-    """
-
-    def __init__(  # noqa: PLR0917 (the signature is torch's)
-        self,
-        params: ParamsT,
-        lr: float = 2e-4,
-        betas: tuple[float, float] = (0.0, 0.9),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused)
-
-
-class MADEAdam(torch.optim.Adam):
-    """Adam with the settings of karpathy/pytorch-made, whose learning rate falls to a tenth after 45 epochs.
-
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-4,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-
-
-class PixelCNNAdam(torch.optim.Adam):
-    """Adam with the settings of PixelCNN++ (`train.py` of the authors, arXiv:1701.05517).
-
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        betas: Decay of the averaged gradient and of the averaged square.
-        eps: Added to the denominator.
-        weight_decay: L2 penalty.
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.95, 0.9995),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-
-
-class GoodfellowSGD(torch.optim.SGD):
-    """Stochastic gradient descent with the settings of the first GAN (`mnist.yaml` of the authors, arXiv:1406.2661).
-
-    The authors' schedules belong to it: momentum from .5 to .7 over 250 epochs, and a learning rate divided by
-    1.000004 after every batch of 100 (a half-life of 17,328,715 images), down to 1e-6. See `vanilla_gan_mnist.yaml`.
-
-    Args:
-        params: Parameters to move.
-        lr: Learning rate.
-        momentum: Decay of the summed gradient.
-        weight_decay: L2 penalty.
-    """
-
-    def __init__(self, params: ParamsT, lr: float = 0.1, momentum: float = 0.5, weight_decay: float = 0.0) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
 def apply_schedules(optimizer: torch.optim.Optimizer, schedules: Mapping[str, Schedule], images: int) -> None:

@@ -128,9 +128,9 @@ class FlowGAN(WGANGP, DensityModel):
         image = super().generate(generator, latents, batch)["image"]
         return {"image": image if self.levels is None or not self.sampling else quantize(image, self.levels)}
 
-    def initialize(self, batch: Batch) -> None:
+    def initialize_from_batch(self, batch: Batch) -> None:
         """Let the flow's normalization start from the first batch."""
-        flows.initialize(self.generator.flow, self.dequantized(batch))
+        flows.initialize_from_batch(self.generator.flow, self.dequantized(batch))
 
     def dequantized(self, batch: Batch) -> Tensor:
         """Images spread evenly over their levels; what has none as it is."""

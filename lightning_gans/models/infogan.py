@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.core.gan import GAN, DiscriminatorFactory
+from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import InfoGANAdam, OptimizerFactory
 from lightning_gans.core.schedules import Schedule, value_at, value_range
 from lightning_gans.metrics.cluster_accuracy import cluster_accuracy
-from lightning_gans.networks.dcgan import DCGANDiscriminator
+from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.networks.recognition import HeadFactory, InfoGANDiscriminator, RecognitionHead
 from lightning_gans.objectives.information import categorical_information, continuous_information
 from lightning_gans.objectives.losses import minimax_discriminator_loss, non_saturating_generator_loss
@@ -50,6 +50,7 @@ class InfoGAN(GAN):
         continuous: How many continuous codes there are, each uniform in [-1, 1].
         information_weight: Lambda, the factor of both bounds.
         latent_dim: Numbers in a latent vector, the codes among them: they come last.
+        generator: Makes the generator from (latent_dim, image_shape).
         discriminator: Makes the discriminator from (image_shape); it needs `features` and `logit`.
         recognition_head: Makes the recognition head from (size of the features, numbers to read).
         generator_optimizer: Makes the generator's optimizer from its parameters.
@@ -78,6 +79,7 @@ class InfoGAN(GAN):
         continuous: int = 2,
         information_weight: float | Schedule = 1.0,
         latent_dim: int = 74,
+        generator: GeneratorFactory = DCGANGenerator,
         discriminator: DiscriminatorFactory = DCGANDiscriminator,
         recognition_head: HeadFactory = RecognitionHead,
         generator_optimizer: OptimizerFactory = InfoGANAdam,
@@ -97,6 +99,7 @@ class InfoGAN(GAN):
         super().__init__(
             image_shape=image_shape,
             latent_dim=latent_dim,
+            generator=generator,
             discriminator=lambda shape: InfoGANDiscriminator(
                 discriminator(shape), recognition_head, shape, codes=codes
             ),
@@ -127,18 +130,20 @@ class InfoGAN(GAN):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The cross-entropy of real against generated, and minus what is known of the codes."""
-        made = self.fake(batch)
+        samples = self.fake(batch)
         real = self.discriminator(batch["image"])
-        fake, code_params = self.discriminator.logits_and_codes(made["image"].detach())
-        self.observe("discriminator/real", real)
-        self.observe("discriminator/fake", fake)
-        return {"adversarial": minimax_discriminator_loss(real, fake), **self._information(code_params, made["code"])}
+        fake, code_params = self.discriminator.logits_and_codes(samples["image"])
+        self.observe_logits(real, fake)
+        return {
+            "adversarial": minimax_discriminator_loss(real, fake),
+            **self._information(code_params, samples["code"]),
+        }
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The non-saturating loss, -log D(G(z)), and minus what is known of the codes."""
-        made = self.fake(batch)
-        fake, code_params = self.discriminator.logits_and_codes(made["image"])
-        return {"adversarial": non_saturating_generator_loss(fake), **self._information(code_params, made["code"])}
+        samples = self.fake(batch)
+        fake, code_params = self.discriminator.logits_and_codes(samples["image"])
+        return {"adversarial": non_saturating_generator_loss(fake), **self._information(code_params, samples["code"])}
 
     def _information(self, code_params: Tensor, code: Tensor) -> Losses:
         """Minus the weighted bounds, by kind of code."""

@@ -104,20 +104,19 @@ class LAPGAN(GAN):
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The cross-entropy of real against generated images, of each level."""
         images = scales(batch["image"], self.depth)
-        real, fake = self._judged(images), self._judged([made.detach() for made in self._made(images)])
-        self.observe("discriminator/real", torch.cat([logits.flatten() for logits in real]))
-        self.observe("discriminator/fake", torch.cat([logits.flatten() for logits in fake]))
+        real, fake = self._logits(images), self._logits(self._generated(images))
+        self.observe_logits(*(torch.cat([level.flatten() for level in logits]) for logits in (real, fake)))
         pairs = enumerate(zip(real, fake, strict=True))
         return {f"level_{level}": minimax_discriminator_loss(*logits) for level, logits in pairs}
 
     def generator_loss(self, batch: Batch) -> Losses:
         """The non-saturating loss, -log D(G(z)), of each level."""
-        fake = self._judged(self._made(scales(batch["image"], self.depth)))
+        fake = self._logits(self._generated(scales(batch["image"], self.depth)))
         return {f"level_{level}": non_saturating_generator_loss(logits) for level, logits in enumerate(fake)}
 
-    def _made(self, images: list[Tensor]) -> list[Tensor]:
-        made: list[Tensor] = self.generator(self.sample_latents(len(images[0])), images)
-        return made
+    def _generated(self, images: list[Tensor]) -> list[Tensor]:
+        samples: list[Tensor] = self.generator(self.sample_latents(len(images[0])), images)
+        return samples
 
-    def _judged(self, images: list[Tensor]) -> list[Tensor]:
-        return [judge(level) for judge, level in zip(self.discriminator, images, strict=True)]
+    def _logits(self, images: list[Tensor]) -> list[Tensor]:
+        return [discriminator(level) for discriminator, level in zip(self.discriminator, images, strict=True)]

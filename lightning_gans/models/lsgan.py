@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from lightning_gans.core.gan import GAN
+from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import LSGANAdam, OptimizerFactory
+from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.objectives.losses import least_squares_discriminator_loss, least_squares_generator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
@@ -19,6 +20,8 @@ class LSGAN(GAN):
 
     Args:
         image_shape: (channels, height, width).
+        generator: Makes the generator from (latent_dim, image_shape).
+        discriminator: Makes the discriminator from (image_shape).
         generator_optimizer: Makes the generator's optimizer from its parameters.
         discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
         **kwargs: What every `GAN` takes.
@@ -32,12 +35,16 @@ class LSGAN(GAN):
         self,
         *,
         image_shape: ImageShape,
+        generator: GeneratorFactory = DCGANGenerator,
+        discriminator: DiscriminatorFactory = DCGANDiscriminator,
         generator_optimizer: OptimizerFactory = LSGANAdam,
         discriminator_optimizer: OptimizerFactory = LSGANAdam,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             image_shape=image_shape,
+            generator=generator,
+            discriminator=discriminator,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             **kwargs,
@@ -45,9 +52,7 @@ class LSGAN(GAN):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """Half the squared distances of real outputs from 1 and of generated ones from 0."""
-        real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
-        self.observe("discriminator/real", real)
-        self.observe("discriminator/fake", fake)
+        real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"least_squares": least_squares_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:

@@ -67,10 +67,8 @@ class R3GAN(GAN):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The paired loss, and both weighted penalties."""
-        real, fake = batch["image"], self.fake(batch)["image"].detach()
-        real_logit, fake_logit = self.discriminator(real), self.discriminator(fake)
-        self.observe("discriminator/real", real_logit)
-        self.observe("discriminator/fake", fake_logit)
+        real, fake = batch["image"], self.fake(batch)["image"]
+        real_logit, fake_logit = self.discriminate(real, fake)
         weight = value_at(self.gamma, self.images_seen) / 2
         return {
             "relativistic": relativistic_discriminator_loss(real_logit, fake_logit),

@@ -60,9 +60,7 @@ class SNGAN(GAN):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The hinge loss of real against generated."""
-        real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
-        self.observe("discriminator/real", real)
-        self.observe("discriminator/fake", fake)
+        real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"hinge": hinge_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:

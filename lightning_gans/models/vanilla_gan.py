@@ -40,9 +40,7 @@ class VanillaGAN(GAN):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The cross-entropy of real against generated."""
-        real, fake = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"].detach())
-        self.observe("discriminator/real", real)
-        self.observe("discriminator/fake", fake)
+        real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"adversarial": minimax_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:

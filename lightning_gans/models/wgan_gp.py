@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from lightning_gans.core.gan import GAN, DiscriminatorFactory
+from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, WGANGPAdam
 from lightning_gans.core.schedules import Schedule, value_at, value_range
-from lightning_gans.networks.dcgan import DCGANCritic
+from lightning_gans.networks.dcgan import DCGANCritic, DCGANGenerator
 from lightning_gans.objectives.losses import wasserstein_discriminator_loss, wasserstein_generator_loss
 from lightning_gans.objectives.penalties import gradient_penalty
 from lightning_gans.types import Batch, ImageShape, Losses
@@ -22,6 +22,7 @@ class WGANGP(GAN):
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
+        generator: Makes the generator from (latent_dim, image_shape).
         discriminator: Makes the critic from (image_shape).
         penalty_weight: Lambda, the factor of the mean of (|gradient| - 1)^2.
         latent_dim: Numbers in a latent vector.
@@ -42,6 +43,7 @@ class WGANGP(GAN):
         self,
         *,
         image_shape: ImageShape,
+        generator: GeneratorFactory = DCGANGenerator,
         discriminator: DiscriminatorFactory = DCGANCritic,
         penalty_weight: float | Schedule = 10.0,
         latent_dim: int = 128,
@@ -54,6 +56,7 @@ class WGANGP(GAN):
             raise ValueError(f"`penalty_weight` must be at least 0, got {penalty_weight}")
         super().__init__(
             image_shape=image_shape,
+            generator=generator,
             discriminator=discriminator,
             latent_dim=latent_dim,
             discriminator_steps=discriminator_steps,
@@ -65,10 +68,8 @@ class WGANGP(GAN):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """The estimated distance, negated, and the weighted penalty on lines from real to generated points."""
-        real, fake = batch["image"], self.fake(batch)["image"].detach()
-        real_score, fake_score = self.discriminator(real), self.discriminator(fake)
-        self.observe("discriminator/real", real_score)
-        self.observe("discriminator/fake", fake_score)
+        real, fake = batch["image"], self.fake(batch)["image"]
+        real_score, fake_score = self.discriminate(real, fake)
         penalty = gradient_penalty(self.discriminator, real, fake, self.rand(len(real)))
         return {
             "wasserstein": wasserstein_discriminator_loss(real_score, fake_score),
