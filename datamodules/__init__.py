@@ -1,4 +1,4 @@
-"""Data sets and formats: each yields batches of a known shape, split once and for all into train, validation, test."""
+"""Data modules: each serves a data set with fixed train, validation and test splits."""
 
 if __name__ != "lightning_gans.datamodules":
     raise ImportError(f"import `lightning_gans.datamodules`, not `{__name__}`: otherwise every class would exist twice")
@@ -7,11 +7,13 @@ from lightning_gans.datamodules.binarized_mnist import BinarizedMNIST
 from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
+from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
+from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 from lightning_gans.datamodules.toy2d import Toy2D
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "DataModule",
     "Digits",
     "FashionMNIST",
+    "GroundTruth",
     "ImageFolder",
     "InMemoryLoader",
     "StackedMNIST",
+    "TorchvisionDataModule",
     "Toy2D",
 ]

@@ -1,4 +1,4 @@
-"""MNIST in black and white, as likelihoods are reported on."""
+"""Binarized MNIST, the benchmark of likelihood models."""
 
 import zlib
 
@@ -11,23 +11,24 @@ from lightning_gans.types import Batch
 
 
 class BinarizedMNIST(MNIST):
-    """Serve MNIST of two levels: each pixel is white with the probability of its gray, drawn once and for all.
+    """Serve statically binarized MNIST: each pixel is white with a probability equal to its gray value.
 
-    Drawn as Larochelle and Murray 2011 drew theirs, whose file is not used: the draw depends on the image's place in
-    MNIST and on nothing else, so that every run is scored on the same images. Likelihoods on another draw differ by
-    little: it has the same distribution.
+    Images are (1, 28, 28), float, with the two values -1 and 1; labels are int64 from 0 to 9. Each pixel is sampled
+    once, and the result depends only on the position of the image in MNIST, so every run uses the same images.
+    Larochelle and Murray 2011 sampled their images in the same way, but this class does not use their file.
+    Likelihoods on the two sets of images differ slightly, because both have the same distribution.
 
     Source: Salakhutdinov and Murray 2008, doi:10.1145/1390156.1390266.
 
     Args:
-        root: The folder for the data; the default is created, another one must exist.
-        batch_size: Examples per batch, in total over all devices.
-        validation_size: How many of the 60,000 training examples are set aside for validation.
-        seed: The order of the training examples; not of the draw.
+        root: Folder of MNIST, default "data". The default folder is created; any other folder must exist.
+        batch_size: Examples per batch in total over all devices, default 64.
+        validation_size: Number of the 60,000 training examples that are held out for validation, default 5,000.
+        seed: Seed of the order of the training examples, default 0. Binarization does not depend on it.
 
     Raises:
-        ValueError: If MNIST is not in `root` and cannot be downloaded into it, or if `batch_size` or
-            `validation_size` does not suit the data.
+        ValueError: MNIST is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does not fit
+            the data.
 
     Example:
         >>> data = BinarizedMNIST(batch_size=128)
@@ -38,30 +39,30 @@ class BinarizedMNIST(MNIST):
     levels = 2
 
     def load(self) -> tuple[Batch, Batch]:
-        """Read MNIST, and draw black or white for every pixel."""
+        """Read MNIST and binarize every image."""
         train, test = super().load()
-        return _drawn(train, "train"), _drawn(test, "test")
+        return _binarize_split(train, "train"), _binarize_split(test, "test")
 
 
-def binarize(gray: Tensor, stream: np.random.RandomState) -> Tensor:
-    """Draw 1 with the probability gray / 255, and else 0.
+def binarize(gray: Tensor, rng: np.random.RandomState) -> Tensor:
+    """Sample binary pixels: 1 with probability gray / 255, otherwise 0.
 
     Args:
         gray: (n, ...) uint8.
-        stream: Where the randomness comes from, one number for each pixel.
+        rng: NumPy random state; one number is drawn per pixel.
 
     Returns:
-        The same shape, uint8.
+        uint8 tensor of the same shape.
 
     Example:
         >>> binarize(torch.tensor([0, 255], dtype=torch.uint8), np.random.RandomState(0))
         tensor([0, 1], dtype=torch.uint8)
     """
-    rows = [torch.from_numpy(stream.random_sample(image.shape)) * 255 < image for image in gray]
-    return torch.stack(rows).to(torch.uint8)
+    images = [torch.from_numpy(rng.random_sample(image.shape)) * 255 < image for image in gray]
+    return torch.stack(images).to(torch.uint8)
 
 
-def _drawn(examples: Batch, split: str) -> Batch:
-    # numpy promises never to change the stream of a RandomState
-    stream = np.random.RandomState(zlib.crc32(f"BinarizedMNIST {split}".encode()))
-    return {**examples, "image": binarize(examples["image"], stream)}
+def _binarize_split(examples: Batch, split: str) -> Batch:
+    # NumPy guarantees that the numbers of a RandomState never change between releases
+    rng = np.random.RandomState(zlib.crc32(f"BinarizedMNIST {split}".encode()))
+    return {**examples, "image": binarize(examples["image"], rng)}

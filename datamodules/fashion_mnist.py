@@ -2,24 +2,27 @@
 
 from torchvision import datasets
 
-from lightning_gans.datamodules.module import TorchvisionDataModule
+from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 
 
 class FashionMNIST(TorchvisionDataModule):
-    """Serve Fashion-MNIST: 70,000 gray images of clothes of 28x28 pixels in ten classes.
+    """Serve Fashion-MNIST: 70,000 grayscale images of clothing, 28 x 28 pixels, in ten classes.
+
+    Images are (1, 28, 28), float in [-1, 1] (256 levels); labels are int64 from 0 to 9. The official test set has
+    10,000 examples.
 
     Source: H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
     Algorithms (2017), arXiv:1708.07747.
 
     Args:
-        root: The folder for the data; the default is created, another one must exist.
-        batch_size: Examples per batch, in total over all devices.
-        validation_size: How many of the 60,000 training examples are set aside for validation.
-        seed: The order of the training examples.
+        root: Folder of the data set, default "data". The default folder is created; any other folder must exist.
+        batch_size: Examples per batch in total over all devices, default 64.
+        validation_size: Number of the 60,000 training examples that are held out for validation, default 5,000.
+        seed: Seed of the order of the training examples, default 0.
 
     Raises:
-        ValueError: If the data set is not in `root` and cannot be downloaded into it, or if `batch_size` or
-            `validation_size` does not suit the data.
+        ValueError: The data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
+            not fit the data.
 
     Example:
         >>> data = FashionMNIST(batch_size=128)

@@ -1,4 +1,4 @@
-"""Data of which more is known than examples."""
+"""Interface of data whose true distribution is known."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,16 +7,30 @@ from torch import Tensor
 
 
 class GroundTruth(ABC):
-    """A data module that can tell how good samples are by what it knows, such as its modes or its density."""
+    """Score samples against the known distribution of the data, such as its modes or its density.
+
+    A data module inherits from this class as well as from `DataModule`.
+    """
 
     @abstractmethod
     def scores(self, sample: Callable[[int], Tensor]) -> dict[str, float]:
-        """Score samples; the data say how many, as their protocol does.
+        """Score samples against the true distribution.
 
         Args:
-            sample: Makes that many examples, as a model sees them.
+            sample: Function that generates a given number of samples, scaled as the model generates them. The data
+                module chooses the number.
+
+        Returns:
+            Scores by name.
         """
 
     def log_prob(self, image: Tensor) -> Tensor | None:
-        """The log density of examples as a model sees them, in nats, (n,); None where it is not known."""
+        """Compute the true log density of points.
+
+        Args:
+            image: (n, ...) points, scaled as a model receives them.
+
+        Returns:
+            (n,) nats, or None if the density is unknown, which is the default.
+        """
         return None

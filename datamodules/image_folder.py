@@ -1,4 +1,4 @@
-"""A folder of images."""
+"""Data module for a folder of images."""
 
 import os
 from collections.abc import Sequence
@@ -7,46 +7,55 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from lightning_gans.datamodules.module import DataModule, index_batch
+from lightning_gans.datamodules.indexing import index_batch
+from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.splitting import hold_out
-from lightning_gans.errors import one_line
 from lightning_gans.types import Batch
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-"""What an image's file name ends with, in any case."""
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+"""File suffixes of images, in lower case; the case of a file name is ignored."""
+
+MIN_PROGRESS_IMAGES = 2000
+"""Number of images above which decoding shows a progress bar on a terminal."""
 
 
 class ImageFolder(DataModule):
-    """Serve the images (PNG, JPEG, WebP, BMP) in a folder and its subfolders, each decoded once.
+    """Serve the images (PNG, JPEG, WebP, BMP) of a folder and its subfolders, each decoded once into memory.
 
-    If every image lies in a subfolder of `root` and there are two or more of these, they are the classes, sorted by
-    name; else there are no labels. Hidden files and folders, and files that are no images, are passed over. The
-    splits are a function of the images' names, not of the order in which the file system lists them.
+    Images are (channels, height, width), float in [-1, 1] (256 levels). If every image is in a subfolder of `root`, and
+    there are at least two such subfolders, the subfolders are the classes, sorted by name. Otherwise there are no
+    labels, and `label` is -1. Hidden files and folders, and files with other suffixes, are ignored. The splits depend
+    on the relative paths of the images, not on the order in which the file system lists them.
 
-    Each image is turned as its EXIF data say, composited over white where it is transparent, reduced to 8 bits per
-    channel, scaled to cover the target size (bicubic, with antialiasing where it is made smaller), and cropped to it
-    around its center.
+    Each image is decoded in these steps:
+
+    1. rotate it according to its EXIF orientation;
+    2. convert it to 8 bits per channel;
+    3. composite transparent pixels over white;
+    4. scale it to cover the target size (bicubic, antialiased when downscaling);
+    5. crop it to the target size around its center.
 
     Args:
-        root: The folder.
-        image_size: The side of a square, or (height, width), in pixels.
-        channels: 3 for color, 1 for gray (ITU-R 601-2 luma).
-        batch_size: Examples per batch, in total over all devices.
-        validation_size: The fraction of the images for validation; at least one image.
-        test_size: The fraction of the images for testing; at least one image.
-        seed: The order of the training examples.
-        horizontal_flip: Whether training images are mirrored at random, each for itself.
-        memory_limit_gb: The memory that the decoded images may take while they are split, in 10^9 bytes.
+        root: Folder of the images.
+        image_size: Target size in pixels: the side of a square, or (height, width); default 64.
+        channels: 3 for color (default) or 1 for grayscale (ITU-R 601-2 luma).
+        batch_size: Examples per batch in total over all devices, default 64.
+        validation_size: Fraction of the images for validation, default 0.05; at least one image.
+        test_size: Fraction of the images for testing, default 0.1; at least one image.
+        seed: Seed of the order of the training examples, default 0.
+        horizontal_flip: Mirror each training image with probability 0.5, default False.
+        memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
 
     Raises:
-        ValueError: If `root` is no readable folder with at least 3 images, if a size or fraction is out of range;
-            at `setup`, if an image cannot be decoded or all of them together exceed the memory limit.
+        ValueError: `root` is not a readable folder with at least 3 images, or a size or fraction is out of range; in
+            `setup`, if an image cannot be decoded or all images together exceed the memory limit.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -80,7 +89,7 @@ class ImageFolder(DataModule):
                 f"`image_size` must be a number of pixels or (height, width), at least 1, got {image_size}"
             )
         if channels not in {1, 3}:
-            raise ValueError(f"`channels` must be 1 (gray) or 3 (color), got {channels}")
+            raise ValueError(f"`channels` must be 1 (grayscale) or 3 (color), got {channels}")
         for argument, fraction in (("validation_size", validation_size), ("test_size", test_size)):
             if not 0 < fraction < 1:
                 raise ValueError(f"`{argument}` is a fraction and must be between 0 and 1, got {fraction}")
@@ -89,16 +98,16 @@ class ImageFolder(DataModule):
         self.files = list_images(root)
         if len(self.files) < 3:
             raise ValueError(
-                f"`root` {root!r} must hold at least 3 images ({' '.join(sorted(SUFFIXES))}), "
-                f"one each to train, validate and test, got {len(self.files)}"
+                f"`root` {root!r} must contain at least 3 images ({' '.join(sorted(IMAGE_SUFFIXES))}), "
+                f"one for each split, got {len(self.files)}"
             )
-        self.class_names = class_folders(self.files)
+        self.class_names = find_classes(self.files)
         self.memory_limit_gb = memory_limit_gb
         self._test_count = max(1, round(test_size * len(self.files)))
         validation_count = max(1, round(validation_size * len(self.files)))
         if self._test_count + validation_count >= len(self.files):
             raise ValueError(
-                f"`validation_size` {validation_size} and `test_size` {test_size} must leave images to train on, "
+                f"`validation_size` {validation_size} and `test_size` {test_size} must leave images for training, "
                 f"but take {validation_count} and {self._test_count} of {len(self.files)}"
             )
         super().__init__(
@@ -107,7 +116,7 @@ class ImageFolder(DataModule):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """How files become what a model sees: plain values, for checkpoints."""
+        """Return the settings of decoding and normalization, as plain values for checkpoints."""
         return {
             **super().preprocessing,
             "background": "white",
@@ -115,97 +124,101 @@ class ImageFolder(DataModule):
         }
 
     def load(self) -> tuple[Batch, Batch]:
-        """Decode the images and set some of them aside for testing."""
-        # twice: splitting copies what was decoded
-        needed = 2 * len(self.files) * int(np.prod(self.image_shape)) / 1e9
-        if needed > self.memory_limit_gb:
+        """Decode the images and hold out some of them for testing."""
+        # splitting copies the decoded images, hence the factor 2
+        required_gb = 2 * len(self.files) * int(np.prod(self.image_shape)) / 1e9
+        if required_gb > self.memory_limit_gb:
             raise ValueError(
                 f"`memory_limit_gb` is {self.memory_limit_gb:g}, but {len(self.files)} images of shape "
-                f"{self.image_shape} take {needed:.3g} GB: choose a smaller `image_size`, or raise the limit"
+                f"{self.image_shape} need {required_gb:.3g} GB: choose a smaller `image_size`, or raise the limit"
             )
         examples: Batch = {
-            "image": decode([Path(self.root, file) for file in self.files], self.image_shape),
+            "image": decode_images([Path(self.root, file) for file in self.files], self.image_shape),
             "label": self._labels(),
         }
-        kept, held = hold_out(len(self.files), self._test_count, self.name)
-        return index_batch(examples, kept), index_batch(examples, held)
+        train_indices, test_indices = hold_out(len(self.files), self._test_count, self.name)
+        return index_batch(examples, train_indices), index_batch(examples, test_indices)
 
     def _labels(self) -> Tensor:
         if self.class_names is None:
             return torch.full((len(self.files),), -1)
-        number = {name: i for i, name in enumerate(self.class_names)}
-        return torch.tensor([number[file.split("/")[0]] for file in self.files])
+        class_to_label = {name: label for label, name in enumerate(self.class_names)}
+        return torch.tensor([class_to_label[file.split("/")[0]] for file in self.files])
 
 
 def list_images(root: str) -> list[str]:
-    """List the images in a folder and its subfolders, sorted by their paths.
+    """List the image files in a folder and its subfolders, sorted by path.
 
     Args:
-        root: The folder.
+        root: Folder to search; symbolic links are followed.
 
     Returns:
-        Paths relative to `root`, with forward slashes on every system.
+        Paths relative to `root`, with forward slashes on every operating system.
 
     Raises:
-        ValueError: If `root` is no folder, or it or a subfolder cannot be listed.
+        ValueError: `root` is not a folder, or the folder or one of its subfolders cannot be listed.
     """
 
-    def refuse(error: OSError) -> None:
+    def raise_error(error: OSError) -> None:
         raise ValueError(f"`root` {root!r} cannot be listed: {error}") from error
 
     if not os.path.isdir(root):
         problem = "is a file" if os.path.exists(root) else "does not exist"
         raise ValueError(f"`root` must be a folder of images, but {root!r} {problem}")
     files = []
-    listed: set[str] = set()
-    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
-        if (real := os.path.realpath(folder)) in listed:  # a link that leads back
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(root, onerror=raise_error, followlinks=True):
+        if (real_path := os.path.realpath(folder)) in visited:  # reached again through a symbolic link
             subfolders.clear()
             continue
-        listed.add(real)
+        visited.add(real_path)
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         files += [
             Path(folder, name).relative_to(root).as_posix()
             for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
         ]
     return sorted(files)
 
 
-def class_folders(files: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of the classes that a listing shows, or None if it shows none.
+def find_classes(files: Sequence[str]) -> tuple[str, ...] | None:
+    """Find the class names in a list of image files.
 
     Args:
-        files: Paths with forward slashes.
+        files: Relative paths with forward slashes.
+
+    Returns:
+        Names of the top-level folders, sorted. None if an image is in no folder, or all images are in the same folder.
 
     Example:
-        >>> class_folders(["dog/1.png", "cat/1.png", "cat/small/2.png"])
+        >>> find_classes(["dog/1.png", "cat/1.png", "cat/small/2.png"])
         ('cat', 'dog')
-        >>> class_folders(["dog/1.png", "2.png"])
+        >>> find_classes(["dog/1.png", "2.png"])
     """
     folders, _, names = zip(*(file.partition("/") for file in files), strict=True)
     return tuple(sorted(set(folders))) if all(names) and len(set(folders)) > 1 else None
 
 
-def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
-    """Decode images side by side, in threads, with a progress bar on a terminal if they are many.
+def decode_images(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
+    """Decode image files in parallel threads, with a progress bar on a terminal for more than 2,000 images.
 
     Args:
-        files: The images' paths.
-        image_shape: (channels, height, width) that each is brought to.
+        files: Paths of the images.
+        image_shape: (channels, height, width) of the result.
 
     Returns:
-        (n, channels, height, width), uint8.
+        (n, channels, height, width) uint8.
 
     Raises:
-        ValueError: If any of them cannot be decoded: names the first, and counts them.
+        ValueError: At least one image cannot be decoded; the message gives the number of such images and the first
+            path.
     """
     images = torch.empty((len(files), *image_shape), dtype=torch.uint8)
 
-    def fill(place: int) -> Exception | None:
+    def decode(index: int) -> Exception | None:
         try:
-            images[place] = torch.from_numpy(read_image(files[place], image_shape))
-        except Exception as error:  # a damaged file can make Pillow's decoders raise almost anything
+            images[index] = torch.from_numpy(read_image(files[index], image_shape))
+        except Exception as error:  # Pillow's decoders raise almost any exception for a damaged file
             return error
         return None
 
@@ -213,39 +226,39 @@ def decode(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
     with ThreadPoolExecutor() as pool:
         errors = list(
             track(
-                pool.map(fill, range(len(files))),
+                pool.map(decode, range(len(files))),
                 description="decoding images",
                 total=len(files),
                 console=console,
                 transient=True,
-                disable=len(files) <= 2000 or not console.is_terminal,
+                disable=len(files) <= MIN_PROGRESS_IMAGES or not console.is_terminal,
             )
         )
-    bad = [(file, error) for file, error in zip(files, errors, strict=True) if error is not None]
-    if bad:
-        file, error = bad[0]
+    failures = [(file, error) for file, error in zip(files, errors, strict=True) if error is not None]
+    if failures:
+        file, error = failures[0]
         raise ValueError(
-            f"{len(bad)} of {len(files)} images cannot be decoded: repair or remove them; "
-            f"the first is {str(file)!r} ({one_line(error)})"
+            f"{len(failures)} of {len(files)} images cannot be decoded: repair or remove them; "
+            f"the first is {str(file)!r} ({' '.join(str(error).split())})"
         ) from error
     return images
 
 
-def read_image(file: Path, image_shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode one image, by the rule that `ImageFolder` states.
+def read_image(file: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Decode one image file in the steps that `ImageFolder` documents.
 
     Args:
-        file: The image's path.
-        image_shape: (channels, height, width) that it is brought to.
+        file: Path of the image.
+        image_shape: (channels, height, width) of the result.
 
     Returns:
-        (channels, height, width), uint8.
+        (channels, height, width) uint8.
     """
     channels, height, width = image_shape
     with Image.open(file) as opened:
         image: Image.Image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):
-        # 16 bits, which Pillow's own conversion would clip instead of scale: 65535 / 257 = 255
+        # Pillow would clip 16-bit values instead of scaling them: 65535 / 257 = 255
         image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Batches from tensors in memory, in an order that can be continued exactly."""
+"""Loader of tensors in memory, whose order can be resumed exactly."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -8,27 +8,28 @@ from torch import Tensor
 
 
 class InMemoryLoader:
-    """Hand out batches of equally long tensors, in an order that is a pure function of (seed, epoch, rank).
+    """Yield batches of tensors of equal length, in an order that is a pure function of (seed, epoch, rank).
 
-    Each epoch is one global permutation, cut into global batches of `batch_size * world_size` examples; rank r takes
-    the r-th contiguous share of each. So the ranks are disjoint, and together see what one process would see.
+    Each epoch is one global permutation of the examples. It is divided into global batches of
+    `batch_size * world_size` examples, and rank r yields the r-th contiguous part of each. The ranks are therefore
+    disjoint, and together they yield the batches that a single process would yield.
 
-    The loader has a length and a state, which is what Lightning needs to resume exactly: a batch counts as delivered
-    when it is handed out, and an epoch that was delivered to its end is left at the *start* of the next `iter`, because
-    Lightning stops at `len` without exhausting the iterator. No global random stream is read or moved.
+    The loader has `__len__`, `state_dict` and `load_state_dict`, which Lightning needs for an exact resume. A batch
+    counts as consumed when it is yielded. A consumed epoch ends at the *start* of the next `iter`, because Lightning
+    stops at `len` without exhausting the iterator. Global random states are neither read nor changed.
 
     Args:
-        tensors: What a batch holds, by key; the first axis is the example.
-        batch_size: Examples per batch and rank.
-        shuffle: Whether each epoch has its own random order; otherwise every epoch is the same.
-        drop_last: Whether a last batch that is not full is left out. If it is kept, the ranks share it equally, and
-            the fewer than `world_size` examples that remain are left out; one process leaves out nothing.
-        seed: What the random orders are made from.
-        rank: Which of the processes this is, from 0.
-        world_size: The number of processes.
+        tensors: Contents of the batches by key; the first axis is the batch axis.
+        batch_size: Examples per batch on each rank.
+        shuffle: Shuffle the examples in every epoch; otherwise every epoch has the same order.
+        drop_last: Drop an incomplete last batch. If it is kept, the ranks divide it equally and drop the remaining
+            examples, fewer than `world_size`; a single process drops none.
+        seed: Seed of the permutations, default 0.
+        rank: Rank of this process, default 0.
+        world_size: Number of processes, default 1.
 
     Raises:
-        ValueError: If the tensors differ in length, or no rank would get a batch.
+        ValueError: The tensors differ in length, an argument is out of range, or an epoch would have no batch.
 
     Example:
         >>> loader = InMemoryLoader({"image": torch.arange(5)}, batch_size=2, shuffle=False, drop_last=False)
@@ -51,7 +52,7 @@ class InMemoryLoader:
     ) -> None:
         lengths = {key: len(tensor) for key, tensor in tensors.items()}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"`tensors` must hold tensors that are equally long, got the lengths {lengths}")
+            raise ValueError(f"`tensors` must have equal lengths, got {lengths}")
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
         if not 0 <= rank < world_size:
@@ -64,15 +65,15 @@ class InMemoryLoader:
         self.world_size = world_size
         self.epoch = 0
         self.position = 0
-        self._handed_out = False  # since the start or the loading of a state
-        self._examples = next(iter(lengths.values()))
-        full, rest = divmod(self._examples, self._global_batch_size)
-        self._length = full + (not drop_last and rest >= world_size)
+        self._yielded = False  # whether a batch was yielded since the constructor or `load_state_dict`
+        self._num_examples = next(iter(lengths.values()))
+        full_batches, remainder = divmod(self._num_examples, self._global_batch_size)
+        self._length = full_batches + (not drop_last and remainder >= world_size)
         if self._length == 0:
-            needed = self._global_batch_size if drop_last else world_size
+            required = self._global_batch_size if drop_last else world_size
             raise ValueError(
-                f"`batch_size` {batch_size} on {world_size} processes leaves no batch: "
-                f"that needs at least {needed} examples, got {self._examples}"
+                f"`batch_size` {batch_size} on {world_size} processes needs at least {required} examples "
+                f"for a batch, got {self._num_examples}"
             )
 
     @property
@@ -83,87 +84,89 @@ class InMemoryLoader:
         return self._length
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        # a state that was loaded in the middle of an epoch goes on there, however often Lightning asks for an iterator
-        # before it asks for a batch
-        if self._handed_out or self.position >= len(self):
+        # Lightning may create several iterators before it requests a batch; a state that was loaded in the middle of an
+        # epoch must survive that
+        if self._yielded or self.position >= len(self):
             self.epoch += 1
             self.position = 0
-        self._handed_out = False
-        return self._batches(self._order(), self.position)
+        self._yielded = False
+        return self._batches(self._permutation(), self.position)
 
-    def _order(self) -> Tensor:
+    def _permutation(self) -> Tensor:
         if not self.shuffle:
-            return torch.arange(self._examples)
-        return torch.randperm(self._examples, generator=_generator(self.seed, self.epoch))
+            return torch.arange(self._num_examples)
+        return torch.randperm(self._num_examples, generator=_generator(self.seed, self.epoch))
 
-    def _batches(self, order: Tensor, start: int) -> Iterator[dict[str, Tensor]]:
+    def _batches(self, permutation: Tensor, start: int) -> Iterator[dict[str, Tensor]]:
         for position in range(start, len(self)):
-            rows = order[self._share(position)]
+            indices = permutation[self._rank_slice(position)]
             self.position = position + 1
-            self._handed_out = True
-            yield {key: tensor[rows] for key, tensor in self.tensors.items()}
+            self._yielded = True
+            yield {key: tensor[indices] for key, tensor in self.tensors.items()}
 
-    def _share(self, position: int) -> slice:
-        """Return this rank's part of the order in the global batch at `position`."""
+    def _rank_slice(self, position: int) -> slice:
+        """Return the part of the permutation that this rank yields in the global batch at `position`."""
         first = position * self._global_batch_size
-        share = min(self._global_batch_size, self._examples - first) // self.world_size
-        return slice(first + self.rank * share, first + (self.rank + 1) * share)
+        size = min(self._global_batch_size, self._num_examples - first) // self.world_size
+        return slice(first + self.rank * size, first + (self.rank + 1) * size)
 
-    def uniform(self) -> Tensor:
-        """Return one random number per example of the batch handed out last, for its augmentation.
+    def rand_per_example(self) -> Tensor:
+        """Return a uniform random number for each example of the last yielded batch, for its augmentation.
 
-        A pure function of (seed, epoch, position), drawn for the global batch and shared out like it: resuming and the
-        number of processes change nothing.
+        The numbers are a pure function of (seed, epoch, position). They are drawn for the global batch and divided
+        among the ranks in the same way, so they depend neither on a resume nor on the number of processes.
 
         Returns:
-            (b,), float, in [0, 1).
+            (b,) float in [0, 1).
 
         Raises:
-            ValueError: If no batch was handed out yet.
+            ValueError: No batch of this epoch has been yielded yet.
 
         Example:
             >>> loader = InMemoryLoader({"image": torch.arange(6)}, batch_size=2, shuffle=True, drop_last=True)
             >>> batch = next(iter(loader))
-            >>> loader.uniform().shape
+            >>> loader.rand_per_example().shape
             torch.Size([2])
         """
         if self.position == 0:
-            raise ValueError("`uniform` belongs to the batch handed out last, but none was handed out in this epoch")
+            raise ValueError("`rand_per_example` belongs to the last yielded batch, but this epoch has yielded none")
         numbers = torch.rand(self._global_batch_size, generator=_generator(self.seed, self.epoch, self.position))
-        share = self._share(self.position - 1)
-        start = share.start - (self.position - 1) * self._global_batch_size
-        return numbers[start : start + share.stop - share.start]
+        rank_slice = self._rank_slice(self.position - 1)
+        start = rank_slice.start - (self.position - 1) * self._global_batch_size
+        return numbers[start : start + rank_slice.stop - rank_slice.start]
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the loader stands: plain numbers, the same on every rank."""
+        """Return the position in the data as plain integers, equal on all ranks."""
         return {
             "epoch": self.epoch,
             "position": self.position,
             "seed": self.seed,
-            "examples": self._examples,
+            "examples": self._num_examples,
             "batch_size": self._global_batch_size,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
-        """Go on where another loader stood: the next `iter` starts after the batch it delivered last.
+        """Continue from a saved state: the next `iter` starts after the last batch that was yielded.
 
         Args:
-            state_dict: What `state_dict` returned, on any number of ranks.
+            state_dict: Result of `state_dict`, saved with any number of ranks.
 
         Raises:
-            ValueError: If the state is of other data, another seed or another total batch size, whose order is another.
+            ValueError: The state was saved with another number of examples, seed or global batch size, and therefore
+                another order.
         """
         own = self.state_dict()
         for key in ("examples", "seed", "batch_size"):
             if state_dict[key] != own[key]:
                 raise ValueError(
-                    f"`state_dict` cannot be continued: it was saved with {key} {state_dict[key]}, this has {own[key]}"
+                    f"`state_dict` cannot be resumed: it was saved with {key} {state_dict[key]}, "
+                    f"but this loader has {own[key]}"
                 )
         self.epoch = state_dict["epoch"]
         self.position = state_dict["position"]
-        self._handed_out = False
+        self._yielded = False
 
 
 def _generator(*key: int) -> torch.Generator:
-    """Return a generator whose numbers are a function of `key` only."""
+    """Return a generator whose numbers depend only on `key`."""
     return torch.Generator().manual_seed(zlib.crc32(repr(key).encode()))

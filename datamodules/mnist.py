@@ -2,24 +2,27 @@
 
 from torchvision import datasets
 
-from lightning_gans.datamodules.module import TorchvisionDataModule
+from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 
 
 class MNIST(TorchvisionDataModule):
-    """Serve MNIST: 70,000 handwritten digits of 28x28 pixels in ten classes.
+    """Serve MNIST: 70,000 grayscale images of handwritten digits, 28 x 28 pixels, in ten classes.
+
+    Images are (1, 28, 28), float in [-1, 1] (256 levels); labels are int64 from 0 to 9. The official test set has
+    10,000 examples.
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-Based Learning Applied to Document Recognition
     (1998), doi:10.1109/5.726791.
 
     Args:
-        root: The folder for the data; the default is created, another one must exist.
-        batch_size: Examples per batch, in total over all devices.
-        validation_size: How many of the 60,000 training examples are set aside for validation.
-        seed: The order of the training examples.
+        root: Folder of the data set, default "data". The default folder is created; any other folder must exist.
+        batch_size: Examples per batch in total over all devices, default 64.
+        validation_size: Number of the 60,000 training examples that are held out for validation, default 5,000.
+        seed: Seed of the order of the training examples, default 0.
 
     Raises:
-        ValueError: If the data set is not in `root` and cannot be downloaded into it, or if `batch_size` or
-            `validation_size` does not suit the data.
+        ValueError: The data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
+            not fit the data.
 
     Example:
         >>> data = MNIST(batch_size=128)

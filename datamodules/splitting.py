@@ -1,4 +1,4 @@
-"""Which examples of a data set are held out."""
+"""Random splits that are the same on every machine."""
 
 import zlib
 
@@ -8,22 +8,24 @@ from torch import Tensor
 
 
 def hold_out(count: int, size: int, name: str) -> tuple[Tensor, Tensor]:
-    """Split `count` examples by an order that depends on the name of the data set only.
+    """Split the indices of `count` examples at random; the split depends only on the name of the data set.
 
     Args:
-        count: How many examples there are.
-        size: How many of them are held out.
-        name: The data set's name.
+        count: Number of examples.
+        size: Number of examples to hold out.
+        name: Name of the data set, which determines the random order.
 
     Returns:
-        The places of the examples kept, (count - size,), and of those held out, (size,), both in random order, so that
-        the first few of either are a fair sample.
+        (count - size,) indices of the remaining examples and (size,) indices of the held-out examples, int64. Both are
+        in random order, so that the first few indices of either are a random subset.
 
     Example:
-        >>> kept, held = hold_out(10, 3, "Digits")
-        >>> len(kept), len(held), sorted((*kept.tolist(), *held.tolist())) == list(range(10))
-        (7, 3, True)
+        >>> train_indices, test_indices = hold_out(10, 3, "Digits")
+        >>> len(train_indices), len(test_indices)
+        (7, 3)
+        >>> sorted((*train_indices.tolist(), *test_indices.tolist())) == list(range(10))
+        True
     """
-    # numpy promises never to change the stream of a RandomState, which nobody promises of torch.randperm
+    # NumPy guarantees that the numbers of a RandomState never change between releases; torch.randperm does not
     order = torch.from_numpy(np.random.RandomState(zlib.crc32(name.encode())).permutation(count)).long()
     return order[size:], order[:size]

@@ -1,4 +1,4 @@
-"""Points in the plane whose distribution is known."""
+"""Two-dimensional toy data whose distribution is known."""
 
 import math
 import zlib
@@ -11,9 +11,9 @@ from torch import Tensor
 from lightning_gans.datamodules.distributions import (
     Checkerboard,
     Distribution,
-    Mixture,
-    grid,
-    ring,
+    GaussianMixture,
+    grid_centers,
+    ring_centers,
     swiss_roll,
     two_moons,
 )
@@ -35,25 +35,32 @@ ToyName = Literal[
 ]
 
 TEST_SIZE = 10_000
-"""Points that scores are compared with at most."""
+"""Number of test points."""
 
-SCORED = 2500
-"""Samples that are scored, as PacGAN does (arXiv:1712.04086)."""
+NUM_SCORED = 2500
+"""Number of samples that are scored, as in PacGAN (arXiv:1712.04086)."""
 
 
 class Toy(NamedTuple):
-    """A distribution, and what its points are divided by to lie in about [-1, 1]."""
+    """Definition of a toy distribution.
+
+    Attributes:
+        make: Function that creates the distribution.
+        scale: Divisor that brings the points to about [-1, 1].
+    """
 
     make: Callable[[], Distribution]
     scale: float
 
 
 TOYS: dict[str, Toy] = {
-    "ring": Toy(lambda: Mixture(ring(8), sigma=0.01), 1.0),
-    "grid": Toy(lambda: Mixture(grid(), sigma=0.05), 4.0),
-    "eight_gaussians": Toy(lambda: Mixture(ring(8, radius=2.0) / 1.414, sigma=0.02 / 1.414), 1.5),
-    "twenty_five_gaussians": Toy(lambda: Mixture(grid() / 2.828, sigma=0.05 / 2.828), 1.5),
-    "overlapping_gaussians": Toy(lambda: Mixture(ring(8, radius=4.0) / math.sqrt(2), sigma=0.5 / math.sqrt(2)), 4.0),
+    "ring": Toy(lambda: GaussianMixture(ring_centers(8), sigma=0.01), 1.0),
+    "grid": Toy(lambda: GaussianMixture(grid_centers(), sigma=0.05), 4.0),
+    "eight_gaussians": Toy(lambda: GaussianMixture(ring_centers(8, radius=2.0) / 1.414, sigma=0.02 / 1.414), 1.5),
+    "twenty_five_gaussians": Toy(lambda: GaussianMixture(grid_centers() / 2.828, sigma=0.05 / 2.828), 1.5),
+    "overlapping_gaussians": Toy(
+        lambda: GaussianMixture(ring_centers(8, radius=4.0) / math.sqrt(2), sigma=0.5 / math.sqrt(2)), 4.0
+    ),
     "swiss_roll": Toy(swiss_roll, 2.0),
     "two_moons": Toy(two_moons, 2.5),
     "checkerboard": Toy(Checkerboard, 4.0),
@@ -61,31 +68,33 @@ TOYS: dict[str, Toy] = {
 
 
 class Toy2D(GroundTruth, DataModule):
-    """Serve points in the plane from a distribution that is known, so that what a game learned can be told exactly.
+    """Serve points in the plane from a known distribution, so that a model can be scored exactly.
 
-    - `ring`: 8 centers on a circle of radius 1, sigma .01; `grid`: 25 centers {-4, -2, 0, 2, 4}^2, sigma .05: PacGAN's
-      protocol (arXiv:1712.04086).
-    - `eight_gaussians` (radius 2, sigma .02, all / 1.414), `twenty_five_gaussians` (the grid / 2.828), `swiss_roll`:
-      those of WGAN-GP's code (arXiv:1704.00028, `gan_toy.py`).
-    - `overlapping_gaussians`: 8 centers on a circle of radius 4, sigma .5, all / sqrt 2: those of FFJORD's code
-      (arXiv:1810.01367), which divides by 1.414.
-    - `two_moons`: two half circles, noise .2; `checkerboard`: eight even squares.
+    Points are (2,), float, divided by `scale` to about [-1, 1]. Labels are int64, the component of a mixture, the curve
+    or the square that a point belongs to. The test split has 10,000 points. `scores` are computed in the units of the
+    data.
 
-    A model sees points divided by `scale`; `scores` are taken in the data's own units.
+    - `ring`: 8 centers on a circle of radius 1, sigma 0.01; `grid`: 25 centers {-4, -2, 0, 2, 4}^2, sigma 0.05. Source:
+      the protocol of PacGAN (arXiv:1712.04086).
+    - `eight_gaussians` (radius 2, sigma 0.02, all divided by 1.414), `twenty_five_gaussians` (`grid` divided by 2.828),
+      `swiss_roll`. Source: the code of WGAN-GP (arXiv:1704.00028, `gan_toy.py`).
+    - `overlapping_gaussians`: 8 centers on a circle of radius 4, sigma 0.5, all divided by sqrt 2. Source: the code of
+      FFJORD (arXiv:1810.01367), which divides by 1.414.
+    - `two_moons`: two interleaving half circles with noise 0.2; `checkerboard`: eight uniform squares.
 
     Args:
-        name: Which distribution.
-        count: Points to train and to validate on; further 10,000 are the test split.
-        batch_size: Points per batch, in total over all devices.
-        validation_size: How many of the `count` points are set aside for validation.
-        seed: Of the points, and of the order in which they are trained on.
+        name: Name of the distribution, default "ring".
+        count: Number of training and validation points together, default 100,000.
+        batch_size: Points per batch in total over all devices, default 256.
+        validation_size: Number of the `count` points that are held out for validation, default 5,000.
+        seed: Seed of the points and of their order in training, default 0.
 
     Attributes:
-        distribution: The truth, in the data's own units.
-        scale: What points are divided by for a model.
+        distribution: True distribution, in the units of the data.
+        scale: Divisor of the points.
 
     Raises:
-        ValueError: There is no such distribution, `count` is below 1, or a size does not suit it.
+        ValueError: `name` is unknown, `count` is below 1, or `batch_size` or `validation_size` does not fit the data.
 
     Example:
         >>> data = Toy2D(name="grid", count=1000, validation_size=100)
@@ -115,49 +124,70 @@ class Toy2D(GroundTruth, DataModule):
         self.name = name
         self.count = count
         self.distribution, self.scale = TOYS[name].make(), TOYS[name].scale
-        self.class_names = tuple(str(part) for part in range(self.distribution.classes))
+        self.class_names = tuple(str(label) for label in range(self.distribution.num_classes))
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """How the points become what a model sees."""
+        """Return the settings of the preprocessing, as plain values for checkpoints."""
         return {**super().preprocessing, "scale": self.scale}
 
     @property
     def entropy(self) -> float:
-        """The least nats per point that any model can need, of points as a model sees them.
+        """Return the differential entropy of the scaled points, in nats: the lowest NLL that a model can reach.
 
-        Those of the data's own units less 2 log `scale`: dividing makes a density denser.
+        It is the entropy in the units of the data minus 2 log `scale`, because division makes the density larger.
         """
         return self.distribution.entropy - 2 * math.log(self.scale)
 
     def load(self) -> tuple[Batch, Batch]:
-        """Draw the training and the test points."""
-        stream = np.random.RandomState(zlib.crc32(f"{self.name} {self.seed}".encode()))
-        return self.sample_batch(self.count, stream), self.sample_batch(TEST_SIZE, stream)
+        """Sample the training and the test points."""
+        rng = np.random.RandomState(zlib.crc32(f"{self.name} {self.seed}".encode()))
+        return self.sample_batch(self.count, rng), self.sample_batch(TEST_SIZE, rng)
 
-    def sample_batch(self, n: int, stream: np.random.RandomState) -> Batch:
-        """Draw fresh points, as a model sees them.
+    def sample_batch(self, n: int, rng: np.random.RandomState) -> Batch:
+        """Sample new points from the true distribution, scaled as a model receives them.
 
         Args:
-            n: How many.
-            stream: Where the randomness comes from.
+            n: Number of points.
+            rng: NumPy random state.
         """
-        points, label = self.distribution.sample(n, stream)
+        points, label = self.distribution.sample(n, rng)
         return {"image": (points / self.scale).float(), "label": label}
 
     def log_prob(self, image: Tensor) -> Tensor:
-        """The true log density of points (n, 2) as a model sees them, in nats per point, (n,)."""
-        return self.distribution.log_prob(self.unscaled(image)) + 2 * math.log(self.scale)
+        """Compute the true log density of scaled points.
 
-    def unscaled(self, image: Tensor) -> Tensor:
-        """Bring points that a model made back to the data's own units."""
+        Args:
+            image: (n, 2) points, scaled as a model receives them.
+
+        Returns:
+            (n,) nats, float64.
+        """
+        return self.distribution.log_prob(self.unscale(image)) + 2 * math.log(self.scale)
+
+    def unscale(self, image: Tensor) -> Tensor:
+        """Convert scaled points to the units of the data.
+
+        Args:
+            image: (n, 2) points, scaled as a model generates them.
+
+        Returns:
+            (n, 2) float64 on the CPU.
+        """
         return image.cpu().double() * self.scale
 
     def scores(self, sample: Callable[[int], Tensor]) -> dict[str, float]:
-        """The energy distance to fresh points and, of a mixture, its modes, high-quality share and reverse KL."""
-        points = self.unscaled(sample(SCORED)).cpu()
-        real, _ = self.distribution.sample(SCORED, np.random.RandomState(self.seed))
+        """Compute the energy distance to new points and, for a mixture, the scores of `mode_coverage`.
+
+        Args:
+            sample: Function that generates a given number of scaled points; 2,500 are scored.
+
+        Returns:
+            `energy_distance`; for a mixture also `modes`, `high_quality` and `reverse_kl`.
+        """
+        points = self.unscale(sample(NUM_SCORED))
+        real, _ = self.distribution.sample(NUM_SCORED, np.random.RandomState(self.seed))
         scores = {"energy_distance": energy_distance(points, real).item()}
-        if isinstance(self.distribution, Mixture):
+        if isinstance(self.distribution, GaussianMixture):
             scores |= mode_coverage(points, self.distribution.centers, sigma=self.distribution.sigma)._asdict()
         return scores

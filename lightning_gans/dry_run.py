@@ -13,8 +13,8 @@ from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules.indexing import as_dict
 from lightning_gans.datamodules.loader import InMemoryLoader
-from lightning_gans.datamodules.module import tensors
 from lightning_gans.trainer import Trainer
 
 WARM_UP, TIMED = 2, 5
@@ -55,11 +55,11 @@ def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
         callbacks=[watch],
         enable_progress_bar=False,
     )
-    trial.fit(model, InMemoryLoader(tensors(made_up), batch_size=data.batch_size, shuffle=False, drop_last=True))
+    trial.fit(model, InMemoryLoader(as_dict(made_up), batch_size=data.batch_size, shuffle=False, drop_last=True))
     seconds = (watch.ends[-1] - watch.ends[WARM_UP - 1]) / batches
     lines = [
         f"{type(model).__name__} on {data.name}, {trainer.precision} on {trial.strategy.root_device.type}",
-        *(f"{key:<14}{tuple(value.shape)}" for key, value in tensors(batch).items()),
+        *(f"{key:<14}{tuple(value.shape)}" for key, value in as_dict(batch).items()),
         *(f"{name:<14}{_parameters(part):,} parameters" for name, part in _parts(model).items()),
         f"{'memory':<14}{_memory() / 2**30:.2f} GiB at most",
         f"{'time':<14}{1000 * seconds:.1f} ms a batch, {data.batch_size / seconds:,.0f} images/s"

@@ -24,7 +24,7 @@ from torchvision import datasets
 
 from lightning_gans.datamodules import CIFAR10, MNIST, BinarizedMNIST, DataModule, Digits, FashionMNIST
 from lightning_gans.datamodules.binarized_mnist import binarize
-from lightning_gans.datamodules.module import TorchvisionDataModule
+from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch
 
@@ -316,7 +316,7 @@ def test_images_of_another_shape_are_refused() -> None:
     class Wrong(Numbered):
         image_shape = (1, 2, 2)
 
-    with pytest.raises(ValueError, match=r"Wrong must hold images of shape \(1, 2, 2\), .* of shape \(1, 1, 2\)"):
+    with pytest.raises(ValueError, match=r"Wrong must contain images of shape \(1, 2, 2\), .* shape \(1, 1, 2\)"):
         Wrong().setup("fit")
 
 
@@ -435,7 +435,7 @@ def test_class_names_agree_with_torchvision(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("data_set", [MNIST, FashionMNIST, CIFAR10])
 def test_a_root_that_does_not_exist_is_refused(data_set: type[TorchvisionDataModule], tmp_path: Path) -> None:
     root = tmp_path / "typo"
-    with pytest.raises(ValueError, match=f"`root` '{root}' is not a folder: create it .* holds {data_set.subfolder}$"):
+    with pytest.raises(ValueError, match=f"`root` '{root}' is not a folder: create it .* contains {data_set.subfolder}$"):
         data_set(root=str(root)).prepare_data()
     assert not root.exists()
 
@@ -479,13 +479,13 @@ def test_a_damaged_file_is_one_line(damage: bytes, tmp_path: Path) -> None:
     write_mnist(tmp_path, "MNIST")
     (tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(damage)
     data = MNIST(root=str(tmp_path), batch_size=4, validation_size=5)
-    with pytest.raises(ValueError, match=r"MNIST cannot be read from `root` .* hold MNIST/raw") as caught:
+    with pytest.raises(ValueError, match=r"MNIST cannot be read from `root` .* contain MNIST/raw") as caught:
         data.setup("fit")
     assert "\n" not in str(caught.value)
 
 
 def test_data_that_were_not_downloaded_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"CIFAR10 cannot be read from `root` .*: download it with `prepare_data`"):
+    with pytest.raises(ValueError, match=r"CIFAR10 cannot be read from `root` .*, then download it with `prepare_data`"):
         CIFAR10(root=str(tmp_path)).setup("fit")
 
 

@@ -200,11 +200,11 @@ def test_the_rule_is_recorded(tmp_path: Path) -> None:
         ({"image_size": [48]}, r"`image_size` must be .*, got \[48\]"),
         ({"image_size": (8, -1)}, r"`image_size` must be .*, got \(8, -1\)"),
         ({"image_size": 8.0}, r"`image_size` must be .*, got 8.0"),
-        ({"channels": 4}, r"`channels` must be 1 \(gray\) or 3 \(color\), got 4"),
+        ({"channels": 4}, r"`channels` must be 1 \(grayscale\) or 3 \(color\), got 4"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"test_size": 0.0}, "`test_size` is a fraction and must be between 0 and 1, got 0.0"),
         ({"validation_size": 100}, "`validation_size` is a fraction and must be between 0 and 1, got 100"),
-        ({"validation_size": 0.5, "test_size": 0.5}, "must leave images to train on, but take 2 and 2 of 3"),
+        ({"validation_size": 0.5, "test_size": 0.5}, "must leave images for training, but take 2 and 2 of 3"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -222,10 +222,10 @@ def test_more_than_the_images_in_a_batch_is_refused(tmp_path: Path) -> None:
 def test_a_root_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`root` must be a folder of images, but '.*typo' does not exist"):
         folder(tmp_path / "typo")
-    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 images .*, got 0"):
+    with pytest.raises(ValueError, match=r"`root` '.*' must contain at least 3 images .*, got 0"):
         folder(tmp_path)
     write(tmp_path, "1.png", "2.png")
-    with pytest.raises(ValueError, match=r"`root` '.*' must hold at least 3 images .*, got 2"):
+    with pytest.raises(ValueError, match=r"`root` '.*' must contain at least 3 images .*, got 2"):
         folder(tmp_path)
     with pytest.raises(ValueError, match=r"`root` must be a folder of images, but '.*1.png' is a file"):
         folder(tmp_path / "1.png")
@@ -253,7 +253,7 @@ def test_more_than_the_memory_is_refused_before_decoding(tmp_path: Path) -> None
     write(tmp_path, "1.png", "2.png", "3.png")
     data = folder(tmp_path, image_size=1000, memory_limit_gb=0.01)
     # 2 x 3 images x 3 channels x 10^6 pixels
-    with pytest.raises(ValueError, match=r"`memory_limit_gb` is 0.01, but 3 images .* take 0.018 GB: choose"):
+    with pytest.raises(ValueError, match=r"`memory_limit_gb` is 0.01, but 3 images .* need 0.018 GB: choose"):
         data.setup("fit")
 
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.datamodules import InMemoryLoader
+from lightning_gans.datamodules.loader import InMemoryLoader
 
 EXAMPLES = 23
 
@@ -124,19 +124,19 @@ def test_uniform_numbers_belong_to_the_batch_and_are_shared_out_like_it() -> Non
     ranks = [loader(batch_size=2, drop_last=False, rank=rank, world_size=2) for rank in range(2)]
     drawn = []
     for batch, *shares in zip(one, *ranks, strict=True):
-        numbers = one.uniform()
+        numbers = one.rand_per_example()
         assert numbers.shape == batch["image"].shape
         assert 0 <= numbers.min() <= numbers.max() < 1
-        torch.testing.assert_close(one.uniform(), numbers)
+        torch.testing.assert_close(one.rand_per_example(), numbers)
         count = sum(len(share["image"]) for share in shares)  # one process keeps the odd one out
-        torch.testing.assert_close(torch.cat([rank.uniform() for rank in ranks]), numbers[:count])
+        torch.testing.assert_close(torch.cat([rank.rand_per_example() for rank in ranks]), numbers[:count])
         resumed = loader(batch_size=4, drop_last=False)
         resumed.load_state_dict(one.state_dict())
-        torch.testing.assert_close(resumed.uniform(), numbers)
+        torch.testing.assert_close(resumed.rand_per_example(), numbers)
         drawn += numbers.tolist()
     assert len(set(drawn)) == EXAMPLES
-    with pytest.raises(ValueError, match="none was handed out"):
-        loader().uniform()
+    with pytest.raises(ValueError, match="has yielded none"):
+        loader().rand_per_example()
 
 
 def test_no_global_random_stream_is_moved() -> None:
@@ -144,7 +144,7 @@ def test_no_global_random_stream_is_moved() -> None:
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     source = loader()
     for _ in source:
-        source.uniform()
+        source.rand_per_example()
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])
 
@@ -153,7 +153,7 @@ def test_no_global_random_stream_is_moved() -> None:
     ("options", "message"),
     [
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
-        ({"batch_size": 24}, "`batch_size` 24 on 1 processes leaves no batch: that needs at least 24 examples, got 23"),
+        ({"batch_size": 24}, "`batch_size` 24 on 1 processes needs at least 24 examples for a batch, got 23"),
         ({"rank": 2, "world_size": 2}, "`rank` must be at least 0 and less than `world_size` 2, got 2"),
     ],
 )
@@ -164,18 +164,18 @@ def test_what_cannot_be_loaded_is_refused(options: dict[str, int], message: str)
 
 def test_tensors_of_different_lengths_are_refused() -> None:
     tensors = {"image": torch.zeros(3), "label": torch.zeros(2)}
-    with pytest.raises(ValueError, match=r"`tensors` must hold tensors that are equally long, got .*3.*2"):
+    with pytest.raises(ValueError, match=r"`tensors` must have equal lengths, got .*3.*2"):
         InMemoryLoader(tensors, batch_size=1, shuffle=False, drop_last=False)
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (loader(seed=4), "saved with seed 4, this has 3"),
-        (loader(batch_size=5), "saved with batch_size 5, this has 4"),
+        (loader(seed=4), "saved with seed 4, but this loader has 3"),
+        (loader(batch_size=5), "saved with batch_size 5, but this loader has 4"),
         (
             InMemoryLoader({"image": torch.zeros(9)}, batch_size=4, shuffle=True, drop_last=True, seed=3),
-            "saved with examples 9, this has 23",
+            "saved with examples 9, but this loader has 23",
         ),
     ],
 )

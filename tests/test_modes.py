@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from lightning_gans.datamodules.distributions import Mixture, grid, ring
+from lightning_gans.datamodules.distributions import GaussianMixture, grid_centers, ring_centers
 from lightning_gans.metrics.modes import (
     ModeCoverage,
     ModeCoverageResult,
@@ -16,7 +16,7 @@ from lightning_gans.metrics.modes import (
     reverse_kl,
 )
 
-RING, GRID = Mixture(ring(8), sigma=0.01), Mixture(grid(), sigma=0.05)
+RING, GRID = GaussianMixture(ring_centers(8), sigma=0.01), GaussianMixture(grid_centers(), sigma=0.05)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 8, 1000])
@@ -35,7 +35,7 @@ def test_the_reverse_kl_is_that_of_scipy() -> None:
 
 
 @pytest.mark.parametrize(("mixture", "divergence"), [(RING, 0.0014), (GRID, 0.0048)])
-def test_a_perfect_sampler(mixture: Mixture, divergence: float) -> None:
+def test_a_perfect_sampler(mixture: GaussianMixture, divergence: float) -> None:
     """Within 3 sigma in the plane lie 1 - exp(-9/2); the divergence of n draws is (k - 1) / 2n."""
     results = [
         mode_coverage(mixture.sample(2500, np.random.RandomState(seed))[0], mixture.centers, sigma=mixture.sigma)
@@ -43,14 +43,14 @@ def test_a_perfect_sampler(mixture: Mixture, divergence: float) -> None:
     ]
     shares = np.array([result.high_quality for result in results])
     divergences = np.array([result.reverse_kl for result in results])
-    assert {result.modes for result in results} == {mixture.classes}
+    assert {result.modes for result in results} == {mixture.num_classes}
     assert shares.mean() == pytest.approx(1 - math.exp(-4.5), abs=4 * 0.0021 / math.sqrt(40))
     assert shares.std(ddof=1) == pytest.approx(0.0021, rel=0.4)
     assert divergences.mean() == pytest.approx(divergence, rel=0.25)
 
 
 def test_shrunken_modes_are_seen() -> None:
-    points, _ = Mixture(GRID.centers, sigma=0.7 * GRID.sigma).sample(2500, np.random.RandomState(0))
+    points, _ = GaussianMixture(GRID.centers, sigma=0.7 * GRID.sigma).sample(2500, np.random.RandomState(0))
     assert mode_coverage(points, GRID.centers, sigma=GRID.sigma).high_quality > 0.993
 
 

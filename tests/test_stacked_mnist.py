@@ -12,7 +12,7 @@ from test_configs import write_idx
 from torch import Tensor
 
 from lightning_gans.datamodules import MNIST, StackedMNIST
-from lightning_gans.datamodules.stacked_mnist import draw_triples
+from lightning_gans.datamodules.stacked_mnist import sample_triples
 from lightning_gans.metrics.stacked_mnist import StackedMNISTModes
 
 FREQUENCIES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -67,7 +67,7 @@ def test_there_are_as_many_as_it_says(root: str) -> None:
 
 
 def test_triples_are_uniform_and_independent() -> None:
-    triples = draw_triples(10, 100_000, seed=0)
+    triples = sample_triples(10, 100_000, seed=0)
     assert (triples.min(), triples.max()) == (0, 9)
     expected = 100_000 / 100
     for first, second in itertools.combinations(range(3), 2):

@@ -13,7 +13,7 @@ from scipy import integrate
 from sklearn.datasets import make_moons, make_swiss_roll
 
 from lightning_gans.datamodules import distributions
-from lightning_gans.datamodules.distributions import Checkerboard, Curve, Mixture, grid, two_moons
+from lightning_gans.datamodules.distributions import Checkerboard, GaussianMixture, NoisyCurve, grid_centers, two_moons
 from lightning_gans.datamodules.toy2d import TOYS, Toy2D, ToyName
 from lightning_gans.metrics.energy import energy_distance
 
@@ -49,7 +49,7 @@ def test_entropies(name: ToyName, entropy: float) -> None:
 def test_densities_integrate_to_one(name: ToyName) -> None:
     """On a grid of fourth parts of sigma around each of a mixture's modes, elsewhere over all where there is any."""
     truth = TOYS[name].make()
-    if isinstance(truth, Mixture) and name != "overlapping_gaussians":
+    if isinstance(truth, GaussianMixture) and name != "overlapping_gaussians":
         side = truth.sigma * torch.arange(-8, 8.01, 0.25, dtype=torch.float64)
         cell = torch.cartesian_prod(side, side)
         points, area = (truth.centers[:, None] + cell).flatten(0, 1), (0.25 * truth.sigma) ** 2
@@ -69,7 +69,7 @@ def test_densities_integrate_to_one(name: ToyName) -> None:
 def test_the_density_along_a_curve_is_the_integral(name: str) -> None:
     """At places on the curve, at its ends and off it, by adaptive quadrature."""
     truth = TOYS[name].make()
-    assert isinstance(truth, Curve)
+    assert isinstance(truth, NoisyCurve)
     curves = truth.curves(torch.tensor([0.0, 1e-3, 0.37, 1.0], dtype=torch.float64))
     points = torch.cat([curves[:, 0], curves[:, -1] + 1.3 * truth.sigma])
     for point, log_prob in zip(points, truth.log_prob(points), strict=True):
@@ -82,17 +82,17 @@ def test_the_density_along_a_curve_is_the_integral(name: str) -> None:
         pieces = np.linspace(0, 1, 21)
         total = sum(
             integrate.quad(density, start, end, args=(curve,), epsabs=1e-9, epsrel=1e-9)[0]
-            for curve in range(truth.classes)
+            for curve in range(truth.num_classes)
             for start, end in pairwise(pieces)
         )
-        assert log_prob.item() == pytest.approx(math.log(total / truth.classes), abs=1e-6)
+        assert log_prob.item() == pytest.approx(math.log(total / truth.num_classes), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["swiss_roll", "two_moons"])
 def test_the_nodes_of_a_curve_are_dense_enough_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where they lie furthest apart, a sum over too few would ripple from node to node."""
     truth = TOYS[name].make()
-    assert isinstance(truth, Curve)
+    assert isinstance(truth, NoisyCurve)
     gaps = (truth.nodes[1:] - truth.nodes[:-1]).norm(dim=-1).max().item()
     assert gaps < 1.05 * truth.sigma
     points = truth.curves(torch.linspace(0.66, 0.71, 100, dtype=torch.float64)).flatten(0, 1)
@@ -123,10 +123,10 @@ def test_the_board_is_a_board() -> None:
 def test_labels_are_the_parts(name: ToyName) -> None:
     data = Toy2D(name=name, count=2000, validation_size=0)
     batch = data.examples("train")
-    assert data.num_classes == data.distribution.classes
-    assert set(batch["label"].tolist()) == set(range(data.distribution.classes))
-    if isinstance(data.distribution, Mixture):
-        nearest = torch.cdist(data.unscaled(batch["image"]), data.distribution.centers).argmin(1)
+    assert data.num_classes == data.distribution.num_classes
+    assert set(batch["label"].tolist()) == set(range(data.distribution.num_classes))
+    if isinstance(data.distribution, GaussianMixture):
+        nearest = torch.cdist(data.unscale(batch["image"]), data.distribution.centers).argmin(1)
         overlap = 0.005 if name == "overlapping_gaussians" else 0.0  # 6.1 sigma apart: .2 % fall beyond the middle
         assert (nearest != batch["label"]).double().mean().item() <= overlap
 
@@ -138,7 +138,7 @@ def test_points_are_about_within_one_and_come_back(name: ToyName) -> None:
     assert image.dtype == torch.float32
     assert 0.5 < image.abs().max() < 1.3
     points, _ = data.distribution.sample(5000, np.random.RandomState(0))
-    torch.testing.assert_close(data.unscaled(points / data.scale), points)
+    torch.testing.assert_close(data.unscale(points / data.scale), points)
 
 
 @pytest.mark.parametrize("name", ["ring", "grid", "checkerboard"])
@@ -192,16 +192,16 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 
 
 def test_distributions_refuse_noise_without_width() -> None:
-    for make in (lambda: Mixture(grid(), sigma=0), lambda: Curve(two_moons().curves, sigma=0)):
+    for make in (lambda: GaussianMixture(grid_centers(), sigma=0), lambda: NoisyCurve(two_moons().curves, sigma=0)):
         with pytest.raises(ValueError, match="`sigma` must be above 0, got 0"):
             make()
 
 
 def test_an_integrated_entropy_is_the_closed_form() -> None:
     """Of parts just too close for it, 11 sigma apart; of two parts in one place."""
-    close = Mixture(torch.tensor([[0.0, 0.0], [1.1, 0.0]]), sigma=0.1)
+    close = GaussianMixture(torch.tensor([[0.0, 0.0], [1.1, 0.0]]), sigma=0.1)
     assert close.entropy == pytest.approx(math.log(2) + math.log(2 * math.pi * math.e * 0.01), abs=1e-6)
-    center = Mixture(torch.zeros(2, 2), sigma=0.3)
+    center = GaussianMixture(torch.zeros(2, 2), sigma=0.3)
     assert center.entropy == pytest.approx(math.log(2 * math.pi * math.e * 0.09), abs=1e-9)
 
 
