@@ -1,8 +1,8 @@
-"""Every model that has a recipe for the digits, by that recipe: how close its samples come to held-out digits.
+"""Evaluate every model that has a recipe for Digits: similarity of its samples to held-out digits.
 
     python benchmarks/digits.py --jobs 2
 
-Nothing is downloaded. A row ends with its recipe's images or with its minutes, whichever comes first.
+Nothing is downloaded. A run ends after the images of its recipe or after its minutes, whichever comes first.
 """
 
 import sys
@@ -10,10 +10,10 @@ import sys
 import harness
 import recipes
 
-FOUND = [path.stem for path in sorted(recipes.CONFIGS.glob("*_digits.yaml")) if "classifier" not in path.stem]
+RECIPES = [path.stem for path in sorted(recipes.CONFIGS.glob("*_digits.yaml")) if "classifier" not in path.stem]
 
-ROWS: dict[str, tuple[str, tuple[str, ...]]] = {recipe.removesuffix("_digits"): (recipe, ()) for recipe in FOUND}
-"""The recipe of each row, and what it changes in it."""
+ROWS: dict[str, tuple[str, tuple[str, ...]]] = {recipe.removesuffix("_digits"): (recipe, ()) for recipe in RECIPES}
+"""Recipe of each row, and options that override it."""
 
 ROWS["flow_gan_adversarial"] = ("flow_gan_digits_adversarial", ())
 ROWS["flow_gan-likelihood"] = ("flow_gan_digits", ("--model.likelihood_weight", "1"))
@@ -23,38 +23,38 @@ SCORES = ("density", "coverage", "precision", "recall")
 
 
 def measure(row: str, seed: int, minutes: float) -> harness.Scores:
-    """Run the recipe."""
+    """Train by the recipe of a row; return the scores of the evaluation."""
     if row == TRAINING:
-        return measure_training(seed)
+        return measure_training_digits(seed)
     recipe, options = ROWS[row]
     result = recipes.fit(recipe, seed, minutes, *options)
     return {name: value for name, value in result.items() if name in TABLE.columns}
 
 
-def measure_training(seed: int) -> harness.Scores:
-    """Let training digits be the samples."""
-    import torch  # noqa: PLC0415 (seconds)
+def measure_training_digits(seed: int) -> harness.Scores:
+    """Compute the scores of training digits in place of samples, as a reference for the best possible scores."""
+    import torch  # noqa: PLC0415 (takes seconds)
 
     from lightning_gans.datamodules import Digits  # noqa: PLC0415
     from lightning_gans.metrics.prdc import prdc  # noqa: PLC0415
 
     data = Digits()
     train = data.examples("train")["image"]
-    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:1000]
-    return prdc(data.examples("test")["image"].flatten(1), train[chosen].flatten(1))._asdict()
+    indices = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:1000]
+    return prdc(data.examples("test")["image"].flatten(1), train[indices].flatten(1))._asdict()
 
 
 TABLE = harness.Table(
     name="digits",
-    title="Models on Digits (8 x 8), each by its recipe",
+    title="Models on Digits (8 x 8)",
     protocol=(
-        "Precision, recall, density and coverage (arXiv:2002.09797) of pixels, k = 5: 1,000 samples of the averaged "
-        "weights against the 360 held-out digits; training digits in place of samples show what perfect ones get. "
-        "Density and precision can be above that, of samples that crowd where digits are most alike, coverage and "
-        "recall hardly. "
-        "Cluster accuracy is that of InfoGAN's categories with the digits' classes, best matched. Bits per dimension are "
-        "of the 17 levels of the 360 held-out digits, by averaged weights: exact of autoregressive models, of flows a "
-        "bound by uniform dequantization."
+        "Each model is trained by its recipe and evaluated with EMA weights. Density, coverage, precision and recall "
+        "(arXiv:2002.09797) compare the pixels of 1,000 samples with the 360 held-out digits, k = 5. The row of "
+        "training digits, in place of samples, shows the scores of a perfect model. Density and precision can exceed "
+        "these scores if samples concentrate where digits are most alike; coverage and recall hardly can. Cluster "
+        "accuracy matches the categories of InfoGAN with the classes of the digits, in the best way. Bits per "
+        "dimension are computed on the 17 levels of the 360 held-out digits: exactly for autoregressive models, as an "
+        "upper bound by uniform dequantization for flows."
     ),
     rows=list(ROWS),
     ideal=[TRAINING],
@@ -71,4 +71,4 @@ TABLE = harness.Table(
 
 
 if __name__ == "__main__":
-    sys.exit(harness.run_table(TABLE, harness.parser_of(TABLE, __doc__).parse_args()))
+    sys.exit(harness.run_table(TABLE, harness.make_parser(TABLE, __doc__).parse_args()))

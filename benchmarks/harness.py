@@ -1,7 +1,7 @@
-"""What the scripts of this folder share: each measures the rows of a table, seed by seed, and prints and keeps them.
+"""Run benchmarks: measure the rows of a table with several seeds, save each result and print the table.
 
-A result is written as soon as it is there, `results/<table>/<row>-seed<k>-<minutes>min.json`, and is not measured
-again: a table can be finished in several sittings. The table itself, of all results there are, is `results/<table>.md`.
+Each result is saved at once to `results/<table>/<row>-seed<k>-<minutes>min.json` and is not measured again, so that a
+table can be completed over several calls. The table of all results is written to `results/<table>.md`.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
-from showing import Measure, Published, Scores, Table, json_rows, listed, markdown, rich_table
+from showing import Measure, Published, Scores, Table, join_unique, json_rows, markdown, rich_table
 
 __all__ = [
     "Published",
     "Scores",
     "Table",
-    "images_in",
-    "parser_of",
+    "estimate_images",
+    "make_parser",
     "provenance",
     "run_table",
     "temporary_folder",
@@ -44,40 +44,48 @@ FOLDER = Path(__file__).resolve().parent
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """Argument parser that prints its errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {' '.join(message.split())}; `{self.prog} --help` lists the options\n")
 
 
-def parser_of(table: Table, description: str | None = None) -> argparse.ArgumentParser:
-    """The options of a script, to which it may add its own."""
+def make_parser(table: Table, description: str | None = None) -> argparse.ArgumentParser:
+    """Create the parser of the options that all benchmarks share; a script may add its own options.
+
+    Args:
+        table: The table to measure.
+        description: Text of `--help`; the title of the table by default.
+    """
     parser = Parser(
         description=description or table.title, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    every = [*table.rows, *table.ideal]
-    parser.add_argument("--rows", "--games", nargs="+", choices=every, default=every, metavar="ROW", help=listed(every))
-    parser.add_argument("--seeds", type=_count, default=table.seeds, help=f"how many seeds, from 0 ({table.seeds})")
+    rows = [*table.rows, *table.ideal]
+    parser.add_argument("--rows", nargs="+", choices=rows, default=rows, metavar="ROW", help=join_unique(rows))
+    parser.add_argument("--seeds", type=_count, default=table.seeds, help=f"number of seeds, from 0 ({table.seeds})")
     parser.add_argument(
-        "--minutes", type=_duration, default=table.minutes, help=f"training time of a row at most ({table.minutes:g})"
+        "--minutes",
+        type=_duration,
+        default=table.minutes,
+        help=f"limit of the training time of a row, in minutes ({table.minutes:g})",
     )
-    parser.add_argument("--jobs", type=_count, default=1, help="processes side by side, of one thread each (1)")
-    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the rows of the table to this file")
+    parser.add_argument("--jobs", type=_count, default=1, help="number of parallel processes, with one thread each (1)")
+    parser.add_argument("--json", type=_writable, metavar="FILE", help="file for the rows of the table")
     parser.add_argument(
-        "--results", type=Path, default=FOLDER / "results", metavar="FOLDER", help="where results are kept"
+        "--results", type=Path, default=FOLDER / "results", metavar="FOLDER", help="folder of the results"
     )
     return parser
 
 
 def run_table(table: Table, options: argparse.Namespace) -> int:
-    """Measure what is missing, then print and write the table.
+    """Measure the missing results, then print and write the table.
 
     Args:
         table: The table.
-        options: What `parser_of` parsed.
+        options: Options that `make_parser` parsed.
 
     Returns:
-        The exit code: 1 if a measurement failed; the others are kept.
+        The exit code: 1 if a measurement failed, else 0. Results of the other measurements are saved in both cases.
     """
     folder: Path = options.results / table.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,11 +94,10 @@ def run_table(table: Table, options: argparse.Namespace) -> int:
     }
     missing = {job: file for job, file in files.items() if not file.is_file()}
     failures = _measure_all(table.measure, missing, options.minutes, options.jobs) if missing else 0
-    every = [*table.rows, *table.ideal]
-    results = {row: _results(folder, row, options.minutes) for row in every}
-    shown = rich_table(table, results)
-    needed = Console(width=10_000).measure(shown).maximum  # no cell is cut
-    Console(width=max(needed, Console().width)).print(shown)
+    results = {row: _load_results(folder, row, options.minutes) for row in (*table.rows, *table.ideal)}
+    rendered = rich_table(table, results)
+    width = Console(width=10_000).measure(rendered).maximum  # wide enough to show every cell in full
+    Console(width=max(width, Console().width)).print(rendered)
     name = table.name if options.minutes == table.minutes else f"{table.name}-{options.minutes:g}min"
     (options.results / f"{name}.md").write_text(markdown(table, results, options.minutes))
     if options.json:
@@ -99,8 +106,8 @@ def run_table(table: Table, options: argparse.Namespace) -> int:
 
 
 def provenance() -> dict[str, Any]:
-    """Where and with what a number was measured: plain values."""
-    import torch  # noqa: PLC0415 (seconds, which `--help` can do without)
+    """Describe the code, the machine and the command of a measurement as JSON values."""
+    import torch  # noqa: PLC0415 (takes seconds, which `--help` does not need)
 
     words = [os.path.relpath(sys.argv[0], FOLDER.parent), *sys.argv[1:]]
     return {
@@ -111,7 +118,7 @@ def provenance() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "lightning": version("pytorch-lightning"),
-        # where a file lies on this machine is nobody's business
+        # absolute paths are specific to the machine: only their last part is recorded
         "command": shlex.join(["python", *(Path(word).name if os.path.isabs(word) else word for word in words)]),
     }
 
@@ -120,16 +127,16 @@ def provenance() -> dict[str, Any]:
 
 
 def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
-    """Train with this framework's Trainer for so long, in a folder that is thrown away.
+    """Train a model with `lightning_gans.trainer.Trainer` for a limited time, in a temporary folder.
 
     Args:
         model: The model; it is in evaluation mode afterwards.
-        data: Its data module.
-        minutes: For how long at most.
-        **options: Of the Trainer.
+        data: The data module.
+        minutes: Limit of the training time, in minutes.
+        **options: Options of the Trainer.
 
     Returns:
-        `seconds` and `images` of the training alone.
+        `seconds` and `images` of the training, without setup and teardown.
     """
     from pytorch_lightning.callbacks import LambdaCallback  # noqa: PLC0415 (seconds)
 
@@ -157,15 +164,18 @@ def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
     return {"seconds": times[-1] - times[0], "images": model.images_seen - before}
 
 
-def images_in(make: Callable[[], Any], data: Any, *, minutes: float) -> int:
-    """How many images a model will see in so many minutes, for schedules that are to end with the training.
+def estimate_images(make: Callable[[], Any], data: Any, *, minutes: float) -> int:
+    """Estimate the number of images that training processes in a given time, for schedules that end with the training.
 
-    Found out on a model that is thrown away, for a fiftieth of the time; the random streams stay where they are.
+    The estimate trains a temporary model for 1/50 of the time. The global random streams of torch are restored.
 
     Args:
-        make: Makes the model.
-        data: Its data module.
-        minutes: For how long it will be trained.
+        make: Function that creates the model.
+        data: The data module.
+        minutes: Training time, in minutes.
+
+    Returns:
+        The number of images, at least 1.
     """
     import torch  # noqa: PLC0415
 
@@ -176,7 +186,7 @@ def images_in(make: Callable[[], Any], data: Any, *, minutes: float) -> int:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for one measurement."""
+    """Create a temporary folder for one measurement."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         yield Path(folder)
 
@@ -185,18 +195,19 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _measure_all(measure: Measure, jobs: Mapping[tuple[str, int], Path], minutes: float, processes: int) -> int:
-    """Measure, one after the other or side by side; the number of those that failed."""
-    _say(f"{len(jobs)} to measure, about {math.ceil(len(jobs) / processes) * minutes:.0f} minutes at most")
+    """Measure one job after the other or in parallel; return the number of failures."""
+    limit = math.ceil(len(jobs) / processes) * minutes
+    _print(f"{len(jobs)} measurements, at most about {limit:.0f} minutes")
     failures = 0
     for number, ((row, seed), outcome) in enumerate(_outcomes(measure, jobs, minutes, processes), 1):
         try:
             scores = outcome()
-        except Exception as error:  # of whatever kind: hours of other rows are not lost for it
+        except Exception as error:  # of any kind: hours of measurements of other rows must not be lost
             failures += 1
-            _say(f"[{number}/{len(jobs)}] {row}, seed {seed}: failed, {' '.join(str(error).split()) or repr(error)}")
+            _print(f"[{number}/{len(jobs)}] {row}, seed {seed}: failed, {' '.join(str(error).split()) or repr(error)}")
         else:
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-            _say(f"[{number}/{len(jobs)}] {row}, seed {seed}: {shown}")
+            line = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            _print(f"[{number}/{len(jobs)}] {row}, seed {seed}: {line}")
     return failures
 
 
@@ -207,7 +218,7 @@ def _outcomes(
         for job, file in jobs.items():
             yield job, partial(_measure_one, measure, *job, minutes, file)
         return
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come
+    os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the new processes
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=1) as pool:
         futures: dict[Future[Scores], tuple[str, int]] = {
@@ -221,11 +232,11 @@ def _measure_one(measure: Measure, row: str, seed: int, minutes: float, file: Pa
     import numpy as np  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
-    about = provenance()  # as it was at the start: the checkout may move on meanwhile
-    for start in (random.seed, np.random.seed, torch.manual_seed):
-        start(seed)
+    origin = provenance()  # before the measurement: the checkout may change in the meantime
+    for set_seed in (random.seed, np.random.seed, torch.manual_seed):
+        set_seed(seed)
     scores = {name: float(value) for name, value in measure(row, seed, minutes).items()}
-    record = {"row": row, "seed": seed, "minutes": minutes, "scores": scores, "provenance": about}
+    record = {"row": row, "seed": seed, "minutes": minutes, "scores": scores, "provenance": origin}
     part = file.with_suffix(".part")
     part.write_text(json.dumps(record, indent=2) + "\n")
     part.replace(file)
@@ -236,17 +247,17 @@ def _file(row: str, seed: int | str, minutes: float) -> str:
     return f"{row}-seed{seed}-{minutes:g}min.json"
 
 
-def _results(folder: Path, row: str, minutes: float) -> list[dict[str, Any]]:
-    """What is kept of a row, in the order of the seeds."""
+def _load_results(folder: Path, row: str, minutes: float) -> list[dict[str, Any]]:
+    """Load the saved results of a row, in the order of the seeds."""
     records = [json.loads(file.read_text()) for file in folder.glob(_file(row, "*", minutes))]
     return sorted((record for record in records if record["row"] == row), key=lambda record: int(record["seed"]))
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-# -- where ----------------------------------------------------------------------------------------------------------
+# -- environment and options ------------------------------------------------------------------------------------------
 
 
 def _git(*arguments: str) -> str:
@@ -278,8 +289,8 @@ def _count(text: str) -> int:
 
 def _writable(text: str) -> Path:
     path = Path(text)
-    if path.is_dir() or not path.absolute().parent.is_dir():  # better now than when all is measured
-        raise argparse.ArgumentTypeError(f"must be a file in a folder that exists, got {text!r}")
+    if path.is_dir() or not path.absolute().parent.is_dir():  # an error before the measurements, not after them
+        raise argparse.ArgumentTypeError(f"must be a file in an existing folder, got {text!r}")
     return path
 
 
@@ -289,5 +300,5 @@ def _duration(text: str) -> float:
     except ValueError:
         minutes = math.nan
     if not 0 < minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"must be above 0 minutes, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be more than 0 minutes, got {text!r}")
     return minutes

@@ -1,4 +1,4 @@
-"""Recipes of `configs/`, run by the command line as anybody would run them, in a process and a folder of their own."""
+"""Train by the recipes of `configs/` through the command line, each in its own process and temporary folder."""
 
 import json
 import os
@@ -14,19 +14,19 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def fit(recipe: str, seed: int, minutes: float, *options: str) -> dict[str, Any]:
-    """Train by a recipe, for so long at most.
+    """Train by a recipe for a limited time.
 
     Args:
-        recipe: Its name.
-        seed: Of everything but the order of the data.
-        minutes: For how long at most.
+        recipe: Name of the recipe.
+        seed: Seed of everything except the order of the data.
+        minutes: Limit of the training time, in minutes.
         *options: Further options of the command line.
 
     Returns:
-        What `evaluation.json` says, `images` and `seconds`.
+        The contents of `evaluation.json`, and `images` and `seconds` of the training.
 
     Raises:
-        ValueError: The command failed; its last line.
+        ValueError: If the command fails; the message is the last line of its errors.
     """
     with harness.temporary_folder() as folder:
         command = [
@@ -36,20 +36,20 @@ def fit(recipe: str, seed: int, minutes: float, *options: str) -> dict[str, Any]
             *options,
         ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CONFIGS.parent), *sys.path])}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if done.returncode != 0:
-            raise ValueError(done.stderr.strip().rpartition("\n")[2] or f"fit ended with {done.returncode}")
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if process.returncode != 0:
+            raise ValueError(process.stderr.strip().rpartition("\n")[2] or f"fit failed with {process.returncode}")
         result: dict[str, Any] = json.loads((folder / "run" / "evaluation.json").read_text())
-        return {**result, "images": result["images_seen"], "seconds": seconds_of(folder / "run")}
+        return {**result, "images": result["images_seen"], "seconds": training_seconds(folder / "run")}
 
 
-def seconds_of(run: Path) -> float:
-    """From the first file of a run to its last checkpoint."""
+def training_seconds(run: Path) -> float:
+    """Compute the time from the first file of a run to its last checkpoint, in seconds."""
     return (run / "checkpoints" / "last.ckpt").stat().st_mtime - (run / "config.yaml").stat().st_mtime
 
 
 def duration(minutes: float) -> str:
-    """Write a time as Lightning wants it, DD:HH:MM:SS.
+    """Format a time in the format of Lightning, DD:HH:MM:SS.
 
     Example:
         >>> duration(90.5)

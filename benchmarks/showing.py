@@ -1,7 +1,8 @@
-"""What a table of measurements is, and how it is shown: on a terminal, in a file, and to programs."""
+"""Define tables of measurements and format them for a terminal, as Markdown and as JSON."""
 
 import math
 import statistics
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +12,17 @@ from rich.table import Table as RichTable
 
 Scores = dict[str, float]
 Measure = Callable[[str, int, float], Scores]
-"""Measures one row with one seed, training for at most so many minutes; the global streams are seeded before."""
+"""Measurement of a row: `(row, seed, minutes)` to scores. The global random streams are seeded before the call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A row that somebody else measured, in the words of the source.
+    """Row of a table with results from the literature.
 
     Attributes:
-        row: Its name.
-        scores: By column, as printed there.
-        source: Where that is.
+        row: Name of the row.
+        scores: Scores by column, with as many digits as the source prints.
+        source: Citation of the source.
     """
 
     row: str
@@ -31,19 +32,19 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """What is measured, and how it is shown.
+    """Definition of a table: its rows, its columns and the function that measures a row.
 
     Attributes:
-        name: Name of the files it is kept in.
-        title: Its heading.
-        protocol: What the numbers depend on, in a sentence or two.
-        rows: The rows to measure.
-        columns: The format of each score, by its name.
-        measure: Measures a row.
-        ideal: Rows that are measured like the others, and set apart: what nothing can beat, such as a perfect sampler.
-        published: Rows of others under the same protocol.
-        seeds: How many seeds by default.
-        minutes: How long a row is trained at most, by default.
+        name: Name of the folder of results and of the Markdown file.
+        title: Heading of the table.
+        protocol: Conditions that the numbers depend on, in a few sentences.
+        rows: Names of the rows to measure.
+        columns: Format specification of each score, by the name of the score.
+        measure: Function that measures a row with a seed.
+        ideal: Names of rows with the best possible scores, such as a perfect sampler; measured, and shown separately.
+        published: Results from the literature under the same protocol.
+        seeds: Default number of seeds.
+        minutes: Default limit of the training time of a row, in minutes.
     """
 
     name: str
@@ -62,7 +63,14 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and its standard error: the spread over seeds (n - 1) divided by sqrt(n); None for one value."""
+    """Compute the mean and its standard error.
+
+    Args:
+        values: One value per seed.
+
+    Returns:
+        The mean, and the sample standard deviation (with n - 1) divided by sqrt(n), or None for a single value.
+    """
     mean = statistics.fmean(values)
     if len(values) == 1:
         return mean, None
@@ -70,7 +78,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def json_rows(table: Table, results: Results) -> list[dict[str, Any]]:
-    """The rows as plain values: those measured, then those published."""
+    """Convert the results to JSON values: the measured rows, then the published rows."""
     rows: list[dict[str, Any]] = []
     for row in (*table.rows, *table.ideal):
         if not results.get(row):
@@ -89,49 +97,62 @@ def json_rows(table: Table, results: Results) -> list[dict[str, Any]]:
 
 
 def rich_table(table: Table, results: Results) -> RichTable:
-    """The table for a terminal."""
-    shown = RichTable(box=box.SIMPLE_HEAD, title=table.title, caption=table.protocol)
-    for number, heading in enumerate(_heading(table)):
-        shown.add_column(heading, justify="left" if number == 0 else "right")
+    """Format the table for a terminal."""
+    rendered = RichTable(box=box.SIMPLE_HEAD, title=table.title, caption=table.protocol)
+    for number, heading in enumerate(_header(table)):
+        rendered.add_column(heading, justify="left" if number == 0 else "right")
     for section in _sections(table, results):
         for cells in section:
-            shown.add_row(*cells)
-        shown.add_section()
-    return shown
+            rendered.add_row(*cells)
+        rendered.add_section()
+    return rendered
 
 
 def markdown(table: Table, results: Results, minutes: float) -> str:
-    """The table for a file, with its protocol and where it was measured."""
+    """Format the table as Markdown, with its protocol and the provenance of its numbers."""
     records = [record["provenance"] for row in results.values() for record in row]
     rows = [cells for section in _sections(table, results) for cells in section]
-    heading = _heading(table)
+    header = _header(table)
+    limit = f"Each row is trained for at most {minutes:g} minutes. Scores are means ± standard errors over the seeds."
     lines = [
         f"# {table.title}",
         "",
-        f"{table.protocol} At most {minutes:g} minutes of training a row. Mean ± standard error over the seeds.",
+        wrap(f"{table.protocol} {limit}"),
         "",
-        *("| " + " | ".join(cells) + " |" for cells in (heading, ["---"] + ["---:"] * (len(heading) - 1), *rows)),
+        *("| " + " | ".join(cells) + " |" for cells in (header, ["---"] + ["---:"] * (len(header) - 1), *rows)),
         "",
     ]
     if table.published:
-        lines += ["Published rows: " + "; ".join(f"{p.row}: {p.source}" for p in table.published) + ".", ""]
+        sources = {source: [p.row for p in table.published if p.source == source] for source in _sources(table)}
+        lines += ["Sources of the published rows:", ""]
+        lines += [wrap(f"* {source}: {'; '.join(names)}", indent="  ") for source, names in sources.items()] + [""]
     days = sorted(record["date"].partition(" ")[0] for record in records)
-    about = {
+    provenance = {
         "Commit": [record["commit"] + " with changes" * record["dirty"] for record in records],
         "Hardware": [record["hardware"] for record in records],
         "Versions": [f"torch {record['torch']}, lightning {record['lightning']}" for record in records],
         "Measured": [*days[:1], *days[-1:]],
         "Command": [f"`{record['command']}`" for record in records],
     }
-    return "\n".join([*lines, *(f"* {what}: {listed(words)}" for what, words in about.items()), ""])
+    items = [wrap(f"* {name}: {join_unique(values)}", indent="  ") for name, values in provenance.items()]
+    return "\n".join([*lines, "Provenance:", "", *items, ""])
 
 
-def _heading(table: Table) -> list[str]:
+def wrap(text: str, *, indent: str = "") -> str:
+    """Wrap a paragraph at 120 columns, with an indent of the lines after the first."""
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _sources(table: Table) -> list[str]:
+    return list(dict.fromkeys(p.source for p in table.published))
+
+
+def _header(table: Table) -> list[str]:
     return ["", *table.columns, "seeds"]
 
 
 def _sections(table: Table, results: Results) -> list[list[list[str]]]:
-    """The cells of the measured rows, of the ideal ones and of the published ones."""
+    """Format the cells of the measured, the ideal and the published rows."""
     measured = [
         [_cells(table, row, results[row]) for row in rows if results.get(row)] for rows in (table.rows, table.ideal)
     ]
@@ -143,13 +164,13 @@ def _sections(table: Table, results: Results) -> list[list[list[str]]]:
 
 def _cells(table: Table, row: str, records: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [row]
-    for name, form in table.columns.items():
+    for name, spec in table.columns.items():
         values = _values(records, name)
         if not values:
             cells.append("")
             continue
         mean, error = mean_and_error(values)
-        cells.append(f"{mean:{form}}" + ("" if error is None else f" ± {error:{form}}"))
+        cells.append(f"{mean:{spec}}" + ("" if error is None else f" ± {error:{spec}}"))
     return [*cells, str(len(records))]
 
 
@@ -157,6 +178,6 @@ def _values(records: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [record["scores"][name] for record in records if name in record["scores"]]
 
 
-def listed(words: Sequence[str]) -> str:
-    """The different ones, in a line."""
+def join_unique(words: Sequence[str]) -> str:
+    """Join the distinct words by commas, in the order of their first occurrence."""
     return ", ".join(dict.fromkeys(words))

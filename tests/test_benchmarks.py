@@ -1,4 +1,4 @@
-"""The scripts in `benchmarks/`: what they share, with made-up measurements, and the options of each."""
+"""Test the benchmarks: the shared harness with artificial measurements, and the options of each script."""
 
 import argparse
 import importlib
@@ -13,7 +13,7 @@ from typing import Any
 
 import harness
 import pytest
-import torch  # and nothing slower: a process beside this one imports this file
+import torch  # and nothing slower: the worker processes of the harness import this file
 from showing import mean_and_error
 
 FOLDER = Path(harness.__file__).parent
@@ -23,12 +23,12 @@ PUBLISHED = harness.Published(row="Theirs", scores={"modes": "8 ± 1"}, source="
 
 
 def squares(row: str, seed: int, minutes: float) -> dict[str, float]:
-    """A score that tells what it was asked: 100, 101, 104, ... or 200, 201, 204."""
+    """Return a score that depends on the row and the seed: 100, 101, 104, ... for A or 200, 201, 204, ... for B."""
     return {"modes": {"A": 100, "B": 200, "perfect": 300}[row] + seed**2, "minutes": minutes}
 
 
-class Counted:
-    """Measure, and remember what was asked for."""
+class Recorder:
+    """Measurement that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
@@ -39,10 +39,10 @@ class Counted:
 
 
 def table(measure: harness.Measure, **changes: Any) -> harness.Table:
-    made = harness.Table(
+    default = harness.Table(
         name="modes",
         title="Modes of nothing",
-        protocol="Made up.",
+        protocol="Artificial scores.",
         rows=["A", "B"],
         ideal=["perfect"],
         columns={"modes": ".2f", "unknown": ".1f"},
@@ -50,26 +50,26 @@ def table(measure: harness.Measure, **changes: Any) -> harness.Table:
         published=[PUBLISHED],
         minutes=2,
     )
-    return replace(made, **changes)
+    return replace(default, **changes)
 
 
 def options(arguments: Sequence[str], folder: Path) -> argparse.Namespace:
-    return harness.parser_of(table(squares)).parse_args([*arguments, "--results", str(folder)])
+    return harness.make_parser(table(squares)).parse_args([*arguments, "--results", str(folder)])
 
 
-def test_each_seed_is_measured_once_and_a_later_sitting_finishes_the_table(tmp_path: Path) -> None:
-    first, second = Counted(), Counted()
+def test_each_seed_is_measured_once_and_a_later_call_completes_the_table(tmp_path: Path) -> None:
+    first, second = Recorder(), Recorder()
     assert harness.run_table(table(first), options(["--rows", "A", "--seeds", "2"], tmp_path)) == 0
     assert first.calls == [("A", 0), ("A", 1)]
     assert (tmp_path / "modes" / "A-seed1-2min.json").is_file()
     assert harness.run_table(table(second), options(["--seeds", "3"], tmp_path)) == 0
     assert set(second.calls) == {("A", 2), *((row, seed) for row in ("B", "perfect") for seed in range(3))}
-    third = Counted()
-    harness.run_table(table(third), options(["--rows", "A", "--seeds", "1", "--minutes", ".5"], tmp_path))
-    assert third.calls == [("A", 0)]  # of another length
+    third = Recorder()
+    harness.run_table(table(third), options(["--rows", "A", "--seeds", "1", "--minutes", "0.5"], tmp_path))
+    assert third.calls == [("A", 0)]  # measured for another time
 
 
-def test_a_failure_is_said_and_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_and_other_results_are_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def measure(row: str, seed: int, minutes: float) -> dict[str, float]:
         if (row, seed) == ("A", 1):
             raise ValueError("the critic\nis not finite")
@@ -97,7 +97,7 @@ def test_the_table_is_printed_and_written(tmp_path: Path, capsys: pytest.Capture
     assert "101.67 ± 1.20" in printed
     assert "Theirs (published)" in printed
     written = (tmp_path / "modes.md").read_text()
-    about = json.loads((tmp_path / "modes" / "A-seed0-2min.json").read_text())["provenance"]
+    provenance = json.loads((tmp_path / "modes" / "A-seed0-2min.json").read_text())["provenance"]
     rows = [line for line in written.splitlines() if line.startswith("|")]
     assert rows == [
         "|  | modes | unknown | seeds |",
@@ -107,8 +107,12 @@ def test_the_table_is_printed_and_written(tmp_path: Path, capsys: pytest.Capture
         "| perfect | 301.67 ± 1.20 |  | 3 |",
         "| Theirs (published) | 8 ± 1 |  |  |",
     ]
-    assert "Made up. At most 2 minutes of training a row." in written
-    for expected in (PUBLISHED.source, about["commit"], about["hardware"], about["date"][:10], about["torch"]):
+    assert "Artificial scores. Each row is trained for at most 2 minutes." in written
+    for expected in (
+        PUBLISHED.source,
+        *(provenance[key] for key in ("commit", "hardware", "torch")),
+        provenance["date"][:10],
+    ):
         assert expected in written
     first, *_, last = json.loads((tmp_path / "rows.json").read_text())
     assert (first["row"], first["kind"]) == ("A", "measured")
@@ -120,7 +124,7 @@ def test_the_table_is_printed_and_written(tmp_path: Path, capsys: pytest.Capture
     assert last == {"row": "Theirs", "kind": "published", "scores": {"modes": "8 ± 1"}, "source": PUBLISHED.source}
 
 
-def test_a_sitting_shows_what_earlier_ones_have_measured(tmp_path: Path) -> None:
+def test_the_table_includes_the_results_of_earlier_calls(tmp_path: Path) -> None:
     harness.run_table(table(squares), options(["--rows", "B", "--seeds", "2"], tmp_path))
     harness.run_table(table(squares), options(["--rows", "A", "--seeds", "1"], tmp_path))
     written = (tmp_path / "modes.md").read_text()
@@ -137,14 +141,14 @@ def test_every_measurement_starts_from_its_seed(tmp_path: Path) -> None:
     assert scores["A-seed0-2min.json"] == scores["B-seed0-2min.json"] != scores["A-seed1-2min.json"]
 
 
-def test_measurements_go_side_by_side(tmp_path: Path) -> None:
+def test_measurements_run_in_parallel(tmp_path: Path) -> None:
     assert harness.run_table(table(squares), options(["--rows", "A", "--seeds", "2", "--jobs", "2"], tmp_path)) == 0
     records = [json.loads(file.read_text()) for file in (tmp_path / "modes").glob("*.json")]
     assert sorted(record["scores"]["modes"] for record in records) == [100, 101]
     assert {record["provenance"]["threads"] for record in records} == {1}
 
 
-def test_training_takes_its_time_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_has_a_time_limit_and_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cases import MLPS, Case
 
     from lightning_gans.models import VanillaGAN
@@ -162,37 +166,37 @@ def test_training_takes_its_time_and_leaves_nothing(tmp_path: Path, monkeypatch:
     ("arguments", "message"),
     [
         (["--seeds", "0"], "must be at least 1, got '0'"),
-        (["--minutes", "-1"], "must be above 0 minutes, got '-1'"),
-        (["--minutes", "nan"], "must be above 0 minutes, got 'nan'"),
+        (["--minutes", "-1"], "must be more than 0 minutes, got '-1'"),
+        (["--minutes", "nan"], "must be more than 0 minutes, got 'nan'"),
         (["--rows", "C"], "invalid choice: 'C'"),
-        (["--json", "no/such/folder/rows.json"], "must be a file in a folder that exists"),
+        (["--json", "no/such/folder/rows.json"], "must be a file in an existing folder"),
         (["--foo"], "unrecognized arguments: --foo"),
     ],
 )
 def test_bad_options_end_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as error:
         options(arguments, tmp_path)
-    assert ended.value.code == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith("error: ")
-    assert message in error
+    assert error.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed.startswith("error: ")
+    assert message in printed
 
 
 @pytest.mark.parametrize("row", ["truth-eight", "truth-ring"])
-def test_the_truth_needs_the_nats_of_its_entropy(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the data's own units, whatever the model sees."""
+def test_the_true_density_has_the_nats_of_its_entropy(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nats are in the units of the data, not of the normalized points that the model receives."""
     densities = importlib.import_module("densities")
-    monkeypatch.setattr(densities, "SCORED", 20_000)
+    monkeypatch.setattr(densities, "EVALUATION_POINTS", 20_000)
     scores = densities.measure(row, 0, 0.0)
     assert scores["gap"] == pytest.approx(0, abs=0.03)
     assert scores["KL"] == 0
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_every_script_says_what_it_takes(script: Path) -> None:
-    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "--json" in done.stdout
+def test_every_script_prints_its_help(script: Path) -> None:
+    process = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert "--json" in process.stdout
