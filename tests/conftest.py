@@ -1,4 +1,4 @@
-"""What all tests share: few threads for tiny networks, no W&B, a quiet trainer."""
+"""Configure all tests: one thread for tiny networks, W&B disabled, a quiet trainer."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 
 
 class Fit(Protocol):
-    """Train a model with Lightning's own Trainer on a list of batches, or on a data module."""
+    """Function that trains a model with Lightning's own Trainer on a list of batches or on a data module."""
 
     def __call__(
         self, model: Model, data: Sequence[Batch] | pl.LightningDataModule, *, max_steps: int, **options: Any
@@ -26,10 +26,10 @@ class Fit(Protocol):
 
 
 class Record(Logger):
-    """A logger that only remembers.
+    """Logger that keeps the metrics in memory.
 
     Attributes:
-        rows: What came, each with the step it came with.
+        rows: The step and the metrics of each call of `log_metrics`.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Record(Logger):
         return "0"
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Do not remember these."""
+        """Ignore the hyperparameters."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.rows.append((step, dict(metrics)))
@@ -58,9 +58,9 @@ class Record(Logger):
 
 
 @pytest.fixture(autouse=True)
-def _same_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _reset_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # a fit of another test left it, and strategies seed by it
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # left by a fit of another test, and read by strategies
     torch.manual_seed(0)
 
 
@@ -79,9 +79,9 @@ def fit(tmp_path: Path) -> Fit:
         trainer = pl.Trainer(
             **{"accelerator": "cpu", "logger": False, "default_root_dir": tmp_path, **quiet, **options},
             max_steps=max_steps,
-            max_epochs=max_steps,  # an epoch has a batch: a clock that stands still ends, too
+            max_epochs=max_steps,  # ends training if the step counter does not advance
         )
-        given: dict[str, Any] = (
+        source: dict[str, Any] = (
             {"datamodule": data}
             if isinstance(data, pl.LightningDataModule)
             else {"train_dataloaders": DataLoader(data, batch_size=None)}  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def fit(tmp_path: Path) -> Fit:
                 warnings.filterwarnings("ignore", message)
             warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval")
             warnings.filterwarnings("ignore", "You passed in a `val_dataloader`")
-            trainer.fit(model, **given, ckpt_path=ckpt_path)
+            trainer.fit(model, **source, ckpt_path=ckpt_path)
         return trainer
 
     return fit
