@@ -1,6 +1,6 @@
-"""Let a flow of another library be the generator: a neural spline flow of zuko's, taught by likelihood and by a critic.
+"""Train a neural spline flow of zuko as the generator, by maximum likelihood and adversarially.
 
-Install it and run it: pip install zuko; python examples/zuko_flow.py
+Run it: pip install zuko; python examples/zuko_flow.py
 """
 
 import math
@@ -17,32 +17,37 @@ from lightning_gans.networks import StandardNormal
 
 
 class ZukoFlow(nn.Module):
-    """What FlowGAN asks of a flow: latents and the log-determinant one way, examples the other."""
+    """Adapt a flow of zuko to `FlowGAN`.
+
+    Args:
+        image_shape: Shape of an example.
+    """
 
     def __init__(self, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.flow = zuko.flows.NSF(features=math.prod(image_shape), transforms=3, hidden_features=(64, 64))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map points (b, d) to latents (b, d), and tell log |det dz/dx|, (b,)."""
+        """Map points (b, d) to latents (b, d) and log |det dz/dx|, (b,)."""
         z, log_det = self.flow().transform.call_and_ladj(x)
         return z, log_det
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Map latents back to points."""
+        """Map latents (b, d) to points (b, d)."""
         x: Tensor = self.flow().transform.inv(z)
         return x
 
 
-class Adam(WGANGPAdam):
-    """The critic's and the flow's optimizer, ten times as fast as the authors' for their wide networks."""
-
-    def __init__(self, params: list[nn.Parameter], lr: float = 1e-3) -> None:
-        super().__init__(params, lr=lr)
+class Adam(WGANGPAdam, lr=1e-3):
+    """Optimize the critic and the flow, with ten times the learning rate of the authors, whose networks are wide."""
 
 
 def main(images: int = 500_000) -> None:
-    """Train on so many points, load what was kept, and compare its nats with the entropy."""
+    """Train the flow, load its checkpoint, and compare its negative log-likelihood with the entropy of the data.
+
+    Args:
+        images: Number of points to train on.
+    """
     pl.seed_everything(0)
     data = Toy2D(name="overlapping_gaussians", batch_size=256)
     model = FlowGAN(
@@ -59,7 +64,7 @@ def main(images: int = 500_000) -> None:
     loaded = load(run.folder)
     assert isinstance(loaded, FlowGAN)
     nats = -loaded.log_prob(data.examples("test", 2000)).mean().item()
-    print(f"{nats:.3f} nats per point; the least that any model can need: {data.entropy:.3f}")
+    print(f"{nats:.3f} nats per point; the entropy, a lower bound: {data.entropy:.3f}")
 
 
 if __name__ == "__main__":
