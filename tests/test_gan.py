@@ -21,7 +21,7 @@ from lightning_gans.core.schedules import Linear
 from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
 from lightning_gans.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.trainer import Trainer
-from lightning_gans.types import Batch, Losses
+from lightning_gans.types import Batch, ImageShape, Losses
 
 SHAPE = (2,)
 STEEP = partial(torch.optim.SGD, lr=1.0)
@@ -480,6 +480,35 @@ def test_an_observation_is_the_mean_over_the_parts(fit: Fit, record: Record) -> 
     assert record.column("mean") == [pytest.approx(batch["image"].mean().item())]
 
 
+def test_discriminate_returns_and_logs_both_logits(fit: Fit, record: Record) -> None:
+    """Conditions reach the discriminator for examples and for samples; samples carry no graph to the generator."""
+    scale = torch.tensor(2.0)
+    seen: dict[str, Tensor] = {}
+
+    class Scaled(nn.Module):
+        def __init__(self, image_shape: ImageShape) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, points: Tensor, factor: Tensor) -> Tensor:
+            return self.weight * factor * points.sum(1)
+
+    def loss(model: GAN, batch: Batch) -> Losses:
+        fake = model.fake(batch)["image"]
+        assert not fake.requires_grad
+        real_logits, fake_logits = model.discriminate(batch["image"], fake, scale)
+        seen.update(real=real_logits.detach(), fake=fake_logits.detach(), points=fake)
+        torch.testing.assert_close(real_logits, 2 * batch["image"].sum(1))
+        return {"difference": fake_logits.mean() - real_logits.mean()}
+
+    model = still(discriminator=loss)
+    model.discriminator = Scaled(SHAPE)
+    fit(model, batches(1), max_steps=1, logger=record, log_every_n_steps=1)
+    torch.testing.assert_close(seen["fake"], 2 * seen["points"].sum(1))
+    for key in ("real", "fake"):
+        assert record.column(f"discriminator/{key}") == [pytest.approx(seen[key].mean().item(), abs=1e-6)]
+
+
 def test_images_per_second_is_a_rate(fit: Fit, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 1000, 2))
     monkeypatch.setattr("lightning_gans.core.manual_optimization.time.perf_counter", lambda: float(next(ticks)))
@@ -564,7 +593,7 @@ def test_a_schedule_of_what_an_optimizer_lacks_is_refused(fit: Fit) -> None:
 
 @pytest.mark.parametrize(("option", "value"), [("gradient_clip_val", 1.0), ("accumulate_grad_batches", 2)])
 def test_our_trainer_sends_options_of_the_players_to_the_model(option: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"`{option}` belongs to the model, whose two players it is for"):
+    with pytest.raises(ValueError, match=f"`{option}` belongs to the model, which applies it to each player"):
         Trainer(accelerator="cpu", **{option: value})
 
 

@@ -1,8 +1,9 @@
-"""What can make examples: the one contract that callbacks, metrics and commands rely on."""
+"""Base class of all models that make samples: the contract that callbacks, metrics and commands rely on."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import final
 
 import numpy as np
 import torch
@@ -12,22 +13,22 @@ from lightning_gans.core.model import Model
 from lightning_gans.types import Batch
 
 SAMPLE_CHUNK = 64
-"""Examples are always drawn this many at a time, so that one does not depend on how many are asked for."""
+"""Samples per forward pass. It is fixed, so that a sample does not depend on how many are requested."""
 
 
 INTERPOLATION_CHUNK = 8
-"""Walks between latents are drawn this many at a time."""
+"""Paths between latents per forward pass."""
 
 
 class GenerativeModel(Model):
-    """Make examples. A subclass implements `draw`; everything else asks `sample`.
+    """Make samples. A subclass implements `draw`; users call `sample`.
 
     Attributes:
-        generates: The batch keys that a sample has.
-        conditions: The batch keys that examples are drawn on condition of; labels are drawn where none are given.
-        num_classes: How many labels there are to draw from; None where there are none.
-        sampling: Whether examples are being drawn, or looked at in a stream of their own.
-        monitor: The score that the best checkpoint is chosen by.
+        generates: Batch keys of a sample.
+        conditions: Batch keys that samples are conditioned on. Labels that are not given are drawn uniformly.
+        num_classes: Number of classes; None without classes.
+        sampling: Whether noise comes from the random stream of `seeded_eval`.
+        monitor: Score that selects the best checkpoint.
     """
 
     generates: tuple[str, ...] = ("image",)
@@ -38,39 +39,41 @@ class GenerativeModel(Model):
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """The batch keys that training needs: the example, and what it is conditioned on."""
+        """Batch keys of training: the image and its conditions."""
         return ("image", *self.conditions)
 
     @property
     def required_conditions(self) -> tuple[str, ...]:
-        """The batch keys that sampling must be given: labels can be drawn, captions and sounds cannot."""
+        """Batch keys that `sample` must be given: labels can be drawn, captions and sounds cannot."""
         return tuple(key for key in self.conditions if key != "label" or self.num_classes is None)
 
     @abstractmethod
     def draw(self, n: int, condition: Batch) -> Batch:
-        """Draw n examples from the present random stream, with the weights that are meant for sampling.
+        """Draw n samples from the current random stream, with the weights for sampling (usually the EMA).
 
         Args:
-            n: How many.
-            condition: The batch keys named in `conditions`, n rows each.
+            n: Number of samples.
+            condition: Batch keys named in `conditions`, n rows each.
         """
 
+    @final
     def sample(self, n: int, *, condition: Batch | None = None, seed: int | None = None) -> Batch:
-        """Sample n examples: averaged weights, evaluation mode, no gradients, the global random streams untouched.
+        """Sample from the averaged weights in evaluation mode, without gradients.
 
-        Example i depends on the seed and on i alone: the first 10 of 1,000 are the 10 that `sample(10)` gives.
+        Sample i depends only on the seed and on i: the first 10 of 1,000 are the samples of `sample(10)`. The global
+        random streams are unchanged.
 
         Args:
-            n: How many.
-            condition: What `conditions` names, n rows each; labels that are not given are drawn evenly.
-            seed: Any integer from 0; None takes a fresh one.
+            n: Number of samples.
+            condition: Batch keys named in `conditions`, n rows each; labels that are not given are drawn uniformly.
+            seed: Any integer from 0; None takes a fresh seed.
 
         Returns:
             A batch with the keys in `generates`, on the model's device.
 
         Raises:
-            ValueError: `n` is below 1, `seed` is negative, or a condition is missing, unknown or not n rows long, or a
-                label is none of the classes.
+            ValueError: `n` is below 1, `seed` is negative, a condition is missing, unknown or does not have n rows, or
+                a label is not one of the classes.
         """
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
@@ -81,30 +84,34 @@ class GenerativeModel(Model):
             raise ValueError(f"`condition` may have {list(self.conditions)} for {type(self).__name__}, got {unknown}")
         lengths = {key: len(tensor) for key, tensor in dict(given).items()}  # type: ignore[arg-type]
         if any(length != n for length in lengths.values()):
-            raise ValueError(f"`condition` must have {n} rows, one for each example, got {lengths}")
+            raise ValueError(f"`condition` must have {n} rows, one per sample, got {lengths}")
         if "label" in given and self.num_classes is not None:
             _check_labels(given["label"], self.num_classes)
-        return self.sample_in_chunks(
-            n, SAMPLE_CHUNK, seed, lambda index: self.draw(SAMPLE_CHUNK, self._conditions(given, index))
-        )
 
-    def _conditions(self, given: Batch, index: int) -> Batch:
+        def draw_chunk(index: int) -> Batch:
+            return self.draw(SAMPLE_CHUNK, self._chunk_condition(given, index))
+
+        return self.sample_in_chunks(n, SAMPLE_CHUNK, seed, draw_chunk)
+
+    def _chunk_condition(self, given: Batch, index: int) -> Batch:
         condition = _chunk(given, index)
         if "label" in self.conditions and "label" not in given and self.num_classes is not None:
             condition["label"] = torch.randint(self.num_classes, (SAMPLE_CHUNK,)).to(self.device)
         return condition
 
+    @final
     def randn(self, *shape: int) -> Tensor:
         """Draw standard normal noise, such as latents.
 
         All noise of a model comes from `randn` and `rand` (`nn.Dropout` draws its own). In training it is drawn on the
-        model's device; for samples it is drawn on the CPU, so that a seed gives the same samples on every device.
+        model's device. For samples it is drawn on the CPU, so that a seed gives the same samples on every device.
 
         Args:
             *shape: Shape of the tensor.
         """
         return self._noise(torch.randn, shape)
 
+    @final
     def rand(self, *shape: int) -> Tensor:
         """Draw uniform noise in [0, 1); see `randn`.
 
@@ -119,44 +126,50 @@ class GenerativeModel(Model):
         return distribution(*shape, device=self.device, dtype=self.dtype)
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
-        """Draw what there is to look at beside samples: rows of `columns` examples each, by the name of the panel.
+        """Make further panels of samples, such as interpolations, by name.
 
         Args:
-            columns: Examples in a row.
-            seed: Any integer from 0; None takes a fresh one.
+            columns: Samples per row.
+            seed: Any integer from 0; None takes a fresh seed.
         """
         return {}
 
     def discriminator_score(self, batch: Batch) -> Tensor | None:
-        """How real examples look, (b,), higher being better; None where nothing in the model judges.
+        """Score how real examples look, (b,), higher is better; None for a model without a discriminator.
 
         Args:
             batch: The examples.
         """
         return None
 
+    @final
     @torch.no_grad()
-    def sample_in_chunks(self, n: int, size: int, seed: int | None, make: Callable[[int], Batch]) -> Batch:
-        """Put n examples together from chunks, each made whole, in evaluation mode, from a random stream of its own.
+    def sample_in_chunks(self, n: int, size: int, seed: int | None, draw_chunk: Callable[[int], Batch]) -> Batch:
+        """Concatenate n samples from chunks of a fixed size, each drawn in evaluation mode from its own random stream.
 
         Args:
-            n: How many examples.
-            size: Examples in a chunk.
-            seed: Any integer from 0; None takes a fresh one.
-            make: Makes the chunk of that index.
+            n: Number of samples.
+            size: Samples per chunk.
+            seed: Any integer from 0; None takes a fresh seed.
+            draw_chunk: Draws the chunk of an index.
 
         Raises:
             ValueError: `seed` is negative.
         """
         chunks = []
-        for index, seed_of_chunk in enumerate(_seeds(seed, -(-n // size))):
-            with self.seeded_eval(seed_of_chunk):
-                chunks.append(make(index))
+        for index, chunk_seed in enumerate(_chunk_seeds(seed, -(-n // size))):
+            with self.seeded_eval(chunk_seed):
+                chunks.append(draw_chunk(index))
         return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
 
+    @final
     @contextmanager
     def seeded_eval(self, seed: int) -> Iterator[None]:
-        """Be in evaluation mode and draw noise from a stream of that seed; then be as before, global streams too."""
+        """Switch to evaluation mode and to noise from a seeded stream; restore both on exit.
+
+        Args:
+            seed: Seed of the noise.
+        """
         self.sampling = True
         try:
             with self.eval_mode(), _seeded(self.device, seed):
@@ -167,7 +180,7 @@ class GenerativeModel(Model):
 
 @contextmanager
 def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Draw from streams of that seed, on the CPU and on this device, and put both back; no other is touched."""
+    """Seed the random streams of the CPU and of a device, and restore both on exit; other streams are unchanged."""
     accelerator = None if device.type == "cpu" else torch.get_device_module(device)
     cpu = torch.get_rng_state()
     state = accelerator and accelerator.get_rng_state()
@@ -182,23 +195,23 @@ def _seeded(device: torch.device, seed: int) -> Iterator[None]:
             accelerator.set_rng_state(state)
 
 
-def _seeds(seed: int | None, chunks: int) -> list[int]:
-    """A well mixed seed for every chunk: torch's own seeding looks at 32 bits, close seeds start close streams."""
+def _chunk_seeds(seed: int | None, chunks: int) -> list[int]:
+    """Derive a seed per chunk; they are mixed, because torch gives similar streams to seeds that are close."""
     if seed is not None and seed < 0:
         raise ValueError(f"`seed` must be at least 0, got {seed}")
     root = np.random.SeedSequence(seed)
     return [int(chunk.generate_state(1)[0]) for chunk in root.spawn(chunks)]
 
 
-def _check_labels(label: Tensor, classes: int) -> None:
+def _check_labels(label: Tensor, num_classes: int) -> None:
     if label.is_floating_point() or label.dim() != 1:
         raise ValueError(f"`label` must be (n,) integers, got {label.dtype} of shape {tuple(label.shape)}")
-    if wrong := sorted({number for number in label.tolist() if not -1 <= number < classes}):
-        raise ValueError(f"`label` must be from 0 to {classes - 1}, or -1 where unknown, got {wrong}")
+    if invalid := sorted({number for number in label.tolist() if not -1 <= number < num_classes}):
+        raise ValueError(f"`label` must be from 0 to {num_classes - 1}, or -1 where unknown, got {invalid}")
 
 
 def _chunk(condition: Batch, index: int) -> Batch:
-    """Rows of one chunk; the last is filled up with its first row, and what is made of the filling is cut off."""
+    """Select the rows of a chunk; the last chunk is padded with its first row, and its padding is cut off later."""
 
     def rows(tensor: Tensor) -> Tensor:
         part = tensor[index * SAMPLE_CHUNK : (index + 1) * SAMPLE_CHUNK]
@@ -208,15 +221,18 @@ def _chunk(condition: Batch, index: int) -> Batch:
 
 
 def trigonometric_interpolation(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """Go from each start to its end along cos(t) start + sin(t) end, t from 0 to pi/2.
+    """Interpolate along cos(t) start + sin(t) end for t from 0 to pi/2.
+
+    The interpolation is variance preserving: between independent normal latents each point is normal too. It is not
+    slerp, which depends on the angle between the latents.
 
     Args:
         start: (n, ...) normal latents.
         end: (n, ...) normal latents.
-        steps: Points on each way, both ends among them.
+        steps: Points per path, both ends included.
 
     Returns:
-        (n, steps, ...), each point normal like the ends.
+        (n, steps, ...) latents.
 
     Example:
         >>> trigonometric_interpolation(torch.zeros(2, 5), torch.ones(2, 5), 3).shape

@@ -1,13 +1,13 @@
-"""What every model's training step is made of: a player's weights move down the gradient of its loss, all else watches.
+"""Base class of all models with manual optimization: one optimizer per player, and the parts of a training step.
 
-A game has two players, most other models one. Each is finished before the next starts, on the clock of images seen.
+A GAN has two players, most other models have one. Each player is finished before the next starts.
 """
 
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ from torch.optim import Optimizer
 
 from lightning_gans.checks import check_positive
 from lightning_gans.core import distributed, health, private
-from lightning_gans.core.batches import split, sum_terms
-from lightning_gans.core.model import CHECKPOINT_KEY, Model
-from lightning_gans.core.optimizers import (
-    OptimizerFactory,
+from lightning_gans.core.batches import split_batch, sum_terms
+from lightning_gans.core.checkpoints import CHECKPOINT_KEY
+from lightning_gans.core.model import Model
+from lightning_gans.core.optimizer_settings import (
     Settings,
     apply_schedules,
     hyperparameters,
@@ -27,28 +27,29 @@ from lightning_gans.core.optimizers import (
     restore_overridden,
     without_scheduled,
 )
+from lightning_gans.core.optimizers import OptimizerFactory
 from lightning_gans.core.schedules import Schedule
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class ManualOptimization(Model):
-    """Train players by an optimizer each: parts of a batch, schedules, clipping, checks, and the logging of it all.
+    """Train each player with its own optimizer: accumulation, schedules, clipping, finite checks and logging.
 
-    A subclass says whose weights are whose (`players`), and plays (`training_step`): `begin_batch`, `optimize` for each
-    player, `images_seen` set to `images_after_batch`, `end_batch`.
+    A subclass implements `players`, which returns the parameters of each player, and `training_step`, which calls
+    `begin_batch`, `optimize` for each player, sets `images_seen` to `images_after_batch`, and calls `end_batch`.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        optimizers: Makes each player's optimizer from its parameters, by the name of the player.
-        schedules: What drives the settings of each player's optimizer, by name ("lr", "beta1", ...).
-        accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
+        optimizers: Factory of each player's optimizer from its parameters, by the player's name.
+        schedules: Schedules of each player's optimizer settings, by name ("lr", "beta1", ...).
+        accumulate_grad_batches: Parts that a batch is split into and processed one by one, to save memory.
         gradient_clip_val: Largest norm of each player's gradient; None does not clip.
 
     Attributes:
-        images_after_batch: Images seen once the present batch is over.
+        images_after_batch: Value of `images_seen` after the current batch.
 
     Raises:
-        ValueError: A number is out of its range; it is named.
+        ValueError: A number is out of its range; the message names it.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ManualOptimization(Model):
         for player, factory in optimizers.items():
             if not callable(factory):
                 raise ValueError(
-                    f"the optimizer of the {player} must be made by a class or a callable, got {factory!r}"
+                    f"the factory of the {player}'s optimizer must be a class or a callable, got {factory!r}"
                 )
         self._factories = optimizers
         self._schedules = schedules
@@ -86,18 +87,25 @@ class ManualOptimization(Model):
 
     @abstractmethod
     def players(self) -> dict[str, Iterable[nn.Parameter]]:
-        """The weights of each player, in the order of `optimizers`."""
+        """Return the parameters of each player, in the order of `optimizers`."""
 
+    @final
     def observe(self, name: str, value: Tensor) -> None:
-        """Log the mean over the batch of what is not a loss; costs nothing but on logging steps."""
+        """Log the batch mean of a quantity that is not a loss; it is computed on logging steps only.
+
+        Args:
+            name: Key of the metric, such as "discriminator/real".
+            value: Tensor of any shape; its gradient is not needed.
+        """
         if self._observes:
             mean = self._share * value.detach().float().mean()
             self._observed[name] = self._observed.get(name, 0.0) + mean
 
-    # -- the parts of a training step: nobody overrides what follows ------------------------------------------------
+    # -- the parts of a training step ----------------------------------------------------------------------------------
 
+    @final
     def configure_optimizers(self) -> list[Optimizer]:
-        """Make each player's optimizer."""
+        """Create the optimizer of each player."""
         optimizers = [self._factories[player](weights) for player, weights in self.players().items()]
         self._settings = [hyperparameters(optimizer) for optimizer in optimizers]
         for optimizer, player in zip(optimizers, self._schedules, strict=True):
@@ -105,7 +113,7 @@ class ManualOptimization(Model):
         return optimizers
 
     def on_fit_start(self) -> None:
-        """Take over from Lightning's strategy what several processes have to agree on."""
+        """Check the trainer, and average gradients over processes without DDP's reducer."""
         super().on_fit_start()
         distributed.check_strategy(self.trainer.strategy)
         if (algorithm := self.trainer.gradient_clip_algorithm) is not None:
@@ -114,39 +122,56 @@ class ManualOptimization(Model):
                 " clipped by its norm, `gradient_clip_val` of the model"
             )
         private.remove_ddp_reducer(self.trainer, self)
-        # what a sigmoid sends to 0 and what weights decay to are subnormal numbers, on which a CPU is ten times slower
+        # saturated sigmoids and decayed weights are subnormal numbers, on which a CPU is ten times slower
         torch.set_flush_denormal(True)
         distributed.decorrelate_rng()
 
+    @final
     def begin_batch(self, batch: Batch) -> None:
-        """Count the batch, and find out what is to be looked at in it."""
+        """Count the batch, and decide whether it is logged and checked for NaN."""
         self.images_after_batch = self.images_seen + len(batch["image"]) * self.trainer.world_size
         self.batches_seen += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self._observes = every > 0 and self.batches_seen % every == 0
-        self._checks = self._observes or self.device.type == "cpu"  # elsewhere a look would wait for the device
+        self._checks = (
+            self._observes or self.device.type == "cpu"
+        )  # elsewhere a check would synchronize with the device
 
+    @final
     def optimize(self, player: str, loss: Callable[[Batch], Losses], batch: Batch) -> bool:
-        """Move one player down the gradient of its loss; False when it has none."""
+        """Take one optimizer step of a player.
+
+        Args:
+            player: Name of the player.
+            loss: Computes the named terms of the player's loss.
+            batch: The batch.
+
+        Returns:
+            Whether a step was taken: False if the loss has no terms.
+
+        Raises:
+            NonFiniteError: The loss or the gradient is NaN or infinite.
+            ValueError: The loss is not a dictionary of scalars, or does not depend on the player's parameters.
+        """
         self._player = player
         optimizer = self._optimizers()[player]
         apply_schedules(optimizer, self._schedules[player], self.images_seen)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            for part, share in split(batch, self.accumulate_grad_batches):
+            for part, share in split_batch(batch, self.accumulate_grad_batches):
                 self._share = share
                 terms = loss(part)
                 if isinstance(terms, dict) and not terms:
                     return False
-                loss_of_part = sum_terms(terms, player)
-                named = {**terms, "loss": loss_of_part}
-                if self._checks and not loss_of_part.isfinite():
+                part_loss = sum_terms(terms, player)
+                named = {**terms, "loss": part_loss}
+                if self._checks and not part_loss.isfinite():
                     raise health.loss_error(
                         self, player, named, part, partial(loss, part), images=self.images_after_batch
                     )
-                # under autocast, where Lightning has it, a penalty's gradient would have 16 bits
-                with torch.autocast(loss_of_part.device.type, enabled=False):
-                    self.manual_backward(share * loss_of_part)
+                # Lightning runs the backward pass under autocast, which computes a penalty's gradient in 16 bits
+                with torch.autocast(part_loss.device.type, enabled=False):
+                    self.manual_backward(share * part_loss)
                 for name, value in named.items():
                     self.observe(f"{player}/{name}", value)
             self._share = 1.0
@@ -155,14 +180,15 @@ class ManualOptimization(Model):
             self.trainer.strategy.optimizer_step(optimizer, lambda: None, model=self)
         return True
 
+    @final
     def end_batch(self) -> None:
-        """Let Lightning count the batch, and log what was observed."""
+        """Count the batch in Lightning's `global_step`, and log the observed values."""
         private.count_batch(self.trainer)
         if self._observes:
             self._log()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure, check and clip the gradient, which precision plugins have unscaled by now."""
+        """Measure, check and clip the gradient, which precision plugins have already unscaled."""
         checks = self._checks and not private.uses_grad_scaler(self.trainer)
         if self.gradient_clip_val is None and not self._observes and not checks:
             return
@@ -175,7 +201,7 @@ class ManualOptimization(Model):
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the optimizers were made with."""
+        """Add the settings that the optimizers were created with."""
         super().on_save_checkpoint(checkpoint)
         pairs = zip(self._settings, self._schedules.values(), strict=bool(self._settings))
         checkpoint[CHECKPOINT_KEY]["settings"] = [
@@ -183,12 +209,12 @@ class ManualOptimization(Model):
         ]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up what the optimizers were made with then."""
+        """Read the settings that the saved optimizers were created with."""
         super().on_load_checkpoint(checkpoint)
         self._saved_settings = checkpoint[CHECKPOINT_KEY].get("settings", [])
 
     def on_train_start(self) -> None:
-        """Start the clock of images per second; let the settings of this run win over those of a checkpoint."""
+        """Start the timer of images per second, and restore settings that differ from the checkpoint's."""
         previous, self._saved_settings = self._saved_settings or [[] for _ in self._settings], []
         for optimizer, settings, before, schedules in zip(
             self.trainer.optimizers, self._settings, previous, self._schedules.values(), strict=True
@@ -198,11 +224,11 @@ class ManualOptimization(Model):
         self._lap = (self.images_seen, time.perf_counter())
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        optimizers: Any = self.optimizers(use_pl_optimizer=False)  # a list, but of a single one that one itself
+        optimizers: Any = self.optimizers(use_pl_optimizer=False)  # a list, except for a single optimizer
         return dict(zip(self._schedules, optimizers if isinstance(optimizers, list) else [optimizers], strict=True))
 
     def _log(self) -> None:
-        """Hand everything observed in this step to Lightning, on the clock of batches and of images."""
+        """Log the observed values with the number of batches and of images seen."""
         (images, start), self._lap = self._lap, (self.images_seen, time.perf_counter())
         for player, optimizer in self._optimizers().items():
             rate = float(optimizer.param_groups[0]["lr"])
@@ -210,6 +236,6 @@ class ManualOptimization(Model):
         metrics: dict[str, Any] = dict(self._observed)
         metrics["images_per_second"] = (self.images_seen - images) / (self._lap[1] - start)
         for name, count in {"images_seen": self.images_seen, "step": self.batches_seen}.items():
-            metrics[name] = torch.tensor(count, dtype=torch.float64)  # float32 stops counting at 2^24
+            metrics[name] = torch.tensor(count, dtype=torch.float64)  # float32 cannot count beyond 2^24
         self._observed = {}
         self.log_dict(metrics)
