@@ -1,4 +1,4 @@
-"""What the networks refuse, in the same words everywhere."""
+"""Validate arguments, with the same error messages everywhere."""
 
 import math
 
@@ -6,13 +6,13 @@ from lightning_gans.types import ImageShape
 
 
 def check_positive(**sizes: int) -> None:
-    """Refuse sizes below 1.
+    """Raise an error unless all sizes are at least 1.
 
     Args:
-        **sizes: By the names of the arguments that held them.
+        **sizes: The sizes, by the names of their arguments.
 
     Raises:
-        ValueError: If one is below 1.
+        ValueError: If a size is below 1.
 
     Example:
         >>> check_positive(latent_dim=64, width=0)
@@ -24,11 +24,33 @@ def check_positive(**sizes: int) -> None:
             raise ValueError(f"`{name}` must be at least 1, got {size}")
 
 
-def check_image_shape(image_shape: ImageShape) -> None:
-    """Refuse what is the shape of neither an image nor a point.
+def check_probability(**probabilities: float) -> None:
+    """Raise an error unless all numbers are probabilities.
+
+    Args:
+        **probabilities: The numbers, by the names of their arguments.
 
     Raises:
-        ValueError: If it is neither (channels, height, width) nor (dimensions,), or a size in it is below 1.
+        ValueError: If a number is outside [0, 1].
+
+    Example:
+        >>> check_probability(dropout=1.5)
+        Traceback (most recent call last):
+        ValueError: `dropout` must be a probability in [0, 1], got 1.5
+    """
+    for name, probability in probabilities.items():
+        if not 0 <= probability <= 1:
+            raise ValueError(f"`{name}` must be a probability in [0, 1], got {probability}")
+
+
+def check_image_shape(image_shape: ImageShape) -> None:
+    """Raise an error unless a shape is the shape of an image or of a point.
+
+    Args:
+        image_shape: The shape of an example.
+
+    Raises:
+        ValueError: If it is neither (channels, height, width) nor (dimensions,), or has a size below 1.
 
     Example:
         >>> check_image_shape((28, 28))
@@ -41,15 +63,15 @@ def check_image_shape(image_shape: ImageShape) -> None:
         raise ValueError(f"`image_shape` must hold sizes of at least 1, got {image_shape}")
 
 
-def check_image(network: str, image_shape: ImageShape) -> None:
-    """Refuse what is not the shape of an image.
+def check_image(name: str, image_shape: ImageShape) -> None:
+    """Raise an error unless a shape is the shape of an image.
 
     Args:
-        network: The name of what works only on images.
-        image_shape: The shape it was given.
+        name: Name of the network or model that works on images only.
+        image_shape: The shape of an example.
 
     Raises:
-        ValueError: If it is not (channels, height, width), or a size in it is below 1.
+        ValueError: If it is not (channels, height, width), or has a size below 1.
 
     Example:
         >>> check_image("DCGANGenerator", (2,))
@@ -57,34 +79,42 @@ def check_image(network: str, image_shape: ImageShape) -> None:
         ValueError: DCGANGenerator works on images (channels, height, width), got `image_shape` (2,)
     """
     if len(image_shape) != 3:
-        raise ValueError(f"{network} works on images (channels, height, width), got `image_shape` {image_shape}")
+        raise ValueError(f"{name} works on images (channels, height, width), got `image_shape` {image_shape}")
     check_image_shape(image_shape)
 
 
 def check_levels(levels: int) -> None:
-    """Refuse what is no number of values that an element of an image can have.
+    """Raise an error unless a number of quantization levels is an integer of at least 2.
+
+    Args:
+        levels: Number of values that an element of an image can have.
 
     Raises:
-        ValueError: `levels` is below 2, or not whole.
+        ValueError: If `levels` is below 2, or not an integer.
 
     Example:
         >>> check_levels(1)
         Traceback (most recent call last):
-        ValueError: `levels` must be a whole number from 2, got 1
+        ValueError: `levels` must be an integer of at least 2, got 1
     """
     if levels < 2 or levels != int(levels):
-        raise ValueError(f"`levels` must be a whole number from 2, got {levels}")
+        raise ValueError(f"`levels` must be an integer of at least 2, got {levels}")
 
 
-def check_multivariate(network: str, image_shape: ImageShape) -> None:
-    """Refuse examples of one element, of which nothing could tell how it moves.
+def check_multivariate(name: str, image_shape: ImageShape) -> None:
+    """Raise an error unless an example has at least two elements: coupling layers transform some given the others.
 
     Args:
-        network: The name of what refuses them.
+        name: Name of the network that needs several elements.
         image_shape: The shape of an example.
 
     Raises:
-        ValueError: If it has only one element.
+        ValueError: If an example has a single element.
+
+    Example:
+        >>> check_multivariate("NICE", (1,))
+        Traceback (most recent call last):
+        ValueError: NICE works on examples of at least 2 elements, got `image_shape` (1,)
     """
     if math.prod(image_shape) < 2:
-        raise ValueError(f"{network} works on examples of at least 2 elements, got `image_shape` {image_shape}")
+        raise ValueError(f"{name} works on examples of at least 2 elements, got `image_shape` {image_shape}")

@@ -1,4 +1,4 @@
-"""Generators, discriminators, flows and networks that tell of pixels, one architecture family per file."""
+"""Generators, discriminators, normalizing flows and autoregressive networks, one architecture family per file."""
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.made import MADENetwork

@@ -1,4 +1,4 @@
-"""What makes an image pixel by pixel asks of a network that sees earlier pixels only."""
+"""Causal image networks: each output depends only on earlier pixels in raster order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,31 +7,42 @@ from torch import Tensor, nn
 
 
 class CausalImageNetwork(nn.Module, ABC):
-    """Tell numbers of each pixel from those before it, in raster order, and of one pixel without the work on all.
+    """Base class of networks whose outputs at a pixel depend only on earlier pixels, in raster order.
 
-    `forward` maps images (b, channels, h, w), and labels (b,) of a network with classes, to (b, outputs, h, w).
+    `forward` maps images (b, channels, h, w), and labels (b,) if the network is class-conditional, to
+    (b, outputs, h, w). A subclass also computes the outputs of a single pixel, at less cost than `forward`: sampling
+    needs them pixel by pixel.
     """
 
     @abstractmethod
-    def row_predictor(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-        """Make what tells of a pixel of a row, by its column, (b, outputs).
+    def row_predictor(self, image: Tensor, row: int, *condition: Tensor) -> Callable[[int], Tensor]:
+        """Prepare the prediction of a row of pixels.
 
         Args:
-            image: (b, channels, h, w), made up to that row; what is told of a pixel is asked for once those before are.
-            row: Its number.
-            *given: The labels, of a network with classes.
+            image: Images (b, channels, h, w), of which the rows above are complete.
+            row: Index of the row.
+            *condition: Labels (b,), if the network is class-conditional.
+
+        Returns:
+            A function `predict(column)` that computes the outputs (b, outputs) of a pixel of the row. It reads `image`
+            when it is called, so the pixels to the left must have been filled in by then.
         """
 
 
-def row_predictor(network: nn.Module, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-    """Make what tells of a pixel of a row: as the network does, or by a whole pass of one that is not ours.
+def row_predictor(network: nn.Module, image: Tensor, row: int, *condition: Tensor) -> Callable[[int], Tensor]:
+    """Prepare the prediction of a row of pixels by any causal network.
+
+    A network that is not a `CausalImageNetwork` runs a complete forward pass for each pixel.
 
     Args:
-        network: Any network that sees earlier pixels only.
-        image: As in `CausalImageNetwork.row_predictor`.
-        row: Its number.
-        *given: The labels, of a network with classes.
+        network: A network whose outputs at a pixel depend only on earlier pixels.
+        image: Images (b, channels, h, w), of which the rows above are complete.
+        row: Index of the row.
+        *condition: Labels (b,), if the network is class-conditional.
+
+    Returns:
+        A function `predict(column)`; see `CausalImageNetwork.row_predictor`.
     """
     if isinstance(network, CausalImageNetwork):
-        return network.row_predictor(image, row, *given)
-    return lambda column: network(image, *given)[:, :, row, column]
+        return network.row_predictor(image, row, *condition)
+    return lambda column: network(image, *condition)[:, :, row, column]

@@ -1,4 +1,4 @@
-"""Networks that tell classes apart."""
+"""Networks for image classification."""
 
 import math
 
@@ -9,20 +9,21 @@ from lightning_gans.types import ImageShape
 
 
 class ConvClassifier(nn.Module):
-    """Map images to a logit for each class by two convolutions, each followed by pooling, and a hidden layer.
+    """Classify images by two convolutions, each followed by max pooling, and one hidden layer.
 
     The network for MNIST of *Towards Deep Learning Models Resistant to Adversarial Attacks*, arXiv:1706.06083: 5 x 5
-    convolutions of 32 and 64 channels, 2 x 2 pooling, 1024 hidden units. Weights start as PyTorch's. It has no dropout
-    and no normalization: an image's logits depend on it alone.
+    convolutions of 32 and 64 channels, 2 x 2 pooling, 1024 hidden units. Weights have PyTorch's default initialization.
+    The network has neither dropout nor normalization, so the logits of an image do not depend on other images.
 
     Args:
         image_shape: (channels, height, width), at least 4 pixels high and wide.
-        num_classes: How many classes.
+        num_classes: Number of classes.
         width: Channels of the first convolution; the second has twice as many.
         hidden: Units of the hidden layer.
 
     Raises:
-        ValueError: If `image_shape` is not an image's or too small to be pooled twice, or a size is below 1.
+        ValueError: If `image_shape` is not the shape of an image or is too small for two poolings, or a size is
+            below 1.
 
     Example:
         >>> import torch
@@ -34,10 +35,10 @@ class ConvClassifier(nn.Module):
         super().__init__()
         check_image(type(self).__name__, image_shape)
         check_positive(num_classes=num_classes, width=width, hidden=hidden)
-        channels, height, breadth = image_shape
-        if min(height, breadth) < 4:
-            raise ValueError(f"ConvClassifier halves an image twice, got `image_shape` {image_shape}: 4 x 4 at least")
-        pooled = math.prod(size // 2 // 2 for size in (height, breadth))
+        channels, *size = image_shape
+        if min(size) < 4:
+            raise ValueError(f"ConvClassifier needs images of at least 4 x 4 pixels, got `image_shape` {image_shape}")
+        pooled = math.prod(side // 2 // 2 for side in size)
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, kernel_size=5, padding=2),
             nn.ReLU(),

@@ -1,7 +1,8 @@
-"""Convolutional networks after DCGAN, for images of any size.
+"""Convolutional networks of DCGAN, for images of any size.
 
-Sizes halve, rounding up, at least twice and until the larger side is at most 4 pixels: 28 - 14 - 7 - 4, 8 - 4 - 2. The
-paper's 64 - 32 - 16 - 8 - 4 is one case. Kernels are 5 x 5 with stride 2, as in the authors' code (Newmu/dcgan_code).
+Each layer halves the size, rounding up, at least twice and until the larger side is at most 4 pixels: 28 - 14 - 7 - 4,
+8 - 4 - 2. The paper's 64 - 32 - 16 - 8 - 4 is a special case. Kernels are 5 x 5 with stride 2, as in the authors' code
+(Newmu/dcgan_code).
 """
 
 import math
@@ -17,10 +18,11 @@ from lightning_gans.types import ImageShape
 
 
 class DCGANGenerator(nn.Module):
-    """Map latents to images by transposed convolutions under batch normalization.
+    """Generate images from latents by transposed convolutions with batch normalization.
 
     From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
-    arXiv:1511.06434. Weights start as N(0, .02), gains as N(1, .02), biases as 0.
+    arXiv:1511.06434. Initial weights are drawn from N(0, 0.02) and the scales of batch normalization from N(1, 0.02);
+    0.02 is the standard deviation. Initial biases are 0.
 
     Args:
         latent_dim: Size of a latent vector.
@@ -28,7 +30,7 @@ class DCGANGenerator(nn.Module):
         width: Channels before the last layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -47,7 +49,7 @@ class DCGANGenerator(nn.Module):
             nn.Unflatten(1, (channels[-1], *sizes[-1])),
         ]
         for level in reversed(range(1, len(sizes))):
-            (height, breadth), (large_height, large_breadth) = sizes[level], sizes[level - 1]
+            (height_in, width_in), (height_out, width_out) = sizes[level], sizes[level - 1]
             layers += [
                 nn.BatchNorm2d(channels[level]),
                 nn.ReLU(),
@@ -57,9 +59,9 @@ class DCGANGenerator(nn.Module):
                     kernel_size=5,
                     stride=2,
                     padding=2,
-                    # n pixels become 2n - 1, or 2n with one row of padding: what was halved, odd or even, comes back.
-                    output_padding=(large_height - (2 * height - 1), large_breadth - (2 * breadth - 1)),
-                    bias=level == 1,  # batch normalization would take any other bias away
+                    # n pixels become 2n - 1, or 2n with output padding 1: this inverts halving for odd and even sizes
+                    output_padding=(height_out - (2 * height_in - 1), width_out - (2 * width_in - 1)),
+                    bias=level == 1,  # batch normalization cancels all other biases
                 ),
             ]
         self.layers = nn.Sequential(*layers, nn.Tanh())
@@ -72,7 +74,7 @@ class DCGANGenerator(nn.Module):
 
 
 class _StridedNetwork(nn.Module):
-    """Map images to logits by strided convolutions and one linear layer."""
+    """Base class of discriminators made of strided convolutions and one linear layer."""
 
     def __init__(self, image_shape: ImageShape, width: int, block: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
@@ -94,18 +96,19 @@ class _StridedNetwork(nn.Module):
 
 
 class DCGANDiscriminator(_StridedNetwork):
-    """Judge images by strided convolutions under batch normalization.
+    """Discriminate images by strided convolutions with batch normalization.
 
     From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
-    arXiv:1511.06434: the mirror image of `DCGANGenerator`, with its initial weights. The first layer is not normalized.
-    Batch normalization ties the samples of a batch together: penalties on per-sample gradients need `DCGANCritic`.
+    arXiv:1511.06434. The sizes, channels and initial weights mirror `DCGANGenerator`. The first layer is not
+    normalized. With batch normalization a logit depends on all samples of a batch, so penalties on per-sample
+    gradients need `DCGANCritic` instead.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -118,17 +121,18 @@ class DCGANDiscriminator(_StridedNetwork):
 
 
 class DCGANCritic(_StridedNetwork):
-    """Judge images by strided convolutions, each image on its own.
+    """Discriminate images by strided convolutions without normalization.
 
-    `DCGANDiscriminator` without normalization, as *Improved Training of Wasserstein GANs*, arXiv:1704.00028, section 4,
-    asks of a critic whose gradient is penalized per sample.
+    This is `DCGANDiscriminator` without batch normalization, so that the logit of an image does not depend on other
+    images. *Improved Training of Wasserstein GANs*, arXiv:1704.00028, section 4, requires this of a critic with a
+    gradient penalty.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -141,18 +145,18 @@ class DCGANCritic(_StridedNetwork):
 
 
 class SpectralNormDiscriminator(_StridedNetwork):
-    """Judge images by strided convolutions of spectral norm 1, each image on its own.
+    """Discriminate images by strided convolutions with spectral normalization.
 
-    `DCGANCritic` with every layer under the normalization of *Spectral Normalization for Generative Adversarial
-    Networks*, arXiv:1802.05957. The paper's convolutional network alternates 3 x 3 and strided 4 x 4 kernels; this one
-    has the 5 x 5 kernels of the family. Initial weights matter only by their direction.
+    This is `DCGANCritic` with spectral normalization of all layers, from *Spectral Normalization for Generative
+    Adversarial Networks*, arXiv:1802.05957. The paper's convolutional network alternates 3 x 3 and strided 4 x 4
+    kernels; this network has the 5 x 5 kernels of DCGAN. The scale of the initial weights has no effect.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -171,14 +175,14 @@ class SpectralNormDiscriminator(_StridedNetwork):
 
 
 def _sizes(image_shape: ImageShape) -> list[tuple[int, int]]:
-    """List (height, width) from the image's to the smallest."""
+    """List the sizes (height, width) from the image to the smallest feature map."""
     return halvings(image_shape, until=4)
 
 
 def _channels(image_shape: ImageShape, width: int) -> list[int]:
     """List the channels at each of `_sizes`."""
-    halvings = len(_sizes(image_shape)) - 1
-    return [image_shape[0], *(width * min(2**level, 8) for level in range(halvings))]
+    layers = len(_sizes(image_shape)) - 1
+    return [image_shape[0], *(width * min(2**level, 8) for level in range(layers))]
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Module:

@@ -1,14 +1,14 @@
-"""Values of images, even steps from -1 to 1, and the numbers of these steps."""
+"""Quantization levels of images: evenly spaced values from -1 to 1, and their indices."""
 
 from torch import Tensor
 
 
 def to_index(image: Tensor, levels: int) -> Tensor:
-    """Which of the levels each value is, int64 from 0 to `levels - 1`; the nearest one.
+    """Compute the index of the nearest level of each element, int64 from 0 to `levels - 1`.
 
     Args:
         image: Values in [-1, 1].
-        levels: How many there are, evenly from -1 to 1.
+        levels: Number of levels, evenly spaced from -1 to 1.
 
     Example:
         >>> import torch
@@ -19,32 +19,46 @@ def to_index(image: Tensor, levels: int) -> Tensor:
 
 
 def from_index(index: Tensor, levels: int, *, like: Tensor) -> Tensor:
-    """The values in [-1, 1] of levels, the inverse of `indices`.
+    """Compute the values in [-1, 1] of level indices: the inverse of `to_index`.
 
     Args:
         index: Integers from 0 to `levels - 1`.
-        levels: How many there are.
-        like: Whose device and type they get.
+        levels: Number of levels.
+        like: Tensor that gives the device and the dtype of the values.
+
+    Example:
+        >>> import torch
+        >>> from_index(torch.tensor([0, 1, 2]), 3, like=torch.zeros(()))
+        tensor([-1.,  0.,  1.])
     """
     return index.to(like) * (2 / (levels - 1)) - 1
 
 
 def round_to_levels(image: Tensor, levels: int) -> Tensor:
-    """The nearest value that is one of the levels."""
+    """Round each element to the nearest level.
+
+    Args:
+        image: Values in [-1, 1]; values outside are rounded to the first or the last level.
+        levels: Number of levels.
+
+    Example:
+        >>> import torch
+        >>> round_to_levels(torch.tensor([-0.9, 0.1, 3.0]), 3)
+        tensor([-1.,  0.,  1.])
+    """
     return from_index(to_index(image, levels), levels, like=image)
 
 
 def dequantize(image: Tensor, noise: Tensor, levels: int) -> Tensor:
-    """Spread each of the levels evenly over its own part of [-1, 1]: (k + u) / levels, scaled.
+    """Dequantize images uniformly: map level k to (k + u) / levels, scaled from [0, 1) to [-1, 1).
 
-    What is not finite stays so, for a loss to show it.
-
-    Where y is a dequantized image of d elements, log P(image) >= E log p(y) + d log(2 / levels).
+    If y is a dequantized image of d elements, log P(image) >= E log p(y) + d log(2 / levels). Values that are not
+    finite remain so, so that the loss reveals them.
 
     Args:
-        image: Images on their levels.
-        noise: Uniform in [0, 1), of the same shape.
-        levels: How many values an element can have.
+        image: Images whose elements are levels.
+        noise: Uniform noise in [0, 1), of the same shape.
+        levels: Number of values that an element can have.
 
     Example:
         >>> import torch
@@ -56,11 +70,11 @@ def dequantize(image: Tensor, noise: Tensor, levels: int) -> Tensor:
 
 
 def quantize(image: Tensor, levels: int) -> Tensor:
-    """Take continuous images back to the levels that `dequantize` would have made them of.
+    """Quantize continuous images: the inverse of `dequantize`, whatever the noise.
 
     Args:
-        image: Values that should lie in [-1, 1]; those beyond are taken to be the last level.
-        levels: How many values an element can have.
+        image: Values in [-1, 1]; values outside are mapped to the first or the last level.
+        levels: Number of values that an element can have.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""A fully connected network whose outputs see earlier pixels only."""
+"""MADE: a fully connected network whose outputs depend only on earlier pixels."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -10,27 +10,30 @@ from torch.nn import functional as F
 from lightning_gans.checks import check_image, check_positive
 from lightning_gans.networks.causal import CausalImageNetwork
 from lightning_gans.networks.class_embedding import ClassEmbedding
+from lightning_gans.networks.module_list import ModuleList
 from lightning_gans.types import ImageShape
 
 
 class MADENetwork(CausalImageNetwork):
-    """Tell of each pixel what layers of rectified units know from those before it, by weights that are masked out.
+    """Predict each pixel from the earlier ones by an MLP of ReLU units with masked weights.
 
-    From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13: a hidden unit of
-    degree d sees pixels 0 to d, and units of lower or the same degree; the numbers of pixel p see units of lower
-    degrees, and earlier pixels directly, which the paper allows: in raster order there may be no unit between a pixel
-    and its neighbor. Pixels are in raster order, a pixel sees all channels of the earlier ones, and there is one mask:
-    hidden degrees are spread evenly, where the paper draws them. A class, where there are some, shifts every layer, as
-    in section 2.1 of arXiv:1606.05328. Weights start as PyTorch's.
+    From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13. A hidden unit of
+    degree d is connected to pixels 0 to d, or to units of degrees up to d. The outputs of pixel p are connected to
+    units of degrees below p, and directly to earlier pixels. The paper has direct connections as an option. In raster
+    order they are needed, as there may be no unit between a pixel and its neighbor.
+
+    Pixels are in raster order, and a pixel depends on all channels of the earlier pixels. There is a single mask, with
+    evenly spread hidden degrees; the paper draws them at random. In a class-conditional network, a class embedding
+    shifts every layer, as in section 2.1 of arXiv:1606.05328. Weights have PyTorch's default initialization.
 
     Args:
         image_shape: (channels, height, width).
-        outputs: Numbers for each pixel.
-        num_classes: How many classes; None where the network is not told of them.
-        hidden: Units of each hidden layer.
+        outputs: Number of outputs per pixel.
+        num_classes: Number of classes; None for an unconditional network.
+        hidden: Number of units of each hidden layer.
 
     Raises:
-        ValueError: `image_shape` is not an image's, there is no hidden layer, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), there is no hidden layer, or a size is below 1.
 
     Example:
         >>> MADENetwork((1, 8, 8), 1)(torch.zeros(2, 1, 8, 8)).shape
@@ -54,46 +57,51 @@ class MADENetwork(CausalImageNetwork):
             raise ValueError(f"`hidden` must hold sizes of at least 1, got {hidden}")
         channels, *self.size = image_shape
         pixel = torch.arange(self.size[0] * self.size[1])
-        inputs, ends = pixel.repeat(channels), pixel.repeat(outputs)
-        degrees = [inputs, *(_even(len(pixel), units) for units in hidden)]
+        input_degrees, output_degrees = pixel.repeat(channels), pixel.repeat(outputs)
+        degrees = [input_degrees, *(_hidden_degrees(len(pixel), units) for units in hidden)]
         masks = [before <= after[:, None] for before, after in pairwise(degrees)]
-        masks.append(torch.cat([degrees[-1], inputs]) < ends[:, None])
-        self.layers = nn.ModuleList(_MaskedLinear(mask) for mask in masks)
+        masks.append(torch.cat([degrees[-1], input_degrees]) < output_degrees[:, None])
+        self.layers: ModuleList[_MaskedLinear] = ModuleList(_MaskedLinear(mask) for mask in masks)
         sizes = [len(mask) for mask in masks]
         self.shifts = nn.ModuleList(ClassEmbedding(num_classes, size) for size in sizes if num_classes is not None)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Map images (b, *image_shape), and the labels (b,) of a network with classes, to (b, outputs, h, w)."""
-        numbers = self._shifted(-1, self.layers[-1](self._hidden(image, label)), label)
-        return numbers.reshape(len(image), -1, *self.size)
+        """Map images (b, *image_shape), and labels (b,) if class-conditional, to (b, outputs, h, w)."""
+        *_, output = self.layers
+        outputs = self._shift(-1, output(self._hidden(image, label)), label)
+        return outputs.reshape(len(image), -1, *self.size)
 
-    def row_predictor(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-        """Make what tells of a pixel of a row, without working out the numbers of all others."""
-        output, shape, label = self.layers[-1], self.size, given[0] if given else None
+    def row_predictor(self, image: Tensor, row: int, *condition: Tensor) -> Callable[[int], Tensor]:
+        """Prepare the prediction of a row of pixels, without computing the outputs of other pixels."""
+        *_, output = self.layers
+        label = condition[0] if condition else None
+        height, width = self.size
 
-        def tell(column: int) -> Tensor:
-            pixels = slice(row * shape[1] + column, None, shape[0] * shape[1])
-            weight, mask, bias = (tensor[pixels] for tensor in (output.weight, output.mask, output.bias))  # type: ignore[index]
-            shifts = self._shifted(-1, torch.zeros_like(output.bias), label)  # type: ignore[arg-type]
-            return F.linear(self._hidden(image, label), weight * mask, bias) + shifts[..., pixels]
+        def predict(column: int) -> Tensor:
+            pixel = slice(row * width + column, None, height * width)
+            shift = self._shift(-1, torch.zeros_like(output.bias), label)
+            weight = output.weight[pixel] * output.mask[pixel]
+            return F.linear(self._hidden(image, label), weight, output.bias[pixel]) + shift[..., pixel]
 
-        return tell
+        return predict
 
     def _hidden(self, image: Tensor, label: Tensor | None) -> Tensor:
-        seen = values = image.flatten(1)
-        for index, layer in enumerate(self.layers[:-1]):
-            values = self._shifted(index, layer(values), label).relu()
-        return torch.cat([values, seen], dim=1)
+        pixels = values = image.flatten(1)
+        *hidden, _ = self.layers
+        for index, layer in enumerate(hidden):
+            values = self._shift(index, layer(values), label).relu()
+        return torch.cat([values, pixels], dim=1)
 
-    def _shifted(self, index: int, values: Tensor, label: Tensor | None) -> Tensor:
+    def _shift(self, index: int, values: Tensor, label: Tensor | None) -> Tensor:
         shifted: Tensor = values + self.shifts[index](label) if self.shifts else values
         return shifted
 
 
 class _MaskedLinear(nn.Linear):
-    """A linear layer of which only the weights in `mask` (outputs, inputs) are used.
+    """A linear layer whose weights outside of `mask` (outputs, inputs) are 0.
 
-    The others are 0 and stay so: weight decay would take them to subnormal numbers, on which a CPU is slow.
+    Masked weights are also initialized to 0. Otherwise weight decay would shrink them to subnormal numbers, which are
+    slow on a CPU.
     """
 
     mask: Tensor
@@ -109,6 +117,6 @@ class _MaskedLinear(nn.Linear):
         return F.linear(values, self.weight * self.mask, self.bias)
 
 
-def _even(pixels: int, units: int) -> Tensor:
-    """Degrees from 0 to pixels - 2, each as often as any other but one: nobody needs to see the last pixel."""
+def _hidden_degrees(pixels: int, units: int) -> Tensor:
+    """Spread degrees from 0 to pixels - 2 evenly over the units; no output depends on the last pixel."""
     return torch.arange(units) * max(pixels - 1, 1) // units

@@ -1,27 +1,29 @@
-"""Fully connected networks: the first GAN's, and small ones for points."""
+"""Multilayer perceptrons (MLPs): the networks of the first GAN, and their hidden layers."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lightning_gans.checks import check_image_shape, check_positive
+from lightning_gans.checks import check_image_shape, check_positive, check_probability
 from lightning_gans.types import ImageShape
 
 
 class MLPGenerator(nn.Module):
-    """Map latents to samples by layers of rectified units.
+    """Generate images or points from latents by an MLP of ReLU units.
 
     The generator of *Generative Adversarial Networks*, arXiv:1406.2661, with the sizes and the initial weights
-    U(-.05, .05) of its code (goodfeli/adversarial, `mnist.yaml`). Its sigmoid on data in [0, 1] is here a tanh on data
-    in [-1, 1], the same family, as tanh(a) = 2 sigmoid(2a) - 1. Its output bias, there fitted to the data's mean,
-    starts at 0. Points are not bounded, and get no output function.
+    U(-0.05, 0.05) of its code (goodfeli/adversarial, `mnist.yaml`). The authors have a sigmoid and data in [0, 1]; the
+    tanh here, for data in [-1, 1], is equivalent: tanh(a) = 2 sigmoid(2a) - 1. The authors fit the output bias to the
+    mean of the data; here it is initialized to 0. Points are unbounded, so they have no output activation.
 
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
-        depth: Hidden layers.
+        depth: Number of hidden layers.
 
     Raises:
         ValueError: If a size is below 1, or `image_shape` has neither one axis nor three.
@@ -38,9 +40,7 @@ class MLPGenerator(nn.Module):
         super().__init__()
         check_positive(latent_dim=latent_dim, width=width, depth=depth)
         check_image_shape(image_shape)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise([latent_dim, *[width] * depth]):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers = hidden_layers(latent_dim, width=width, depth=depth)
         layers += [nn.Linear(width, math.prod(image_shape)), nn.Unflatten(1, image_shape)]
         if len(image_shape) == 3:
             layers += [nn.Tanh()]
@@ -54,21 +54,22 @@ class MLPGenerator(nn.Module):
 
 
 class MaxoutDiscriminator(nn.Module):
-    """Judge samples by layers of maxout units under dropout.
+    """Discriminate images or points by an MLP of maxout units with dropout.
 
     The discriminator of *Generative Adversarial Networks*, arXiv:1406.2661, with the sizes, the dropout and the initial
-    weights U(-.005, .005) of its code (goodfeli/adversarial, `mnist.yaml`). Maxout is arXiv:1302.4389.
+    weights U(-0.005, 0.005) of its code (goodfeli/adversarial, `mnist.yaml`). Maxout is from arXiv:1302.4389.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
-        pieces: Linear functions that a unit takes the largest of.
-        depth: Hidden layers.
+        pieces: Number of linear functions over which a maxout unit takes the maximum.
+        depth: Number of hidden layers.
         input_dropout: Probability of dropping an input.
         dropout: Probability of dropping a hidden unit.
 
     Raises:
-        ValueError: If a size is below 1, a probability outside [0, 1], or `image_shape` has neither one axis nor three.
+        ValueError: If a size is below 1, a probability is outside [0, 1], or `image_shape` has neither one axis nor
+            three.
 
     Example:
         >>> import torch
@@ -89,9 +90,7 @@ class MaxoutDiscriminator(nn.Module):
         super().__init__()
         check_image_shape(image_shape)
         check_positive(width=width, pieces=pieces, depth=depth)
-        for name, probability in (("input_dropout", input_dropout), ("dropout", dropout)):
-            if not 0 <= probability <= 1:
-                raise ValueError(f"`{name}` must be a probability in [0, 1], got {probability}")
+        check_probability(input_dropout=input_dropout, dropout=dropout)
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(input_dropout)]
         for inputs, outputs in pairwise([math.prod(image_shape), *[width] * depth]):
             layers += [_Maxout(inputs, outputs, pieces), nn.Dropout(dropout)]
@@ -106,14 +105,15 @@ class MaxoutDiscriminator(nn.Module):
 
 
 class MLPDiscriminator(nn.Module):
-    """Judge samples by layers of leaky rectified units, for points and for small images.
+    """Discriminate points or small images by an MLP of leaky ReLU units.
 
-    It treats each sample on its own and draws no noise, so every penalty applies. Weights start as PyTorch's.
+    The network is deterministic, and the logit of a sample does not depend on other samples, so all gradient penalties
+    apply. Weights have PyTorch's default initialization.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         width: Units per hidden layer.
-        depth: Hidden layers.
+        depth: Number of hidden layers.
 
     Raises:
         ValueError: If a size is below 1, or `image_shape` has neither one axis nor three.
@@ -128,10 +128,9 @@ class MLPDiscriminator(nn.Module):
         super().__init__()
         check_image_shape(image_shape)
         check_positive(width=width, depth=depth)
-        layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in pairwise([math.prod(image_shape), *[width] * depth]):
-            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2)]
-        self.features = nn.Sequential(*layers)
+        activation = partial(nn.LeakyReLU, 0.2)
+        layers = hidden_layers(math.prod(image_shape), width=width, depth=depth, activation=activation)
+        self.features = nn.Sequential(nn.Flatten(), *layers)
         self.logit = nn.Linear(width, 1)
 
     def forward(self, samples: Tensor) -> Tensor:
@@ -140,8 +139,27 @@ class MLPDiscriminator(nn.Module):
         return logits.squeeze(1)
 
 
+def hidden_layers(
+    inputs: int, *, width: int, depth: int, activation: Callable[[], nn.Module] = nn.ReLU
+) -> list[nn.Module]:
+    """Build the hidden layers of an MLP: linear layers, each followed by an activation.
+
+    Args:
+        inputs: Size of the input.
+        width: Units per hidden layer.
+        depth: Number of hidden layers.
+        activation: Factory of the activation.
+
+    Example:
+        >>> hidden_layers(2, width=8, depth=1)
+        [Linear(in_features=2, out_features=8, bias=True), ReLU()]
+    """
+    sizes = pairwise([inputs, *[width] * depth])
+    return [layer for fan_in, fan_out in sizes for layer in (nn.Linear(fan_in, fan_out), activation())]
+
+
 class _Maxout(nn.Module):
-    """Take the largest of several linear functions, arXiv:1302.4389."""
+    """Take the maximum of several linear functions, arXiv:1302.4389."""
 
     def __init__(self, inputs: int, outputs: int, pieces: int) -> None:
         super().__init__()

@@ -1,32 +1,32 @@
-"""The first flow: additive couplings of fully connected networks."""
+"""NICE: additive coupling layers of fully connected networks."""
 
 import math
-
-from torch import nn
+from functools import partial
 
 from lightning_gans.checks import check_image_shape, check_multivariate, check_positive
-from lightning_gans.networks.flows import ActNorm, AdditiveCoupling, Chain, Flatten, even_odd_indices, mlp
+from lightning_gans.networks.couplings import AdditiveCoupling, even_odd_indices, mlp
+from lightning_gans.networks.flows import ActNorm, Chain, Flatten
 from lightning_gans.types import ImageShape
 
 
 class NICE(Chain):
-    """Add to every other element what a network tells of the rest, in turns, and scale each at last.
+    """Transform examples by additive coupling layers on alternating halves, followed by one scaling layer.
 
-    From *NICE: Non-linear Independent Components Estimation*, arXiv:1410.8516; its prior is the logistic one. Width and
-    depth are those of the flow-GAN's code (`ermongroup/flow-gan`, README). Two things are set here, for few steps to be
-    enough: the last layers start at 0, and the scales at what gives the first batch standard deviation 1, as the shift
-    beside them gives it mean 0.
+    From *NICE: Non-linear Independent Components Estimation*, arXiv:1410.8516, where the prior is logistic. Width and
+    depth are those of the Flow-GAN code (`ermongroup/flow-gan`, README). Two initializations differ from the paper and
+    save training steps. The last layer of each conditioner is initialized to 0. The final layer is an `ActNorm`, which
+    normalizes the first batch to mean 0 and standard deviation 1.
 
-    Images come dequantized, in [-1, 1], points as they are; what comes back is not bounded.
+    Images are expected dequantized, in [-1, 1], and points as they are. The outputs of `inverse` are unbounded.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        width: Units per hidden layer.
-        depth: Hidden layers of each coupling.
-        couplings: How many there are; a half moves at every other one.
+        width: Units per hidden layer of a conditioner.
+        depth: Number of hidden layers of a conditioner.
+        couplings: Number of coupling layers; each half of the elements is transformed by every other layer.
 
     Raises:
-        ValueError: If a size is below 1, or an example has only one element.
+        ValueError: If a size is below 1, or an example has a single element.
 
     Example:
         >>> import torch
@@ -42,10 +42,7 @@ class NICE(Chain):
         check_multivariate(type(self).__name__, image_shape)
         size = math.prod(image_shape)
         even, odd = even_odd_indices(size)
-
-        def network(inputs: int, outputs: int) -> nn.Module:
-            return mlp(inputs, outputs, width=width, depth=depth)
-
-        turns = [(even, odd) if turn % 2 == 0 else (odd, even) for turn in range(couplings)]
-        layers = [AdditiveCoupling(kept, moved, network) for kept, moved in turns]
+        splits = [(even, odd), (odd, even)]
+        conditioner = partial(mlp, width=width, depth=depth)
+        layers = [AdditiveCoupling(*splits[index % 2], conditioner) for index in range(couplings)]
         super().__init__(Flatten(image_shape), *layers, ActNorm((size,)))

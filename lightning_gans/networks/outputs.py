@@ -1,4 +1,4 @@
-"""How a pixel is distributed, told by numbers that a network gives; every one is exactly a distribution of levels."""
+"""Output distributions: discrete distributions of a pixel over levels, with parameters from a network."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,50 +11,51 @@ from torch.nn import functional as F
 from lightning_gans.checks import check_levels, check_positive
 from lightning_gans.networks.levels import from_index, round_to_levels, to_index
 
-Draw = Callable[..., Tensor]
-"""Gives uniform numbers in [0, 1) of the shape that it is called with."""
+UniformSampler = Callable[..., Tensor]
+"""Returns uniform random numbers in [0, 1) of the requested shape, as `torch.rand` does."""
 
-LEAST_LOG_SCALE = -7.0
-"""As in PixelCNN++'s code: a scale of a ninth of a bin of 256 levels."""
+MIN_LOG_SCALE = -7.0
+"""Lower bound of log-scales, as in the PixelCNN++ code: one ninth of a bin of 256 levels."""
 
 
 class OutputDistribution(nn.Module, ABC):
-    """How a pixel, all its channels, is distributed. It has no parameters of its own.
+    """Base class of joint distributions of the channels of a pixel; they have no learned parameters of their own.
 
     Attributes:
-        size: How many numbers tell it.
+        num_params: Number of parameters per pixel.
     """
 
-    size: int
+    num_params: int
 
     @abstractmethod
-    def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
-        """The log-probability of pixels in nats, (b, ...), in the type of `image`.
+    def log_prob(self, params: Tensor, image: Tensor) -> Tensor:
+        """Compute the log-probability of pixels, (b, ...) nats, in the dtype of `image`.
 
         Args:
-            parameters: (b, size, ...).
-            image: (b, channels, ...), on the data's levels in [-1, 1].
+            params: Parameters (b, num_params, ...).
+            image: Pixels (b, channels, ...), whose values are levels in [-1, 1].
         """
 
     @abstractmethod
-    def sample(self, parameters: Tensor, draw: Draw) -> Tensor:
-        """Draw pixels (b, channels, ...), on the data's levels in [-1, 1].
+    def sample(self, params: Tensor, rand: UniformSampler) -> Tensor:
+        """Sample pixels (b, channels, ...), whose values are levels in [-1, 1].
 
         Args:
-            parameters: (b, size, ...).
-            draw: Gives uniform numbers in [0, 1) of the shape that it is called with, `draw(2, 3)`.
+            params: Parameters (b, num_params, ...).
+            rand: Function that returns uniform random numbers in [0, 1) of the requested shape, such as `torch.rand`:
+                `rand(2, 3)`.
         """
 
 
 class Bernoulli(OutputDistribution):
-    """Black or white by a logit, for each channel on its own.
+    """Independent Bernoulli distributions of the channels of a binary pixel, given by logits.
 
     Args:
-        channels: Of a pixel.
-        levels: How many values an element can have: 2.
+        channels: Number of channels.
+        levels: Number of values that an element can have; it must be 2.
 
     Raises:
-        ValueError: `channels` is below 1, or `levels` is not 2.
+        ValueError: If `channels` is below 1, or `levels` is not 2.
 
     Example:
         >>> Bernoulli(1, 2).log_prob(torch.zeros(3, 1, 8, 8), torch.ones(3, 1, 8, 8)).exp().unique()
@@ -65,31 +66,32 @@ class Bernoulli(OutputDistribution):
         super().__init__()
         check_positive(channels=channels)
         if levels != 2:
-            raise ValueError(f"Bernoulli tells black from white: `levels` must be 2, got {levels}")
-        self.size = channels
+            raise ValueError(f"Bernoulli models binary values: `levels` must be 2, got {levels}")
+        self.num_params = channels
 
-    def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
-        """The log-probability of pixels in nats, (b, ...)."""
-        return F.logsigmoid(parameters.to(image.dtype) * image).sum(1)
+    def log_prob(self, params: Tensor, image: Tensor) -> Tensor:
+        """Compute the log-probability of pixels, (b, ...) nats."""
+        return F.logsigmoid(params.to(image.dtype) * image).sum(1)
 
-    def sample(self, parameters: Tensor, draw: Draw) -> Tensor:
-        """Draw pixels (b, channels, ...) of -1 and 1."""
-        uniform = draw(*parameters.shape)
-        return (uniform < parameters.to(uniform.dtype).sigmoid()).to(uniform.dtype) * 2 - 1
+    def sample(self, params: Tensor, rand: UniformSampler) -> Tensor:
+        """Sample pixels (b, channels, ...) with values -1 and 1."""
+        uniform = rand(*params.shape)
+        return (uniform < params.to(uniform.dtype).sigmoid()).to(uniform.dtype) * 2 - 1
 
 
 class Categorical(OutputDistribution):
-    """A logit for every level, for each channel on its own: any distribution of it, which knows no order of levels.
+    """Independent categorical distributions of the channels of a pixel, with one logit per level.
 
-    Van den Oord et al. 2016, arXiv:1601.06759, section 2.2, where the channels of a pixel depend on each other through
-    the network; here those of one pixel are independent, given the earlier pixels.
+    The distribution is arbitrary, and does not use the order of the levels. From van den Oord et al. 2016,
+    arXiv:1601.06759, section 2.2. There the channels of a pixel depend on each other through the network; here they are
+    independent, given the earlier pixels.
 
     Args:
-        channels: Of a pixel.
-        levels: How many values an element can have.
+        channels: Number of channels.
+        levels: Number of values that an element can have.
 
     Raises:
-        ValueError: `channels` is below 1, or `levels` below 2.
+        ValueError: If `channels` is below 1, or `levels` below 2.
 
     Example:
         >>> Categorical(1, 4).log_prob(torch.zeros(3, 4, 8, 8), torch.ones(3, 1, 8, 8)).exp().unique()
@@ -102,42 +104,42 @@ class Categorical(OutputDistribution):
         check_levels(levels)
         self.channels = channels
         self.levels = levels
-        self.size = channels * levels
+        self.num_params = channels * levels
 
-    def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
-        """The log-probability of pixels in nats, (b, ...)."""
-        log_probs = _split_channels(parameters.to(image.dtype), self.channels).log_softmax(2)
+    def log_prob(self, params: Tensor, image: Tensor) -> Tensor:
+        """Compute the log-probability of pixels, (b, ...) nats."""
+        log_probs = _group(params.to(image.dtype), self.channels).log_softmax(2)
         chosen: Tensor = log_probs.gather(2, to_index(image, self.levels).unsqueeze(2))
         return chosen.squeeze(2).sum(1)
 
-    def sample(self, parameters: Tensor, draw: Draw) -> Tensor:
-        """Draw pixels (b, channels, ...), on the levels."""
-        logits = _split_channels(parameters, self.channels)
-        uniform = draw(*logits.shape)
-        return from_index(_choose(logits, uniform, dim=2), self.levels, like=uniform)
+    def sample(self, params: Tensor, rand: UniformSampler) -> Tensor:
+        """Sample pixels (b, channels, ...), whose values are levels."""
+        logits = _group(params, self.channels)
+        uniform = rand(*logits.shape)
+        return from_index(_sample_categorical(logits, uniform, dim=2), self.levels, like=uniform)
 
 
 class DiscretizedLogisticMixture(OutputDistribution):
-    """A mixture of logistic distributions, rounded to the levels; later channels of a pixel depend on earlier ones.
+    """A mixture of discretized logistic distributions, in which later channels of a pixel depend on earlier channels.
 
-    The mean of channel i in a component is m_i + sum over j < i of tanh(c_ij) x_j, and one component is chosen for all
-    channels. Each level has the mass of its own bin, the first and the last those beyond it, too. The mass of
-    narrow bins is exact, by log(sigma(a) - sigma(b)) = log sigma(a) + log sigma(-b) + log(1 - exp(b - a)); the authors'
-    code takes the density at the middle there.
+    The mean of channel i in a component is m_i + sum over j < i of tanh(c_ij) x_j, and all channels share one
+    component. The probability of a level is the logistic mass of its bin; the first and the last bin are unbounded. The
+    mass of narrow bins is exact: log(sigma(a) - sigma(b)) = log sigma(a) + log sigma(-b) + log(1 - exp(b - a)). The
+    authors' code approximates it there by the density at the center.
 
     Source: Salimans et al. 2017, arXiv:1701.05517, section 2.1 and 2.2; openai/pixel-cnn, `nn.py`.
 
     Args:
-        channels: Of a pixel; any number, the authors have 3.
-        levels: How many values an element can have.
-        components: How many logistics are mixed.
+        channels: Number of channels; the authors support only 3.
+        levels: Number of values that an element can have.
+        components: Number of logistic distributions in the mixture.
 
     Raises:
-        ValueError: `channels` or `components` is below 1, or `levels` below 2.
+        ValueError: If `channels` or `components` is below 1, or `levels` below 2.
 
     Example:
         >>> output = DiscretizedLogisticMixture(3, 256, components=10)
-        >>> output.size
+        >>> output.num_params
         100
         >>> output.sample(torch.zeros(2, 100, 8, 8), torch.rand).shape
         torch.Size([2, 3, 8, 8])
@@ -150,73 +152,73 @@ class DiscretizedLogisticMixture(OutputDistribution):
         self.channels = channels
         self.levels = levels
         self.components = components
-        # for each component its weight, the means, the scales, and a coefficient for each pair of channels
+        # per component: its logit, the means, the log-scales, and a coefficient for each pair of channels
         self.sizes = [1, channels, channels, math.comb(channels, 2)]
-        self.size = components * sum(self.sizes)
+        self.num_params = components * sum(self.sizes)
 
-    def log_prob(self, parameters: Tensor, image: Tensor) -> Tensor:
-        """The log-probability of pixels in nats, (b, ...)."""
-        logits, means, log_scales, coefficients = self._split(parameters.to(image.dtype))
+    def log_prob(self, params: Tensor, image: Tensor) -> Tensor:
+        """Compute the log-probability of pixels, (b, ...) nats."""
+        logits, means, log_scales, coefficients = self._unpack(params.to(image.dtype))
         total = logits.log_softmax(1)
         for channel in range(self.channels):
             value = image[:, None, channel]
             mean = self._mean(means, coefficients, image, channel)
-            total = total + _log_bin(value, mean, log_scales[:, :, channel], self.levels)
+            total = total + _log_bin_mass(value, mean, log_scales[:, :, channel], self.levels)
         return total.logsumexp(1)
 
-    def sample(self, parameters: Tensor, draw: Draw) -> Tensor:
-        """Draw pixels (b, channels, ...), on the levels."""
-        batch, _, *rest = parameters.shape
-        choice, uniform = draw(batch, self.components, *rest), draw(batch, self.channels, *rest)
-        logits, *others = self._split(parameters.to(uniform.dtype))
-        component = _choose(logits, choice, dim=1)[:, None, None]
+    def sample(self, params: Tensor, rand: UniformSampler) -> Tensor:
+        """Sample pixels (b, channels, ...), whose values are levels."""
+        batch, _, *rest = params.shape
+        component_uniform, uniform = rand(batch, self.components, *rest), rand(batch, self.channels, *rest)
+        logits, *others = self._unpack(params.to(uniform.dtype))
+        component = _sample_categorical(logits, component_uniform, dim=1)[:, None, None]
         means, log_scales, coefficients = (part.gather(1, component.expand(-1, 1, *part.shape[2:])) for part in others)
         image = torch.zeros_like(uniform)
         for channel in range(self.channels):
-            standard = uniform[:, channel].log() - (-uniform[:, channel]).log1p()
+            standard_logistic = uniform[:, channel].log() - (-uniform[:, channel]).log1p()
             mean = self._mean(means, coefficients, image, channel)[:, 0]
-            drawn = mean + standard * log_scales[:, 0, channel].exp()
-            image[:, channel] = round_to_levels(drawn, self.levels)
+            value = mean + standard_logistic * log_scales[:, 0, channel].exp()
+            image[:, channel] = round_to_levels(value, self.levels)
         return image
 
-    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits (b, components, ...); means, log-scales, (b, components, channels, ...); coefficients, by pairs."""
-        parts = _split_channels(parameters, self.components)
+    def _unpack(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Split into logits (b, components, ...), and means, log-scales and coefficients (b, components, n, ...)."""
+        parts = _group(params, self.components)
         logits, means, log_scales, coefficients = torch.split(parts, self.sizes, dim=2)
-        return logits.squeeze(2), means, log_scales.clamp(min=LEAST_LOG_SCALE), coefficients.tanh()
+        return logits.squeeze(2), means, log_scales.clamp(min=MIN_LOG_SCALE), coefficients.tanh()
 
     def _mean(self, means: Tensor, coefficients: Tensor, image: Tensor, channel: int) -> Tensor:
-        """The mean of a channel given those before it, (b, components, ...)."""
+        """Compute the mean of a channel given the earlier channels, (b, components, ...)."""
         mean = means[:, :, channel]
         first = math.comb(channel, 2)  # pairs (1, 0), (2, 0), (2, 1), ...
-        for before in range(channel):
-            mean = mean + coefficients[:, :, first + before] * image[:, None, before]
+        for earlier in range(channel):
+            mean = mean + coefficients[:, :, first + earlier] * image[:, None, earlier]
         return mean
 
 
-def _split_channels(parameters: Tensor, parts: int) -> Tensor:
-    """Map (b, parts * n, ...) to (b, parts, n, ...)."""
-    return parameters.reshape(len(parameters), parts, -1, *parameters.shape[2:])
+def _group(params: Tensor, groups: int) -> Tensor:
+    """Map (b, groups * n, ...) to (b, groups, n, ...)."""
+    return params.reshape(len(params), groups, -1, *params.shape[2:])
 
 
-def _log_bin(value: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
-    """The log of the mass that a logistic distribution has in the bin of a level."""
+def _log_bin_mass(value: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
+    """Compute the logarithm of the mass of a logistic distribution in the bin of a level."""
     half = 1 / (levels - 1)
     upper = (value - mean + half) * (-log_scale).exp()
     lower = (value - mean - half) * (-log_scale).exp()
-    below_upper = torch.where(value > 1 - half, 0.0, F.logsigmoid(upper))  # the last bin has no upper end
-    above_lower = torch.where(value < -1 + half, 0.0, F.logsigmoid(-lower))
+    below_upper = torch.where(value > 1 - half, 0.0, F.logsigmoid(upper))  # the last bin is unbounded above
+    above_lower = torch.where(value < -1 + half, 0.0, F.logsigmoid(-lower))  # the first bin is unbounded below
     inside = _log_one_minus_exp(math.log(2 * half) - log_scale)
     return below_upper + above_lower + torch.where(value.abs() < 1 - half, inside, 0.0)
 
 
 def _log_one_minus_exp(log_width: Tensor) -> Tensor:
-    """log(1 - exp(-width)), which is log(width) where that is too small for single precision."""
+    """Compute log(1 - exp(-width)); it is log(width) if the width is too small for single precision."""
     width = log_width.clamp(min=-50).exp()
     return torch.where(log_width < -50, log_width, (-torch.expm1(-width)).log())
 
 
-def _choose(logits: Tensor, uniform: Tensor, *, dim: int) -> Tensor:
-    """Draw one of the entries by their logits: the largest one after a Gumbel variable is added to each."""
+def _sample_categorical(logits: Tensor, uniform: Tensor, *, dim: int) -> Tensor:
+    """Sample indices from categorical distributions by the Gumbel-max trick."""
     gumbel = -(-uniform.log()).log()
     return (logits.to(uniform.dtype) + gumbel).argmax(dim)

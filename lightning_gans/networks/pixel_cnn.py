@@ -1,4 +1,4 @@
-"""A convolutional network whose outputs see earlier pixels only, and all of them within its reach."""
+"""Gated PixelCNN: a convolutional network whose outputs depend only on earlier pixels, without a blind spot."""
 
 from collections.abc import Callable
 
@@ -9,32 +9,36 @@ from torch.nn import functional as F
 from lightning_gans.checks import check_image, check_positive
 from lightning_gans.networks.causal import CausalImageNetwork
 from lightning_gans.networks.class_embedding import ClassEmbedding
+from lightning_gans.networks.module_list import ModuleList
 from lightning_gans.types import ImageShape
 
 
 class GatedPixelCNN(CausalImageNetwork):
-    """Tell of each pixel what gated convolutions know from those before it.
+    """Predict each pixel from the earlier ones by gated convolutions.
 
-    From *Conditional Image Generation with PixelCNN Decoders*, arXiv:1606.05328, section 2 and figure 2: a vertical
-    stack sees the rows above, a horizontal one the pixels to the left and what the vertical one found, so that no
-    earlier pixel in reach is left out. What is not to be seen is cropped by padding on one side, as in PixelCNN++
-    (arXiv:1701.05517), not masked. The horizontal stack is residual, there is no normalization, and a class shifts the
-    gates. Unlike there, the kernel of the first block is as small as the others', and there are fewer and narrower
-    layers, for a CPU. A channel of ones tells the image from the padding around it.
+    From *Conditional Image Generation with PixelCNN Decoders*, arXiv:1606.05328, section 2 and figure 2. A vertical
+    stack sees the rows above. A horizontal stack sees the pixels to the left and the features of the vertical stack, so
+    the receptive field has no blind spot. Convolutions are made causal by one-sided padding, as in PixelCNN++
+    (arXiv:1701.05517), not by masks. The horizontal stack is residual, there is no normalization, and a class embedding
+    shifts the gates. A channel of ones distinguishes the image from its padding.
+
+    What differs from the paper: the kernel of the first block has the size of the others, and there are fewer and
+    narrower layers, for training on a CPU.
 
     Args:
         image_shape: (channels, height, width).
-        outputs: Numbers for each pixel.
-        num_classes: How many classes; None where the network is not told of them.
+        outputs: Number of outputs per pixel.
+        num_classes: Number of classes; None for an unconditional network.
         width: Channels of each stack.
-        blocks: How many gated layers.
-        kernel: Width of the window of each layer, odd: it reaches kernel // 2 pixels up, left and, above, right.
+        blocks: Number of gated layers.
+        kernel: Kernel size of each layer, odd; a layer sees kernel // 2 pixels up, to the left and, above, to the
+            right.
 
     Attributes:
-        reach: How many rows above its own an output sees.
+        reach: Number of rows above a pixel, and of pixels to its left, in the receptive field.
 
     Raises:
-        ValueError: `image_shape` is not an image's, `kernel` is even, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), `kernel` is even or 1, or a size is below 1.
 
     Example:
         >>> network = GatedPixelCNN((1, 8, 8), 1, blocks=4, kernel=3)
@@ -58,7 +62,7 @@ class GatedPixelCNN(CausalImageNetwork):
         if kernel % 2 == 0 or kernel < 3:
             raise ValueError(f"`kernel` must be odd and at least 3, got {kernel}")
         inputs = image_shape[0] + 1
-        self.blocks = nn.ModuleList(
+        self.blocks: ModuleList[_Block] = ModuleList(
             _Block(width if index else inputs, width, kernel, num_classes, residual=index > 0)
             for index in range(blocks)
         )
@@ -68,56 +72,59 @@ class GatedPixelCNN(CausalImageNetwork):
         self.reach = 1 + blocks * (kernel // 2)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Map images (b, *image_shape), and the labels (b,) of a network with classes, to (b, outputs, h, w)."""
-        above, left = _shifted(image)
+        """Map images (b, *image_shape), and labels (b,) if class-conditional, to (b, outputs, h, w)."""
+        above, left = _shift(image)
         for block in self.blocks:
-            found, above = block.vertical_stack(above, label)  # type: ignore[operator]
-            left = block.horizontal_stack(left, found)  # type: ignore[operator]
-        numbers: Tensor = self.head(left)
-        return numbers
+            features, above = block.vertical_stack(above, label)
+            left = block.horizontal_stack(left, features)
+        outputs: Tensor = self.head(left)
+        return outputs
 
-    def row_predictor(self, image: Tensor, row: int, *given: Tensor) -> Callable[[int], Tensor]:
-        """Make what tells of a pixel of a row, from no more than it can see."""
-        told = self.vertical_stack(image[:, :, max(0, row - self.reach) : row + 1], *given)
+    def row_predictor(self, image: Tensor, row: int, *condition: Tensor) -> Callable[[int], Tensor]:
+        """Prepare the prediction of a row of pixels, computing only their receptive fields."""
+        vertical = self.vertical_stack(image[:, :, max(0, row - self.reach) : row + 1], *condition)
 
-        def tell(column: int) -> Tensor:
+        def predict(column: int) -> Tensor:
             seen = slice(max(0, column - self.reach), column + 1)
-            return self.horizontal_stack(image[:, :, row : row + 1, seen], [found[..., seen] for found in told])[
-                :, :, 0, -1
-            ]
+            features = [block_features[..., seen] for block_features in vertical]
+            return self.horizontal_stack(image[:, :, row : row + 1, seen], features)[:, :, 0, -1]
 
-        return tell
+        return predict
 
     def vertical_stack(self, image: Tensor, label: Tensor | None = None) -> list[Tensor]:
-        """What the horizontal stack is told in the last row of images, one tensor for each block.
+        """Compute the inputs that the horizontal stack gets from the vertical stack, in the last row of images.
 
         Args:
-            image: Consecutive rows (b, channels, rows, w); `reach` rows above the last are as good as all.
-            label: (b,), of a network with classes.
+            image: Consecutive rows (b, channels, rows, w); more than `reach` rows above the last have no effect.
+            label: Labels (b,), if the network is class-conditional.
+
+        Returns:
+            One tensor (b, 2 width, 1, w) per block.
         """
-        above, _ = _shifted(image)
-        told = []
+        above, _ = _shift(image)
+        vertical = []
         for block in self.blocks:
-            found, above = block.vertical_stack(above, label)  # type: ignore[operator]
-            told.append(found[:, :, -1:])
-        return told
+            features, above = block.vertical_stack(above, label)
+            vertical.append(features[:, :, -1:])
+        return vertical
 
-    def horizontal_stack(self, row: Tensor, told: list[Tensor]) -> Tensor:
-        """The numbers (b, outputs, 1, columns) of pixels of one row.
+    def horizontal_stack(self, row: Tensor, vertical: list[Tensor]) -> Tensor:
+        """Compute the outputs (b, outputs, 1, columns) of the pixels of one row.
 
         Args:
-            row: Consecutive pixels (b, channels, 1, columns); `reach` to the left of the last are as good as all.
-            told: What `vertical_stack` returned, of the same columns.
+            row: Consecutive pixels (b, channels, 1, columns); more than `reach` pixels to the left of the last have no
+                effect on it.
+            vertical: The return value of `vertical_stack`, restricted to the same columns.
         """
-        _, left = _shifted(row)
-        for block, found in zip(self.blocks, told, strict=True):
-            left = block.horizontal_stack(left, found)  # type: ignore[operator]
-        numbers: Tensor = self.head(left)
-        return numbers
+        _, left = _shift(row)
+        for block, features in zip(self.blocks, vertical, strict=True):
+            left = block.horizontal_stack(left, features)
+        outputs: Tensor = self.head(left)
+        return outputs
 
 
 class _Block(nn.Module):
-    """A gated layer of both stacks; that of the first block is not residual, as it has the image for features."""
+    """One gated layer of both stacks; the first block is not residual, as its inputs are images."""
 
     def __init__(self, inputs: int, width: int, kernel: int, num_classes: int | None, *, residual: bool) -> None:
         super().__init__()
@@ -130,28 +137,28 @@ class _Block(nn.Module):
         self.residual = residual
 
     def vertical_stack(self, above: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What the horizontal stack is told, (b, 2 width, h, w), and the vertical features, (b, width, h, w)."""
+        """Compute the inputs of the horizontal stack (b, 2 width, h, w) and the vertical features (b, width, h, w)."""
         vertical = self.vertical(F.pad(above, (self.side, self.side, self.side, 0)))
-        told = self.across(vertical)
+        features = self.across(vertical)
         if self.shift is not None:
-            first, second = self.shift(label)[..., None, None].chunk(2, dim=1)
-            vertical, told = vertical + first, told + second
-        return told, _gate(vertical)
+            vertical_shift, horizontal_shift = self.shift(label)[..., None, None].chunk(2, dim=1)
+            vertical, features = vertical + vertical_shift, features + horizontal_shift
+        return features, _gate(vertical)
 
-    def horizontal_stack(self, left: Tensor, told: Tensor) -> Tensor:
-        """The horizontal features, (b, width, h, w)."""
-        features: Tensor = self.out(_gate(self.horizontal(F.pad(left, (self.side, 0))) + told))
+    def horizontal_stack(self, left: Tensor, vertical: Tensor) -> Tensor:
+        """Compute the horizontal features, (b, width, h, w)."""
+        features: Tensor = self.out(_gate(self.horizontal(F.pad(left, (self.side, 0))) + vertical))
         return left + features if self.residual else features
 
 
-def _shifted(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Images and a channel of ones, moved down by a row, and right by a column, so that no pixel sees itself."""
-    seen = torch.cat([image, torch.ones_like(image[:, :1])], dim=1)
-    seen = seen.contiguous(memory_format=torch.channels_last)  # all that follows has it, and is a quarter faster
-    return F.pad(seen, (0, 0, 1, -1)), F.pad(seen, (1, -1))
+def _shift(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Append a channel of ones, and shift images down by a row and right by a column, so that no pixel sees itself."""
+    padded = torch.cat([image, torch.ones_like(image[:, :1])], dim=1)
+    padded = padded.contiguous(memory_format=torch.channels_last)  # inherited by all features, and a quarter faster
+    return F.pad(padded, (0, 0, 1, -1)), F.pad(padded, (1, -1))
 
 
 def _gate(features: Tensor) -> Tensor:
-    """Tanh of one half of the channels, times the sigmoid of the other; arXiv:1606.05328, equation 2."""
+    """Multiply the tanh of half of the channels by the sigmoid of the other half; arXiv:1606.05328, equation 2."""
     signal, gate = features.chunk(2, dim=1)
     return signal.tanh() * gate.sigmoid()

@@ -1,7 +1,7 @@
-"""The Laplacian pyramid of LAPGAN: images in levels that can be put together again, and the networks of a level.
+"""The Laplacian pyramid of LAPGAN, and the networks of its levels.
 
-Downsampling is the mean of 2 x 2 pixels, upsampling is bilinear; a finer level holds what upsampling leaves out. So
-whatever the two filters are, putting the levels together undoes taking them apart.
+Downsampling takes the mean of 2 x 2 pixels, and upsampling is bilinear. The residual of a finer level is the image
+minus the upsampled coarser image. Reconstruction is therefore exact, whatever the two filters are.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,69 +11,72 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gans.checks import check_image, check_positive
+from lightning_gans.checks import check_image, check_positive, check_probability
 from lightning_gans.types import ImageShape
 
 ResidualGeneratorFactory = Callable[[ImageShape], nn.Module]
+"""Builds the generator of a residual from the shape of its level."""
 
 
 def upsample(images: Tensor) -> Tensor:
-    """Double height and width, bilinearly."""
+    """Double height and width by bilinear interpolation."""
     return F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def scales(images: Tensor, depth: int) -> list[Tensor]:
-    """Shrink images again and again; the coarsest comes first, the images themselves last.
+def gaussian_pyramid(images: Tensor, depth: int) -> list[Tensor]:
+    """Compute the Gaussian pyramid: images downsampled repeatedly, from the coarsest to the images themselves.
+
+    The filter is a mean of 2 x 2 pixels, not a Gaussian; the name is that of the data structure.
 
     Args:
         images: (b, c, h, w).
-        depth: How many sizes.
+        depth: Number of levels.
 
     Raises:
-        ValueError: If the size cannot be halved that often.
+        ValueError: If height or width is not a multiple of 2^(depth - 1).
 
     Example:
-        >>> [tuple(level.shape) for level in scales(torch.zeros(8, 1, 28, 28), 3)]
+        >>> [tuple(level.shape) for level in gaussian_pyramid(torch.zeros(8, 1, 28, 28), 3)]
         [(8, 1, 7, 7), (8, 1, 14, 14), (8, 1, 28, 28)]
     """
-    level_shapes(tuple(images.shape[1:]), depth)
-    sizes = [images]
+    level_shapes(tuple(images.shape[1:]), depth)  # raises an error if the images cannot be halved that often
+    levels = [images]
     for _ in range(depth - 1):
-        sizes.append(F.avg_pool2d(sizes[-1], 2))
-    return sizes[::-1]
+        levels.append(F.avg_pool2d(levels[-1], 2))
+    return levels[::-1]
 
 
-def split(images: Tensor, depth: int) -> list[Tensor]:
-    """Take images apart: the coarsest one, then what each doubling of the size leaves out.
+def laplacian_pyramid(images: Tensor, depth: int) -> list[Tensor]:
+    """Compute the Laplacian pyramid: the coarsest images, then the residual of each upsampling.
 
     From *Deep Generative Image Models using a Laplacian Pyramid of Adversarial Networks*, arXiv:1506.05751,
     section 2.2.
 
     Args:
         images: (b, c, h, w).
-        depth: How many levels; the first has 1 / 2^(depth - 1) of the height and the width.
+        depth: Number of levels; the first has 1 / 2^(depth - 1) of the height and the width.
 
     Raises:
-        ValueError: If the size cannot be halved that often.
+        ValueError: If height or width is not a multiple of 2^(depth - 1).
 
     Example:
-        >>> coarsest, residual = split(torch.ones(8, 1, 4, 4), 2)
+        >>> coarsest, residual = laplacian_pyramid(torch.ones(8, 1, 4, 4), 2)
         >>> coarsest.shape, residual.any()
         (torch.Size([8, 1, 2, 2]), tensor(False))
     """
-    sizes = scales(images, depth)
-    return [sizes[0], *(fine - upsample(coarse) for coarse, fine in pairwise(sizes))]
+    scales = gaussian_pyramid(images, depth)
+    return [scales[0], *(fine - upsample(coarse) for coarse, fine in pairwise(scales))]
 
 
-def merge(levels: Sequence[Tensor]) -> Tensor:
-    """Put images together from their levels, coarse to fine; of fewer levels, the coarser image.
+def reconstruct(levels: Sequence[Tensor]) -> Tensor:
+    """Reconstruct images from their Laplacian pyramid; the first levels alone give a coarser image.
 
     Args:
-        levels: What `split` made.
+        levels: The levels of `laplacian_pyramid`, from coarse to fine.
 
     Example:
         >>> images = torch.rand(8, 3, 12, 20)
-        >>> torch.allclose(merge(split(images, 3)), images, atol=1e-6)
+        >>> torch.allclose(reconstruct(laplacian_pyramid(images, 3)), images, atol=1e-6)
         True
     """
     image, *residuals = levels
@@ -83,14 +86,15 @@ def merge(levels: Sequence[Tensor]) -> Tensor:
 
 
 def level_shapes(image_shape: ImageShape, depth: int) -> list[ImageShape]:
-    """List the shapes of a pyramid's levels, from coarse to fine.
+    """List the shapes of the levels of a pyramid, from coarse to fine.
 
     Args:
         image_shape: (channels, height, width).
-        depth: How many.
+        depth: Number of levels.
 
     Raises:
-        ValueError: If it is not an image's shape, or the size cannot be halved that often.
+        ValueError: If `image_shape` is not (channels, height, width), or height or width is not a multiple of
+            2^(depth - 1).
 
     Example:
         >>> level_shapes((3, 32, 48), 2)
@@ -107,22 +111,22 @@ def level_shapes(image_shape: ImageShape, depth: int) -> list[ImageShape]:
             f"`depth` {depth} needs a height and a width that are multiples of {2 ** (depth - 1)},"
             f" got {(height, width)}"
         )
-    return [(channels, height >> fold, width >> fold) for fold in reversed(range(depth))]
+    return [(channels, height >> halvings, width >> halvings) for halvings in reversed(range(depth))]
 
 
 class PyramidGenerator(nn.Module):
-    """Generate coarse to fine: an image from a latent vector, then level by level what upsampling leaves out.
+    """Generate images from coarse to fine: the coarsest from a latent vector, then the residual of each level.
 
     Args:
-        networks: The generator of the coarsest images, then those of the residuals.
-        latent_dim: Numbers that the coarsest level takes.
-        shapes: (channels, height, width) of every level, coarse to fine.
+        networks: The generator of the coarsest images, then the generators of the residuals.
+        latent_dim: Size of the latent vector of the coarsest level.
+        shapes: (channels, height, width) of every level, from coarse to fine.
 
     Attributes:
-        sizes: The numbers of a latent that each level takes: a vector, then one plane each.
+        sizes: Number of elements of a latent that each level takes: a vector for the first, a plane for each other.
 
     Raises:
-        ValueError: At `forward`, if a network makes another shape than its level's.
+        ValueError: At `forward`, if the output of a network does not have the shape of its level.
     """
 
     def __init__(self, networks: Iterable[nn.Module], latent_dim: int, shapes: Sequence[ImageShape]) -> None:
@@ -132,11 +136,12 @@ class PyramidGenerator(nn.Module):
         self.sizes = [latent_dim, *(height * width for _, height, width in shapes[1:])]
 
     def forward(self, latents: Tensor, real: Sequence[Tensor] = ()) -> list[Tensor]:
-        """Make an image at every level, coarse to fine.
+        """Generate an image at every level, from coarse to fine.
 
         Args:
             latents: (b, sum of `sizes`).
-            real: Images at every level, which the next level then starts from; without them, from what was made.
+            real: Real images at every level, to which the next level then adds its residual. By default, residuals are
+                added to the generated images.
         """
         latent, *planes = torch.split(latents, self.sizes, dim=1)
         first, *others = self.levels
@@ -147,25 +152,25 @@ class PyramidGenerator(nn.Module):
             images.append(coarse + self._checked(network(noise, coarse), level))
         return images
 
-    def _checked(self, made: Tensor, level: int) -> Tensor:
-        if (shape := tuple(made.shape[1:])) != tuple(self.shapes[level]):
+    def _checked(self, output: Tensor, level: int) -> Tensor:
+        if (shape := tuple(output.shape[1:])) != tuple(self.shapes[level]):
             name = "residual_generator" if level else "generator"
-            raise ValueError(f"`{name}` makes {shape} at level {level}, whose shape is {self.shapes[level]}")
-        return made
+            raise ValueError(f"`{name}` must return shape {self.shapes[level]} at level {level}, got {shape}")
+        return output
 
 
 class LaplacianGenerator(nn.Module):
-    """Add to an upsampled image what upsampling left out, from one plane of noise.
+    """Generate the residual of an upsampled image, from the image and one plane of noise.
 
-    The convolutional generator of arXiv:1506.05751, after the authors' CIFAR-10 script: 7 x 7, 7 x 7 and 5 x 5 kernels
-    under rectifiers, for any size. Weights start as PyTorch's.
+    The convolutional generator of arXiv:1506.05751, as in the authors' CIFAR-10 script: 7 x 7, 7 x 7 and 5 x 5 kernels
+    with ReLU, for any size. Weights have PyTorch's default initialization.
 
     Args:
         image_shape: (channels, height, width) of the level.
         width: Channels of the hidden layers.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> LaplacianGenerator((3, 16, 16))(torch.randn(8, 1, 16, 16), torch.zeros(8, 3, 16, 16)).shape
@@ -192,10 +197,11 @@ class LaplacianGenerator(nn.Module):
 
 
 class LaplacianDiscriminator(nn.Module):
-    """Judge the images of a level, upsampled ones with their residuals added, by two convolutions under dropout.
+    """Discriminate the images of a level, upsampled images plus residuals, by two convolutions with dropout.
 
-    The convolutional discriminator of arXiv:1506.05751, after the authors' CIFAR-10 script: 5 x 5 kernels, the second
-    with stride 2, and one linear layer. It pads, so that images of any size go in. Weights start as PyTorch's.
+    The convolutional discriminator of arXiv:1506.05751, as in the authors' CIFAR-10 script: 5 x 5 kernels, the second
+    with stride 2, and one linear layer. Padding allows images of any size. Weights have PyTorch's default
+    initialization.
 
     Args:
         image_shape: (channels, height, width) of the level.
@@ -203,7 +209,8 @@ class LaplacianDiscriminator(nn.Module):
         dropout: Probability of dropping a feature.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, a size is below 1, or `dropout` is outside [0, 1].
+        ValueError: If `image_shape` is not (channels, height, width), a size is below 1, or `dropout` is outside
+            [0, 1].
 
     Example:
         >>> LaplacianDiscriminator((3, 16, 16))(torch.zeros(8, 3, 16, 16)).shape
@@ -214,9 +221,8 @@ class LaplacianDiscriminator(nn.Module):
         super().__init__()
         check_image(type(self).__name__, image_shape)
         check_positive(width=width)
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"`dropout` must be a probability in [0, 1], got {dropout}")
-        channels, height, breadth = image_shape
+        check_probability(dropout=dropout)
+        channels, height, image_width = image_shape
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, kernel_size=5, padding=2),
             nn.ReLU(),
@@ -225,7 +231,7 @@ class LaplacianDiscriminator(nn.Module):
             nn.Flatten(),
             nn.Dropout(dropout),
         )
-        self.logit = nn.Linear(width * ((height + 1) // 2) * ((breadth + 1) // 2), 1)
+        self.logit = nn.Linear(width * ((height + 1) // 2) * ((image_width + 1) // 2), 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (b, *image_shape) to logits (b,)."""

@@ -1,10 +1,12 @@
-"""Residual networks without normalization, after R3GAN, for images of any size.
+"""Residual networks of R3GAN, without normalization, for images of any size.
 
-A block is 1 x 1, grouped 3 x 3, 1 x 1, with a bias and a leaky ReLU after the first two, added to its input. The last
-layer of every block starts at 0 and the others are scaled down by the number of blocks (Fixup, arXiv:1901.09321), which
-takes the place of normalization: at first each network is linear between its ends, however deep. Images are resized
-bilinearly. The outline is that of *The GAN is dead; long live the GAN! A Modern GAN Baseline*, arXiv:2501.05441; sizes
-and initial weights are chosen here, and the generator ends in a tanh, which keeps images in [-1, 1].
+A block adds to its input a residual of three convolutions: 1 x 1, grouped 3 x 3 and 1 x 1. The first two have a bias
+and a leaky ReLU. Fixup initialization (arXiv:1901.09321) replaces normalization: the last layer of every block is
+initialized to 0, and the initial weights of the others are scaled down by the number of blocks. Initially each block is
+the identity, so each network is linear, however deep, up to the final tanh. Feature maps are resized bilinearly.
+
+The structure is from *The GAN is dead; long live the GAN! A Modern GAN Baseline*, arXiv:2501.05441. Sizes and initial
+weights are chosen here, and the generator ends in a tanh, which keeps images in [-1, 1].
 """
 
 import math
@@ -19,29 +21,30 @@ from lightning_gans.networks.sizes import halvings
 from lightning_gans.types import ImageShape
 
 SLOPE = 0.2
-"""Of the leaky ReLU."""
+"""Negative slope of the leaky ReLU."""
 
 EXPANSION = 2
-"""Channels inside a block, as a multiple of those outside."""
+"""Channels in a block, as a multiple of the channels between blocks."""
 
-GROUP = 16
-"""Channels that one group of a 3 x 3 convolution sees, at most."""
+GROUP_SIZE = 16
+"""Maximum number of channels per group of a 3 x 3 convolution."""
 
 
 class R3GANGenerator(nn.Module):
-    """Map latents to images: a learned pattern, weighted by the latent, grows by residual blocks.
+    """Generate images from latents by residual blocks without normalization.
 
-    From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. Sizes go from at most 4 pixels, 4 - 8 - 16 - 32, or
-    4 - 7 - 14 - 28.
+    A linear function of the latent weights the channels of a learned feature map, which residual blocks and upsampling
+    turn into an image. From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The smallest size is at most 4
+    pixels: 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
 
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (channels, height, width).
         width: Channels between blocks.
-        blocks: Residual blocks at each size.
+        blocks: Number of residual blocks at each size.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> R3GANGenerator(64, (3, 32, 32), width=16)(torch.randn(8, 64)).shape
@@ -69,18 +72,19 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    """Judge images by residual blocks without normalization, each image on its own.
+    """Discriminate images by residual blocks without normalization.
 
-    From *The GAN is dead; long live the GAN!*, arXiv:2501.05441: the mirror image of `R3GANGenerator`. At the smallest
-    size every channel is weighted with a pattern of its own, and a linear layer makes the logit of the sums.
+    From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The structure mirrors `R3GANGenerator`: at the
+    smallest size, each channel is summed with learned weights, and a linear layer maps the sums to the logit. The logit
+    of an image does not depend on other images.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels between blocks.
-        blocks: Residual blocks at each size.
+        blocks: Number of residual blocks at each size.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> R3GANDiscriminator((3, 32, 32), width=16)(torch.zeros(8, 3, 32, 32)).shape
@@ -102,7 +106,7 @@ class R3GANDiscriminator(nn.Module):
         _initialize(self)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map images (b, *image_shape) to what the logit is a linear function of, (b, width)."""
+        """Map images (b, *image_shape) to the features (b, width) before the last layer."""
         features: Tensor = self.pattern(self.layers(images)).flatten(1)
         return features
 
@@ -117,13 +121,13 @@ class _Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        inside = EXPANSION * width
+        hidden = EXPANSION * width
         self.residual = nn.Sequential(
-            nn.Conv2d(width, inside, kernel_size=1),
+            nn.Conv2d(width, hidden, kernel_size=1),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(inside, inside, kernel_size=3, padding=1, groups=inside // math.gcd(inside, GROUP)),
+            nn.Conv2d(hidden, hidden, kernel_size=3, padding=1, groups=hidden // math.gcd(hidden, GROUP_SIZE)),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(inside, width, kernel_size=1, bias=False),
+            nn.Conv2d(hidden, width, kernel_size=1, bias=False),
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -133,7 +137,7 @@ class _Block(nn.Module):
 
 
 class _Resize(nn.Module):
-    """Resize bilinearly; halving an even size takes the mean of 2 x 2 pixels."""
+    """Resize bilinearly; halving an even size is the mean of 2 x 2 pixels."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -149,7 +153,7 @@ def _blocks(width: int, count: int) -> list[nn.Module]:
 
 
 def _initialize(network: nn.Module) -> None:
-    """Keep variances from layer to layer; in blocks, by Fixup: L^(-1 / (2m - 2)) for L blocks of m = 3 layers."""
+    """Preserve the variance from layer to layer; in blocks by Fixup: L^(-1 / (2m - 2)) for L blocks of m = 3 layers."""
     blocks = [module for module in network.modules() if isinstance(module, _Block)]
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -157,9 +161,9 @@ def _initialize(network: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for block in blocks:
-        first, _, second, _, last = block.residual
-        for convolution in (first, second):
-            nn.init.kaiming_normal_(convolution.weight, SLOPE)  # type: ignore[arg-type]
+        *convolutions, last = (layer for layer in block.residual if isinstance(layer, nn.Conv2d))
+        for convolution in convolutions:
+            nn.init.kaiming_normal_(convolution.weight, SLOPE)
             with torch.no_grad():
-                convolution.weight.mul_(len(blocks) ** -0.25)  # type: ignore[operator]
-        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+                convolution.weight.mul_(len(blocks) ** -0.25)
+        nn.init.zeros_(last.weight)

@@ -1,4 +1,4 @@
-"""The flow of images: affine couplings of convolutional networks at several scales."""
+"""Real NVP: affine coupling layers of convolutional networks at several scales."""
 
 import math
 
@@ -7,33 +7,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gans.checks import check_image, check_positive
-from lightning_gans.networks.flows import ActNorm, AffineCoupling, Bijection, Chain, Flatten, Logit, Squeeze
+from lightning_gans.networks.couplings import AffineCoupling
+from lightning_gans.networks.flows import ActNorm, Bijection, Chain, Flatten, Logit, Squeeze
+from lightning_gans.networks.module_list import ModuleList
 from lightning_gans.types import ImageShape
 
 
 class RealNVP(Chain):
-    """Scale and shift half of the pixels as a network tells of the others, in turns, at several scales.
+    """Transform images by affine coupling layers at several scales.
 
-    At each scale halves of the pixels take turns in a checkerboard, then halves of the channels that every 2 x 2 pixels
-    become; then half of all elements are done, and become latents, and the others go on at half the size. Elements are
-    taken from [-1, 1] to the real line at first. The prior is the normal one. From *Density estimation using Real NVP*,
+    A `Logit` maps elements from [-1, 1] to real numbers. At each scale, coupling layers first alternate between the two
+    colors of a checkerboard of pixels, then between the halves of the channels that `Squeeze` makes of each 2 x 2
+    pixels. After that, half of the elements become latents, and the other half is processed at the next scale, of half
+    the height and width. The prior is the standard normal distribution. From *Density estimation using Real NVP*,
     arXiv:1605.08803.
 
-    What differs: a checkerboard coupling works on every 2 x 2 pixels as channels, of which its network sees only
-    the two that stay, rather than on a masked image of four times the size: a quarter of the cost. `ActNorm` takes
-    the place of batch normalization, in whose statistics one example's density would depend on the others. The bound of
-    the scales is no parameter. The networks' last layers start at 0.
+    What differs from the authors' code. A checkerboard coupling works on each 2 x 2 pixels as channels, and its
+    conditioner sees only the two unchanged ones, instead of a masked image of four times the size; this costs a
+    quarter. `ActNorm` replaces batch normalization, which would make the density of an example depend on other
+    examples. The bound of the scales is not learned. The last layers of the conditioners are initialized to 0.
 
     Args:
         image_shape: (channels, height, width); height and width are even.
-        width: Channels inside the networks.
-        blocks: Residual blocks of each network.
-        scales: How many there are, if the sizes can be halved as often; as many as they can be, otherwise.
-        couplings: How many of each kind there are at each scale; with only one, a quarter of the elements never moves.
-        alpha: What keeps pixels from infinity, see `Logit`.
+        width: Channels inside the conditioners.
+        blocks: Residual blocks per conditioner.
+        scales: Number of scales, at most as many as height and width can be halved; a larger number is reduced to that.
+        couplings: Number of coupling layers of each kind per scale; with only one, a quarter of the elements is never
+            transformed.
+        alpha: Constant that keeps pixels away from infinity, see `Logit`.
 
     Raises:
-        ValueError: If `image_shape` is not an image's of even sizes, or a number is out of its range.
+        ValueError: If `image_shape` is not (channels, height, width) with even sizes, or a number is out of its range.
 
     Example:
         >>> flow = RealNVP((3, 32, 32), width=8, blocks=1)
@@ -55,35 +59,35 @@ class RealNVP(Chain):
         name = type(self).__name__
         check_image(name, image_shape)
         check_positive(width=width, blocks=blocks, scales=scales, couplings=couplings)
-        channels, height, breadth = image_shape
-        if height % 2 or breadth % 2:
+        channels, height, image_width = image_shape
+        if height % 2 or image_width % 2:
             raise ValueError(f"{name} works on images of even height and width, got `image_shape` {image_shape}")
-        possible = min((size & -size).bit_length() - 1 for size in (height, breadth))  # how often 2 divides both
+        max_scales = min((size & -size).bit_length() - 1 for size in (height, image_width))  # the powers of 2 in both
 
-        def network(inputs: int, outputs: int) -> nn.Module:
+        def conditioner(inputs: int, outputs: int) -> nn.Module:
             return _ResidualNetwork(inputs, outputs, width, blocks)
 
-        def scale(index: int) -> Bijection:
-            """All scales from that one on."""
-            grown = channels * 2**index * 4
-            turns = [
+        def build(scale: int) -> Bijection:
+            """Build this scale and all coarser ones."""
+            squeezed = channels * 2**scale * 4
+            splits = [
                 split
-                for pair in (checkerboard(grown), _halved(grown))
+                for pair in (checkerboard(squeezed), _channel_halves(squeezed))
                 for split in [pair, pair[::-1]] * (couplings // 2) + [pair] * (couplings % 2)
             ]
-            steps = [
-                step for kept, moved in turns for step in (ActNorm((grown, 1, 1)), AffineCoupling(kept, moved, network))
+            layers = [
+                layer for split in splits for layer in (ActNorm((squeezed, 1, 1)), AffineCoupling(*split, conditioner))
             ]
-            smaller = (height // 2 ** (index + 1), breadth // 2 ** (index + 1))
-            if index + 1 == min(scales, possible):
-                return Chain(Squeeze(), *steps, Flatten((grown, *smaller)))
-            return Chain(Squeeze(), *steps, _FactorOut((grown // 2, *smaller), scale(index + 1)))
+            size = (height // 2 ** (scale + 1), image_width // 2 ** (scale + 1))
+            if scale + 1 == min(scales, max_scales):
+                return Chain(Squeeze(), *layers, Flatten((squeezed, *size)))
+            return Chain(Squeeze(), *layers, _FactorOut((squeezed // 2, *size), build(scale + 1)))
 
-        super().__init__(Logit(alpha=alpha), scale(0))
+        super().__init__(Logit(alpha=alpha), build(0))
 
 
 class _FactorOut(Bijection):
-    """Let half of the channels be latents, and the others go on. From arXiv:1605.08803, section 3.6."""
+    """Factor out half of the channels as latents, and transform the rest. From arXiv:1605.08803, section 3.6."""
 
     def __init__(self, half: tuple[int, int, int], rest: Bijection) -> None:
         super().__init__()
@@ -91,39 +95,39 @@ class _FactorOut(Bijection):
         self.rest = rest
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (b, 2c, h, w) to (b, 2chw): those that are done first."""
-        done, going = x.chunk(2, dim=1)
-        z, log_det = self.rest(going)
-        return torch.cat([done.flatten(1), z], dim=1), log_det
+        """Map (b, 2c, h, w) to (b, 2chw); the latents that are factored out here come first."""
+        factored, rest = x.chunk(2, dim=1)
+        z, log_det = self.rest(rest)
+        return torch.cat([factored.flatten(1), z], dim=1), log_det
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map (b, 2chw) to (b, 2c, h, w)."""
-        done, z = y.chunk(2, dim=1)
-        return torch.cat([done.reshape(len(y), *self.shape), self.rest.inverse(z)], dim=1)
+        factored, z = y.chunk(2, dim=1)
+        return torch.cat([factored.reshape(len(y), *self.shape), self.rest.inverse(z)], dim=1)
 
 
 class _ResidualNetwork(nn.Module):
-    """Tell how a half moves, by residual blocks without normalization; it tells nothing at first."""
+    """Compute the parameters of a coupling layer by residual blocks without normalization; initially they are 0."""
 
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, width, kernel_size=3, padding=1)
-        self.blocks = nn.ModuleList(_Block(width, blocks) for _ in range(blocks))
+        self.blocks: ModuleList[_Block] = ModuleList(_Block(width, blocks) for _ in range(blocks))
         self.last = nn.Conv2d(width, outputs, kernel_size=3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, inputs, h, w) to (b, outputs, h, w)."""
         x = self.first(x)
         for block in self.blocks:
             x = block(x)
-        told: Tensor = self.last(F.relu(x))
-        return told
+        params: Tensor = self.last(F.relu(x))
+        return params
 
 
 class _Block(nn.Module):
-    """Add a residual of two convolutions, scaled down by the number of blocks."""
+    """Add a residual of two convolutions, with initial weights scaled down by the number of blocks."""
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
@@ -139,7 +143,7 @@ class _Block(nn.Module):
 
 
 def checkerboard(channels: int) -> tuple[list[int], list[int]]:
-    """The channels, after `Squeeze`, that are the dark and the light squares of a checkerboard of pixels.
+    """List the channels, after `Squeeze`, of the dark and of the light squares of a checkerboard of pixels.
 
     Example:
         >>> checkerboard(4)
@@ -149,5 +153,5 @@ def checkerboard(channels: int) -> tuple[list[int], list[int]]:
     return dark, [channel for channel in range(channels) if channel not in dark]
 
 
-def _halved(channels: int) -> tuple[list[int], list[int]]:
+def _channel_halves(channels: int) -> tuple[list[int], list[int]]:
     return [*range(channels // 2)], [*range(channels // 2, channels)]

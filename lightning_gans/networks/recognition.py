@@ -1,4 +1,4 @@
-"""A discriminator that also reads the code of a generated sample off its features."""
+"""Networks of InfoGAN, which predict the code of a generated sample from the features of the discriminator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,16 +11,17 @@ from lightning_gans.networks.spectral_norm import full_precision_spectral_norm
 from lightning_gans.types import ImageShape
 
 HeadFactory = Callable[[int, int], nn.Module]
+"""Builds a recognition head from (features, codes), the sizes of its inputs and outputs."""
 
 
 class RecognitionHead(nn.Module):
-    """Map features to what a code is read from, by one hidden layer under batch normalization.
+    """Predict the parameters of the code distribution from features, by one hidden layer with batch normalization.
 
     The recognition network of *InfoGAN*, arXiv:1606.03657, as in the authors' code (openai/InfoGAN).
 
     Args:
-        features: Numbers in a feature vector.
-        codes: Numbers to read.
+        features: Size of a feature vector.
+        codes: Number of parameters of the code distribution.
         width: Units of the hidden layer.
 
     Raises:
@@ -35,30 +36,30 @@ class RecognitionHead(nn.Module):
         super().__init__()
         check_positive(features=features, codes=codes, width=width)
         self.layers = nn.Sequential(
-            nn.Linear(features, width, bias=False),  # batch normalization would take any bias away
+            nn.Linear(features, width, bias=False),  # batch normalization cancels any bias
             nn.BatchNorm1d(width),
             nn.LeakyReLU(0.01),
             nn.Linear(width, codes),
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (b, features) to (b, codes)."""
+        """Map features (b, features) to code parameters (b, codes)."""
         code_params: Tensor = self.layers(features)
         return code_params
 
 
 class InfoGANDiscriminator(nn.Module):
-    """Judge samples, and read their codes, from the same features.
+    """Discriminate samples, and predict their codes from the same features.
 
     Args:
-        discriminator: What maps samples to `features` and these by `logit` to a logit, as all discriminators of this
-            package do.
-        head: Makes the recognition head from (features, codes).
-        image_shape: The samples' shape.
-        codes: Numbers to read.
+        discriminator: A network with two layers or methods, as all discriminators of this package: `features` maps
+            samples to features, and `logit` maps features to a logit.
+        head: Factory of the recognition head from (features, codes).
+        image_shape: Shape of a sample.
+        codes: Number of parameters of the code distribution.
 
     Raises:
-        ValueError: If `discriminator` has no `features` or no `logit`, or the two do not make one logit of a sample.
+        ValueError: If `discriminator` lacks `features` or `logit`, or they do not map a sample to a single logit.
 
     Example:
         >>> from lightning_gans.networks import MLPDiscriminator
@@ -70,19 +71,19 @@ class InfoGANDiscriminator(nn.Module):
 
     def __init__(self, discriminator: nn.Module, head: HeadFactory, image_shape: ImageShape, *, codes: int) -> None:
         super().__init__()
-        network: Any = discriminator.eval()  # for a look at the features: nothing is drawn, no statistic moves
+        network: Any = discriminator.eval()  # the trial pass must not draw random numbers or change running statistics
         try:
             with torch.no_grad():
                 features = network.features(torch.zeros(1, *image_shape))
                 logits = network.logit(features)
         except (AttributeError, RuntimeError) as error:
             raise ValueError(
-                f"`discriminator` {type(discriminator).__name__} must have `features` and `logit`, to read codes from"
-                f" the previous: {error}"
+                f"`discriminator` {type(discriminator).__name__} must have `features` and `logit`, to predict codes"
+                f" from the features: {error}"
             ) from error
         if logits.numel() != 1:
             raise ValueError(
-                f"`discriminator` {type(discriminator).__name__} must make one logit of a sample's `features`, got"
+                f"`discriminator` {type(discriminator).__name__} must map the `features` of a sample to one logit, got"
                 f" {logits.numel()}"
             )
         self.discriminator = discriminator.train()
@@ -94,8 +95,8 @@ class InfoGANDiscriminator(nn.Module):
         return logits
 
     def logits_and_codes(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Map samples (b, ...) to logits (b,), and to what their codes are read from (b, codes)."""
+        """Map samples (b, ...) to logits (b,) and code parameters (b, codes)."""
         network: Any = self.discriminator
-        with full_precision_spectral_norm(network, samples.device.type):  # as its own `forward` would
+        with full_precision_spectral_norm(network, samples.device.type):  # as in its `forward`
             features = network.features(samples)
             return network.logit(features).flatten(), self.head(features.flatten(1))

@@ -1,13 +1,14 @@
 """Residual networks of WGAN-GP and SNGAN, for images of any size.
 
-Blocks are pre-activated: ReLU, 3 x 3, ReLU, 3 x 3, beside a shortcut that is the identity where nothing changes, else
-a 1 x 1 convolution. Every block of a network has `width` channels, as in the networks for 32 x 32 images of *Improved
-Training of Wasserstein GANs*, arXiv:1704.00028 (`gan_cifar_resnet.py` of the authors), and of *Spectral Normalization
-for Generative Adversarial Networks*, arXiv:1802.05957 (pfnet-research/sngan_projection, `resnet_32.py` and
-`snresnet_32.py`). Both start weights by Glorot's uniform rule, with the gain sqrt(2) in the 3 x 3 layers of a block and
-1 elsewhere (`he_init` of the first means this gain), and biases at 0.
+Blocks are pre-activated: ReLU, 3 x 3, ReLU, 3 x 3, plus a shortcut. The shortcut is a 1 x 1 convolution in blocks that
+change the size or the channels, and the identity in others. Every block of a network has `width` channels, as in the
+networks for 32 x 32 images of *Improved Training of Wasserstein GANs*, arXiv:1704.00028 (the authors'
+`gan_cifar_resnet.py`), and of *Spectral Normalization for Generative Adversarial Networks*, arXiv:1802.05957
+(pfnet-research/sngan_projection, `resnet_32.py` and `snresnet_32.py`). Both initialize weights by Glorot's uniform
+distribution, with gain sqrt(2) in the 3 x 3 layers of a block and 1 elsewhere (`he_init` of the first means this gain),
+and biases to 0.
 
-Other sizes than 32 x 32 get more or fewer halvings of the same blocks; the papers' own networks for larger images
+Images of other sizes than 32 x 32 get more or fewer halvings by the same blocks. The papers' networks for larger images
 also double the channels.
 """
 
@@ -24,10 +25,10 @@ from lightning_gans.types import ImageShape
 
 
 class ResNetGenerator(nn.Module):
-    """Map latents to images by residual blocks under batch normalization, each doubling the size.
+    """Generate images from latents by residual blocks with batch normalization, each of which doubles the size.
 
-    From *Improved Training of Wasserstein GANs*, arXiv:1704.00028, whose width is 128; SNGAN's is 256. Sizes go from at
-    most 4 pixels, 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
+    From *Improved Training of Wasserstein GANs*, arXiv:1704.00028, where the width is 128; SNGAN has width 256. The
+    smallest size is at most 4 pixels: 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
 
     Args:
         latent_dim: Size of a latent vector.
@@ -35,7 +36,7 @@ class ResNetGenerator(nn.Module):
         width: Channels of every block.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -66,18 +67,19 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetDiscriminator(nn.Module):
-    """Judge images by residual blocks without normalization, each image on its own.
+    """Discriminate images by residual blocks without normalization.
 
-    From *Improved Training of Wasserstein GANs*, arXiv:1704.00028: blocks that halve the size, rounding up, twice and
-    until the larger side is at most 8 pixels, two more blocks, and a linear function of the mean over the pixels. The
-    first block, which sees pixels, has no ReLU before them.
+    From *Improved Training of Wasserstein GANs*, arXiv:1704.00028. Blocks halve the size, rounding up, at least twice
+    and until the larger side is at most 8 pixels. Two more blocks, a mean over the pixels and a linear layer follow.
+    The first block has no ReLU before its first convolution, as its inputs are images. The logit of an image does not
+    depend on other images.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels of every block.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -89,14 +91,14 @@ class ResNetDiscriminator(nn.Module):
         super().__init__()
         check_image(type(self).__name__, image_shape)
         check_positive(width=width)
-        halved = len(halvings(image_shape, until=8)) - 1
+        num_halvings = len(halvings(image_shape, until=8)) - 1
         self.features = nn.Sequential(
-            _Block(image_shape[0], width, first=True, halves=True),
-            *(_Block(width, width, halves=True) for _ in range(halved - 1)),
+            _Block(image_shape[0], width, first=True, downsample=True),
+            *(_Block(width, width, downsample=True) for _ in range(num_halvings - 1)),
             _Block(width, width),
             _Block(width, width),
             nn.ReLU(),
-            _OverPixels("mean"),
+            _GlobalPool("mean"),
         )
         self.logit = nn.Linear(width, 1)
         _initialize(self)
@@ -108,17 +110,17 @@ class ResNetDiscriminator(nn.Module):
 
 
 class SpectralNormResNetDiscriminator(ResNetDiscriminator):
-    """Judge images by residual blocks of layers of spectral norm 1, each image on its own.
+    """Discriminate images by residual blocks with spectral normalization.
 
-    From *Spectral Normalization for Generative Adversarial Networks*, arXiv:1802.05957: `ResNetDiscriminator` with
-    every layer normalized, the sum over the pixels in place of the mean, and no last bias.
+    From *Spectral Normalization for Generative Adversarial Networks*, arXiv:1802.05957. This is `ResNetDiscriminator`
+    with spectral normalization of all layers, a sum over the pixels instead of the mean, and no bias in the last layer.
 
     Args:
         image_shape: (channels, height, width).
         width: Channels of every block.
 
     Raises:
-        ValueError: If `image_shape` is not an image's, or a size is below 1.
+        ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
 
     Example:
         >>> import torch
@@ -128,7 +130,7 @@ class SpectralNormResNetDiscriminator(ResNetDiscriminator):
 
     def __init__(self, image_shape: ImageShape, *, width: int = 128) -> None:
         super().__init__(image_shape, width=width)
-        self.features[-1] = _OverPixels("sum")
+        self.features[-1] = _GlobalPool("sum")
         self.logit.register_parameter("bias", None)
         apply_spectral_norm(self)
 
@@ -138,8 +140,8 @@ class SpectralNormResNetDiscriminator(ResNetDiscriminator):
             return super().forward(images)
 
 
-class _OverPixels(nn.Module):
-    """Take the mean or the sum over the pixels."""
+class _GlobalPool(nn.Module):
+    """Pool features globally, by the mean or the sum over the pixels."""
 
     def __init__(self, reduction: Literal["mean", "sum"]) -> None:
         super().__init__()
@@ -151,45 +153,45 @@ class _OverPixels(nn.Module):
 
 
 class _UpBlock(nn.Module):
-    """Add a residual to an image that is doubled, and cut to the size if that is odd."""
+    """Double the size of features, cropped if the target size is odd, and add a residual."""
 
     def __init__(self, width: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.size = size
         self.norm1, self.norm2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
-        # Without biases: batch normalization, the next one or the last, takes every one of them away.
+        # Without biases: a later batch normalization, of this block or of another, cancels each of them.
         self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
         self.shortcut = nn.Conv2d(width, width, kernel_size=1, bias=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (b, width, h, w) to (b, width, *size)."""
-        residual = self.conv1(self._doubled(F.relu(self.norm1(inputs))))
+        residual = self.conv1(self._upsample(F.relu(self.norm1(inputs))))
         residual = self.conv2(F.relu(self.norm2(residual)))
-        # The authors double first; a 1 x 1 convolution gives the same before, from a quarter of the pixels.
-        total: Tensor = self._doubled(self.shortcut(inputs)) + residual
-        return total
+        # The authors upsample first; a 1 x 1 convolution before gives the same result from a quarter of the pixels.
+        outputs: Tensor = self._upsample(self.shortcut(inputs)) + residual
+        return outputs
 
-    def _doubled(self, inputs: Tensor) -> Tensor:
+    def _upsample(self, inputs: Tensor) -> Tensor:
         height, width = self.size
         return F.interpolate(inputs, scale_factor=2.0)[..., :height, :width]
 
 
 class _Block(nn.Module):
-    """Add a residual; then take the mean of 2 x 2 pixels, if the block halves, of fewer at an odd edge."""
+    """Add a residual; a block that downsamples then averages 2 x 2 pixels, or fewer at the edge of an odd size."""
 
-    def __init__(self, inputs: int, outputs: int, *, first: bool = False, halves: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, *, first: bool = False, downsample: bool = False) -> None:
         super().__init__()
         self.activation = nn.Identity() if first else nn.ReLU()
-        self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False) if halves else nn.Identity()
+        self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False) if downsample else nn.Identity()
         self.conv1 = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(outputs, outputs, kernel_size=3, padding=1)
-        self.shortcut = nn.Conv2d(inputs, outputs, kernel_size=1) if first or halves else nn.Identity()
+        self.shortcut = nn.Conv2d(inputs, outputs, kernel_size=1) if first or downsample else nn.Identity()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map (b, inputs, h, w) to (b, outputs, h, w), or half of it."""
+        """Map (b, inputs, h, w) to (b, outputs, h, w), or half that height and width."""
         residual = self.conv2(F.relu(self.conv1(self.activation(inputs))))
-        # A 1 x 1 convolution gives the same after the pool as before, from a quarter of the pixels.
+        # The authors pool last; a 1 x 1 convolution after pooling gives the same result from a quarter of the pixels.
         outputs: Tensor = self.shortcut(self.pool(inputs)) + self.pool(residual)
         return outputs
 
@@ -197,7 +199,7 @@ class _Block(nn.Module):
 def _initialize(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
-            in_a_block = name.endswith(("conv1", "conv2"))
-            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2) if in_a_block else 1.0)
+            in_block = name.endswith(("conv1", "conv2"))
+            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2) if in_block else 1.0)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -1,14 +1,14 @@
-"""The sizes that an image passes through in networks that halve it."""
+"""Sizes of the feature maps in networks that repeatedly halve an image."""
 
 from lightning_gans.types import ImageShape
 
 
 def halvings(image_shape: ImageShape, *, until: int) -> list[tuple[int, int]]:
-    """List (height, width) from the image's to the smallest: halved, rounding up, at least twice.
+    """List the sizes (height, width) from the image to the smallest: halved, rounding up, at least twice.
 
     Args:
         image_shape: (channels, height, width).
-        until: What the larger side is at most in the end.
+        until: Upper bound of the larger side of the smallest size.
 
     Example:
         >>> halvings((1, 28, 20), until=4)

@@ -1,4 +1,4 @@
-"""Spectral normalization: every layer divided by its largest singular value."""
+"""Spectral normalization: weights divided by their largest singular value."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,54 +10,58 @@ from torch.nn.utils import parametrize
 
 
 class SpectralNorm(nn.Module):
-    """Divide a weight by its largest singular value: as a power iteration has it in training, itself in evaluation.
+    """Divide a weight by its largest singular value: estimated by power iteration in training, exact in evaluation.
 
-    The iteration takes one step at each forward pass in training mode, as the paper's does, and follows weights that
-    move: it is never above the singular value, and below it by as much as the last steps have turned the first singular
-    vectors, a few percent in training (20 seen on 8 x 8 digits). A trained network is judged without that lag, which
-    PyTorch's `spectral_norm` keeps in evaluation. The iteration starts at its end: from a random start, the flat
-    spectrum of large random weights would leave it a percent off for a hundred steps.
+    As in the paper, each forward pass in training mode takes one step of the power iteration. The estimate is never
+    above the singular value. It is below by as much as the last updates have rotated the first singular vectors: a few
+    percent in training, and up to 20 % on 8 x 8 digits. PyTorch's `spectral_norm` keeps this error in evaluation; here
+    the singular value is then computed exactly. The iteration is initialized with the exact singular vectors. From
+    random vectors, the flat spectrum of large random weights would leave an error of 1 % for a hundred steps.
 
-    A convolution's weight counts as the matrix (outputs, inputs * height * width).
+    The weight of a convolution is treated as the matrix (outputs, inputs * height * width).
 
     Source: Miyato et al. 2018, arXiv:1802.05957, section 2.1 and appendix A.
 
     Args:
-        weight: The weight at first, (outputs, ...).
+        weight: The initial weight, (outputs, ...).
+
+    Attributes:
+        u: Estimate of the first left singular vector, (outputs,).
+        v: Estimate of the first right singular vector, (inputs * height * width,).
     """
 
-    left: Tensor
-    right: Tensor
+    u: Tensor
+    v: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        matrix = _precise(weight.detach().flatten(1))
-        left = torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1]
-        self.register_buffer("left", left.to(weight.dtype))
-        self.register_buffer("right", F.normalize(matrix.T @ left, dim=0).to(weight.dtype))
+        matrix = _at_least_float32(weight.detach().flatten(1))
+        u = torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -1]
+        self.register_buffer("u", u.to(weight.dtype))
+        self.register_buffer("v", F.normalize(matrix.T @ u, dim=0).to(weight.dtype))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Normalize (outputs, ...)."""
+        """Normalize a weight (outputs, ...)."""
         matrix = weight.flatten(1)
         if not self.training:
-            largest: Tensor = torch.linalg.matrix_norm(_precise(matrix), 2)
-            return weight / largest.to(weight.dtype)
+            sigma: Tensor = torch.linalg.matrix_norm(_at_least_float32(matrix), 2)
+            return weight / sigma.to(weight.dtype)
         with torch.no_grad():
-            self.left = F.normalize(torch.mv(matrix, self.right), dim=0)
-            self.right = F.normalize(torch.mv(matrix.T, self.left), dim=0)
-        return weight / torch.dot(self.left, torch.mv(matrix, self.right))
+            self.u = F.normalize(torch.mv(matrix, self.v), dim=0)
+            self.v = F.normalize(torch.mv(matrix.T, self.u), dim=0)
+        return weight / torch.dot(self.u, torch.mv(matrix, self.v))
 
 
-def _precise(matrix: Tensor) -> Tensor:
-    """LAPACK has nothing in 16 bits, in which weights may be kept (`bf16-true`)."""
+def _at_least_float32(matrix: Tensor) -> Tensor:
+    """Convert weights of 16 bits (`bf16-true`) to 32 bits, as LAPACK does not support 16 bits."""
     return matrix.to(torch.promote_types(matrix.dtype, torch.float32))
 
 
 def apply_spectral_norm(network: nn.Module) -> None:
-    """Divide the weight of every linear and convolutional layer by its largest singular value, from now on.
+    """Apply spectral normalization to every linear and convolutional layer of a network, in place.
 
     Args:
-        network: What is changed, after its weights were initialized.
+        network: A network whose weights have been initialized.
 
     Example:
         >>> layer = nn.Linear(6, 4)
@@ -71,17 +75,17 @@ def apply_spectral_norm(network: nn.Module) -> None:
 
 @contextmanager
 def full_precision_spectral_norm(network: nn.Module, device_type: str) -> Iterator[None]:
-    """Compute the normalized weights once, in the precision of the weights, for the forward pass inside.
+    """Compute normalized weights once, in the precision of the weights, for the forward pass inside the context.
 
-    Under autocast a GPU would take the singular value in 16 bits, of which bfloat16 has 8 for the digits.
+    Under autocast, a GPU would compute the singular value in 16 bits; bfloat16 has 8 bits of precision.
 
     Args:
-        network: What is about to be called.
-        device_type: Where autocast may be on.
+        network: The network that is called inside the context.
+        device_type: Device type on which autocast may be enabled.
     """
     with parametrize.cached():
         with torch.autocast(device_type, enabled=False):
             for layer in network.modules():
                 if parametrize.is_parametrized(layer):
-                    _ = layer.weight  # into the cache
+                    _ = layer.weight  # computes and caches the normalized weight
         yield

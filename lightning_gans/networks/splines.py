@@ -1,137 +1,146 @@
-"""The flow of points: couplings that move each coordinate along a spline."""
+"""Neural spline flows: coupling layers whose elementwise transform is a monotonic spline."""
 
 import math
-from collections.abc import Sequence
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_gans.checks import check_image_shape, check_multivariate, check_positive
-from lightning_gans.networks.flows import ActNorm, Chain, ConditionerFactory, Coupling, even_odd_indices, mlp
+from lightning_gans.networks.couplings import ConditionerFactory, Coupling, Indices, even_odd_indices, mlp
+from lightning_gans.networks.flows import ActNorm, Chain
 from lightning_gans.types import ImageShape
 
-SMALLEST = 1e-3
-"""Of a bin's width and height, as shares of all, and of a slope at a knot."""
+MIN_BIN_SIZE = 1e-3
+"""Smallest width and height of a bin, as shares of the whole interval."""
 
-IDENTITY = math.log(math.expm1(1 - SMALLEST))
-"""Softplus of this is the slope 1, less the smallest."""
+MIN_DERIVATIVE = 1e-3
+"""Smallest derivative at a knot."""
+
+UNIT_DERIVATIVE = math.log(math.expm1(1 - MIN_DERIVATIVE))
+"""Unconstrained derivative that corresponds to the derivative 1: its softplus is 1 - `MIN_DERIVATIVE`."""
 
 
-def rational_quadratic_spline(x: Tensor, told: Tensor, *, bound: float, inverse: bool = False) -> tuple[Tensor, Tensor]:
-    """Move numbers along a monotonic curve of rational quadratic pieces; beyond [-bound, bound] they stay.
+def rational_quadratic_spline(
+    x: Tensor, params: Tensor, *, bound: float, inverse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Apply monotonic rational-quadratic splines elementwise; outside [-bound, bound] they are the identity.
 
-    From *Neural Spline Flows*, arXiv:1906.04032, section 3.1 and appendix A. All numbers told being 0, it is the
+    From *Neural Spline Flows*, arXiv:1906.04032, section 3.1 and appendix A. All parameters being 0, a spline is the
     identity.
 
     Args:
-        x: Any shape.
-        told: (*x.shape, 3k - 1) for k pieces: k widths and k heights before a softmax, k - 1 slopes at the inner knots
-            before a softplus; at the ends the slope is 1.
-        bound: How far the curve goes.
-        inverse: Whether to go back, from y to x.
+        x: Elements of any shape.
+        params: Parameters (*x.shape, 3k - 1) of splines of k bins: k widths and k heights before a softmax, and k - 1
+            derivatives at the inner knots before a softplus. The derivative at both ends is 1.
+        bound: Half the length of the interval on which the spline differs from the identity.
+        inverse: Whether to apply the inverse spline, from y to x.
 
     Returns:
-        y, or x for the inverse, and the logarithm of the slope dy/dx there.
+        y, or x for the inverse, and log dy/dx there.
 
     Example:
         >>> rational_quadratic_spline(torch.tensor([0.5, 9.0]), torch.zeros(2, 11), bound=3.0)[0]
         tensor([0.5000, 9.0000])
     """
-    pieces = (told.shape[-1] + 1) // 3
-    widths, heights, slopes = torch.split(told, [pieces, pieces, pieces - 1], dim=-1)
+    bins = (params.shape[-1] + 1) // 3
+    widths, heights, derivatives = torch.split(params, [bins, bins, bins - 1], dim=-1)
     left, width = _knots(widths, bound)
     bottom, height = _knots(heights, bound)
-    slope = F.pad(F.softplus(slopes + IDENTITY) + SMALLEST, (1, 1), value=1.0)
+    derivative = F.pad(F.softplus(derivatives + UNIT_DERIVATIVE) + MIN_DERIVATIVE, (1, 1), value=1.0)
     inside = x.abs() < bound
-    place = torch.where(inside, x, torch.zeros_like(x))
+    inputs = torch.where(inside, x, torch.zeros_like(x))
 
-    edges = (bottom if inverse else left)[..., 1:]  # the first piece begins below all
-    piece = (place.unsqueeze(-1) >= edges).sum(-1, keepdim=True)
+    edges = (bottom if inverse else left)[..., 1:]  # the first bin begins at -bound, below all inputs
+    index = (inputs.unsqueeze(-1) >= edges).sum(-1, keepdim=True)
 
-    def at(values: Tensor, offset: int = 0) -> Tensor:
-        return values.gather(-1, piece + offset).squeeze(-1)
+    def select(values: Tensor, offset: int = 0) -> Tensor:
+        return values.gather(-1, index + offset).squeeze(-1)
 
-    x0, w, y0, h, d0, d1 = at(left), at(width), at(bottom), at(height), at(slope), at(slope, 1)
+    x0, w, y0, h = select(left), select(width), select(bottom), select(height)
+    d0, d1 = select(derivative), select(derivative, 1)
     s = h / w
-    bend = d0 + d1 - 2 * s
-    if inverse:  # equations 6 to 8 of appendix A: the root that lies in [0, 1]
-        rise = place - y0
-        a, b, c = h * (s - d0) + rise * bend, h * d0 - rise * bend, -s * rise
-        share = 2 * c / (-b - (b.square() - 4 * a * c).clamp(min=0).sqrt())
-        moved = x0 + share * w
-    else:
-        share = (place - x0) / w
-        moved = y0 + h * (s * share.square() + d0 * share * (1 - share)) / (s + bend * share * (1 - share))
+    curvature = d0 + d1 - 2 * s
+    if inverse:  # equations 6 to 8 of appendix A: the root in [0, 1]
+        rise = inputs - y0
+        a, b, c = h * (s - d0) + rise * curvature, h * d0 - rise * curvature, -s * rise
+        xi = 2 * c / (-b - (b.square() - 4 * a * c).clamp(min=0).sqrt())
+        outputs = x0 + xi * w
+    else:  # equation 4
+        xi = (inputs - x0) / w
+        outputs = y0 + h * (s * xi.square() + d0 * xi * (1 - xi)) / (s + curvature * xi * (1 - xi))
     # equation 5
-    mixed = d1 * share.square() + 2 * s * share * (1 - share) + d0 * (1 - share).square()
-    log_slope = 2 * s.log() + mixed.log() - 2 * (s + bend * share * (1 - share)).log()
-    return torch.where(inside, moved, x), torch.where(inside, log_slope, torch.zeros_like(x))
+    numerator = d1 * xi.square() + 2 * s * xi * (1 - xi) + d0 * (1 - xi).square()
+    log_slope = 2 * s.log() + numerator.log() - 2 * (s + curvature * xi * (1 - xi)).log()
+    return torch.where(inside, outputs, x), torch.where(inside, log_slope, torch.zeros_like(x))
 
 
 def _knots(raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
-    """Where pieces begin, (..., k), and their sizes: at least a thousandth of the whole, which they add up to."""
-    shares = SMALLEST + (1 - SMALLEST * raw.shape[-1]) * raw.softmax(-1)
+    """Compute the lower ends of bins (..., k) and their sizes, which sum to 2 * bound."""
+    shares = MIN_BIN_SIZE + (1 - MIN_BIN_SIZE * raw.shape[-1]) * raw.softmax(-1)
     ends = 2 * bound * shares.cumsum(-1) - bound
     begin = F.pad(ends[..., :-1], (1, 0), value=-bound)
     return begin, F.pad(ends[..., :-1], (0, 1), value=bound) - begin
 
 
 class SplineCoupling(Coupling):
-    """Move each element along a spline that the network tells. From *Neural Spline Flows*, arXiv:1906.04032.
+    """Couple by rational-quadratic splines. From *Neural Spline Flows*, arXiv:1906.04032.
 
     Args:
-        kept: Which indices of the axis after the batch's stay.
-        moved: Which move.
-        network: Makes the network from (inputs, outputs).
-        bins: Pieces of a spline.
-        bound: How far it goes; elements beyond stay.
+        identity_idx: Indices of the channels that pass through unchanged.
+        transform_idx: Indices of the channels that are transformed.
+        conditioner: Factory of the conditioner from (inputs, outputs).
+        bins: Number of bins of a spline.
+        bound: Half the length of the interval of a spline; elements outside [-bound, bound] are unchanged.
 
     Raises:
-        ValueError: If there are fewer than 2 pieces, or more than a thousandth of the whole allows.
+        ValueError: If `bins` is below 2 or not below 1000, the inverse of the smallest bin size, or `bound` is not
+            above 0.
     """
 
     def __init__(
         self,
-        kept: Sequence[int],
-        moved: Sequence[int],
-        network: ConditionerFactory,
+        identity_idx: Indices,
+        transform_idx: Indices,
+        conditioner: ConditionerFactory,
         *,
         bins: int = 16,
         bound: float = 4.0,
     ) -> None:
-        if not 2 <= bins < 1 / SMALLEST:
-            raise ValueError(f"`bins` must be at least 2 and below {1 / SMALLEST:.0f}, got {bins}")
+        if not 2 <= bins < 1 / MIN_BIN_SIZE:
+            raise ValueError(f"`bins` must be at least 2 and below {1 / MIN_BIN_SIZE:.0f}, got {bins}")
         if bound <= 0:
             raise ValueError(f"`bound` must be above 0, got {bound}")
-        super().__init__(kept, moved, network, numbers=3 * bins - 1)
+        super().__init__(identity_idx, transform_idx, conditioner, params_per_element=3 * bins - 1)
         self.bound = bound
 
-    def move(self, x: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
-        """Along the curve."""
-        return rational_quadratic_spline(x, told.movedim(1, -1), bound=self.bound)
+    def transform(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the splines."""
+        return rational_quadratic_spline(x, params.movedim(1, -1), bound=self.bound)
 
-    def move_back(self, y: Tensor, told: Tensor) -> Tensor:
-        """And back."""
-        return rational_quadratic_spline(y, told.movedim(1, -1), bound=self.bound, inverse=True)[0]
+    def transform_inverse(self, y: Tensor, params: Tensor) -> Tensor:
+        """Apply the inverse splines."""
+        return rational_quadratic_spline(y, params.movedim(1, -1), bound=self.bound, inverse=True)[0]
 
 
 class SplineFlow(Chain):
-    """Move half of a point's coordinates along splines that a network tells of the others, in turns.
+    """Transform points by spline coupling layers on alternating halves of the coordinates.
 
-    From *Neural Spline Flows*, arXiv:1906.04032. Its prior is the normal one. `ActNorm` brings the points of the first
-    batch to mean 0 and standard deviation 1, within reach of the splines.
+    From *Neural Spline Flows*, arXiv:1906.04032. The prior is the standard normal distribution. The first layer is an
+    `ActNorm`, which normalizes the first batch to mean 0 and standard deviation 1, within the bound of the splines.
 
     Args:
         image_shape: (dimensions,) of a point.
-        width: Units per hidden layer.
-        depth: Hidden layers of each network.
-        couplings: How many there are; a half moves at every other one.
-        bins: Pieces of a spline.
-        bound: How far splines go, in standard deviations; coordinates beyond are only scaled and shifted.
+        width: Units per hidden layer of a conditioner.
+        depth: Number of hidden layers of a conditioner.
+        couplings: Number of coupling layers; each half of the coordinates is transformed by every other layer.
+        bins: Number of bins of a spline.
+        bound: Half the length of the interval of a spline, in standard deviations; coordinates outside are only shifted
+            and scaled.
 
     Raises:
-        ValueError: If `image_shape` is not a point's of at least 2 coordinates, or a number is out of its range.
+        ValueError: If `image_shape` is not (dimensions,) with at least 2 dimensions, or a number is out of its range.
 
     Example:
         >>> flow = SplineFlow((2,), width=16)
@@ -157,10 +166,7 @@ class SplineFlow(Chain):
             raise ValueError(f"{name} works on points (dimensions,), got `image_shape` {image_shape}")
         check_multivariate(name, image_shape)
         even, odd = even_odd_indices(*image_shape)
-
-        def network(inputs: int, outputs: int) -> nn.Module:
-            return mlp(inputs, outputs, width=width, depth=depth)
-
-        turns = [(even, odd) if turn % 2 == 0 else (odd, even) for turn in range(couplings)]
-        layers = [SplineCoupling(kept, moved, network, bins=bins, bound=bound) for kept, moved in turns]
+        splits = [(even, odd), (odd, even)]
+        conditioner = partial(mlp, width=width, depth=depth)
+        layers = [SplineCoupling(*splits[index % 2], conditioner, bins=bins, bound=bound) for index in range(couplings)]
         super().__init__(ActNorm(image_shape), *layers)
