@@ -15,11 +15,11 @@ GROUPS = {
     "package": ("lightning_gans/*.py", "lightning_gans/*/*.py"),
     "callbacks": ("callbacks/*.py",),
     "datamodules": ("datamodules/*.py",),
-    "configs": ("configs/*.yaml", "configs/*.py", "*.cfg", "*.toml", "*.cff"),
+    "configs": ("configs/*.yaml", "configs/*.py", "*.cfg", "*.toml", "*.cff", ".github/**/*.yml"),
     "benchmarks": ("benchmarks/*.py", "benchmarks/results/*.md"),
     "examples": ("examples/*.py",),
     "tests": ("tests/*.py",),
-    "docs": ("*.md", "docs/*.md"),
+    "docs": ("*.md", "docs/**/*.md", "docs/*.py", "*.yml"),
 }
 STEMS = (
     "initial|normal|quant|general|optim|minim|maxim|synchron|recogn|organ|random|binar|discret|summar|visual|regular|"
