@@ -35,7 +35,7 @@ def measure(
 ) -> harness.Scores:
     import torch  # noqa: PLC0415 (takes seconds)
 
-    from lightning_gans.core.checkpoints import load  # noqa: PLC0415
+    from lightning_gans.core.model import load  # noqa: PLC0415
     from lightning_gans.datamodules import StackedMNIST  # noqa: PLC0415
     from lightning_gans.metrics.stacked_mnist import StackedMNISTModes  # noqa: PLC0415
     from lightning_gans.models import Classifier  # noqa: PLC0415

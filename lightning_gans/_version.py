@@ -1,3 +1,3 @@
-"""The version, alone in a file that imports nothing, so that `--version` and the build can read it."""
+"""The version, in a module without imports, which `--version` and the build read without importing PyTorch."""
 
 __version__ = "0.1.0"

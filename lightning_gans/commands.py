@@ -14,10 +14,10 @@ import torch
 from rich.progress import track
 
 from lightning_gans.callbacks import Evaluation
-from lightning_gans.core.checkpoints import load, load_data
+from lightning_gans.core.checkpoints import load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.core.model import Model
+from lightning_gans.core.model import Model, load
 from lightning_gans.errors import UsageError, one_line, print_error
 from lightning_gans.rendering.images import grid, save_image, to_uint8
 from lightning_gans.rendering.points import scatter

@@ -39,10 +39,10 @@ def print_error(error: UsageError) -> int:
 
 
 def one_line(error: object) -> str:
-    """Write a message, or the message of an exception, in one line; an exception without a message gives its class.
+    r"""Write a message in one line, or the text of an exception; an exception without text gives its class.
 
     Example:
-        >>> one_line(ValueError("2 errors:\\n  - no such file")), one_line(TimeoutError())
+        >>> one_line(ValueError("2 errors:\n  - no such file")), one_line(TimeoutError())
         ('2 errors: - no such file', 'TimeoutError')
     """
     return " ".join(str(error).split()) or type(error).__name__

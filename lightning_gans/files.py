@@ -1,4 +1,4 @@
-"""Files that may fail: on a full disk training goes on, and says once what it could not write."""
+"""Write files in a way that tolerates write errors, such as a full disk: training continues and warns once."""
 
 import os
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ from pathlib import Path
 from pytorch_lightning.utilities import rank_zero_warn
 
 _WARNED: set[tuple[Path, str]] = set()
-"""The kinds of file, by folder and suffix, that could not be written; runs never share a folder."""
+"""The folders and suffixes whose write errors have been warned of; runs never share a folder."""
 
 _ZIP_WRITER = ("PytorchStreamWriter", "inline_container")
-"""What `torch.save` says of a file that could not be written, in a RuntimeError."""
+"""Words that identify a write error of `torch.save`, which raises a RuntimeError."""
 
 
 @contextmanager
 def tolerate_write_errors(path: Path) -> Iterator[None]:
-    """Go on where a file cannot be written; the first of each kind (`*.png`) is warned of.
+    """Ignore write errors, warning once per folder and suffix.
 
     Args:
-        path: The file, for the warning.
+        path: The file that the `with` block writes.
     """
     try:
         yield
@@ -30,19 +30,19 @@ def tolerate_write_errors(path: Path) -> Iterator[None]:
         if kind not in _WARNED:
             _WARNED.add(kind)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-            rank_zero_warn(f"{path} cannot be written ({reason}): training goes on without it")
+            rank_zero_warn(f"{path} cannot be written ({reason}): training continues without it")
 
 
 @contextmanager
 def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
-    """Write a file so that its name only ever holds a whole one; survive where it cannot be written.
+    """Write a file atomically, so that its name never refers to a part of it; write errors are ignored with a warning.
 
     Args:
         path: The file.
-        previous: Where to keep the file that had this name.
+        previous: The new name of an existing file of that name; None replaces the file.
 
     Yields:
-        Where to write.
+        The temporary file to write.
     """
     part = path.with_suffix(".part")
     with tolerate_write_errors(path):
@@ -50,19 +50,19 @@ def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             if previous is not None and path.exists():
-                _keep(path, previous)
+                _link_or_rename(path, previous)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
 
 
-def _keep(path: Path, previous: Path) -> None:
-    """Give a file a second name; where there are no links, another one."""
-    link = previous.with_suffix(".part2")
+def _link_or_rename(path: Path, new: Path) -> None:
+    """Give a file a second name by a hard link; a file system without hard links renames the file."""
+    link = new.with_suffix(".part2")
     try:
         link.unlink(missing_ok=True)
         os.link(path, link)
     except OSError:
-        os.replace(path, previous)
+        os.replace(path, new)
     else:
-        os.replace(link, previous)
+        os.replace(link, new)

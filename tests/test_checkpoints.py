@@ -13,8 +13,9 @@ from cases import MLPS, Case, Noise, images
 from conftest import Fit
 from torch import Tensor, nn
 
-from lightning_gans.core.checkpoints import find_checkpoint, load, load_data, read_checkpoint
+from lightning_gans.core.checkpoints import find_checkpoint, load_data, read_checkpoint
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.model import load
 from lightning_gans.core.optimizers import DCGANAdam
 from lightning_gans.core.schedules import Cosine, Exponential, Linear
 from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
@@ -227,7 +228,7 @@ def test_a_users_own_game_trains_and_loads_in_another_process(
     torch.save(model.sample(5, seed=2)["image"], tmp_path / "expected.pt")
     script = """
         import sys, torch
-        from lightning_gans.core.checkpoints import load
+        from lightning_gans import load
         try:
             load("model.ckpt")
         except ValueError as error:
@@ -243,8 +244,8 @@ def test_a_users_own_game_trains_and_loads_in_another_process(
     assert done.returncode == 0, done.stderr
     refusal, name = done.stdout.strip().splitlines()
     assert refusal == (
-        "the checkpoint names the class 'my_gan.MyGAN', whose module is not imported: import it first, or say that you"
-        " trust it: load(..., trust=['my_gan']), --trust my_gan"
+        "the checkpoint names the class 'my_gan.MyGAN', whose module is not imported: import it first, or trust it:"
+        " load(..., trust=['my_gan']), --trust my_gan"
     )
     assert name == "MyGAN"
 
@@ -312,7 +313,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_stands_for_its_last_checkpoint(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"the folder '.*run' is no run: it has no checkpoints.last\.ckpt"):
+    with pytest.raises(ValueError, match=r"the folder '.*run' is not a run: it has no checkpoints.last\.ckpt"):
         find_checkpoint(tmp_path / "run")
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     saved.rename(last)
@@ -324,20 +325,20 @@ def test_a_folder_stands_for_its_last_checkpoint(saved: Path, tmp_path: Path) ->
 def test_a_file_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "broken.ckpt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.ckpt' is no checkpoint, or only the beginning of one"):
+    with pytest.raises(ValueError, match=r"broken\.ckpt' is not a checkpoint, or only the beginning of one"):
         load(path)
 
 
 def test_half_a_file_is_named(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[: saved.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"points\.ckpt' is no checkpoint, or only the beginning of one"):
+    with pytest.raises(ValueError, match=r"points\.ckpt' is not a checkpoint, or only the beginning of one"):
         load(saved)
 
 
 @pytest.mark.parametrize("content", [{"a": 1}, [1], {"pytorch-lightning_version": "2", "state_dict": {}}])
 def test_a_file_of_another_program_is_named(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match=r"'.*other\.ckpt' is no checkpoint of lightning-gans"):
+    with pytest.raises(ValueError, match=r"'.*other\.ckpt' is not a checkpoint of lightning-gans"):
         read_checkpoint(tmp_path / "other.ckpt")
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation
-from lightning_gans.core.checkpoints import load
+from lightning_gans.core.model import load
 from lightning_gans.models import Classifier
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.types import Batch
@@ -145,7 +145,7 @@ def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
         ({"num_classes": 0}, "`num_classes` must be at least 1, got 0"),
         ({"num_classes": None}, "`num_classes` is None: the data has no classes"),
         ({"image_shape": (2,)}, r"ConvClassifier works on images .* got `image_shape` \(2,\)"),
-        ({"image_shape": (1, 3, 8)}, r"halves an image twice, got `image_shape` \(1, 3, 8\): 4 x 4 at least"),
+        ({"image_shape": (1, 3, 8)}, r"needs images of at least 4 x 4 pixels, got `image_shape` \(1, 3, 8\)"),
         ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1, got 0"),
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be above 0"),
     ],
@@ -156,7 +156,7 @@ def test_what_it_refuses(arguments: dict[str, Any], text: str) -> None:
 
 
 def test_what_makes_no_samples_is_not_measured_by_them(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`monitor` is coverage, but a Classifier makes no samples"):
+    with pytest.raises(ValueError, match="`monitor` is coverage, but a Classifier generates no samples"):
         fit(
             Classifier(image_shape=(1, 8, 8), num_classes=3),
             [],
@@ -191,8 +191,8 @@ def test_a_run_says_what_share_it_tells_apart(
         "images_seen": 4032,
     }
     printed = capsys.readouterr().out
-    assert f"held out (360 examples): accuracy {result['accuracy']:.4f}" in printed
-    assert "Next: evaluate runs/x" in printed
+    assert f"test split (360 examples): accuracy {result['accuracy']:.4f}" in printed
+    assert "Next: python -m lightning_gans evaluate runs/x" in printed
     assert Path("runs/x/checkpoints/best.ckpt").is_file()
     assert "evaluation/validation/accuracy_best" in Path("runs/x/metrics.csv").read_text().partition("\n")[0]
     assert main(["evaluate", "runs/x"]) == 0

@@ -300,7 +300,7 @@ MISTAKES = {
     "sample": "run",
     "sample missing": "no run folder or checkpoint 'missing'",
     "sample empty": "last.ckpt",
-    "sample text.ckpt": "'text.ckpt' is no checkpoint",
+    "sample text.ckpt": "'text.ckpt' is not a checkpoint",
     "sample foreign.ckpt": "no checkpoint of lightning-gans",
     "evaluate missing": "no run folder or checkpoint 'missing'",
     "evaluate missing --split train": "--split.*'validation', 'test'",
@@ -358,7 +358,7 @@ MISTAKES = {
     "fit --ckpt_path empty": "last.ckpt",
     "fit --ckpt_path last": "`ckpt_path` is 'last'",
     "fit --ckpt_path foreign.ckpt": "no checkpoint of lightning-gans",
-    "fit --ckpt_path text.ckpt": "'text.ckpt' is no checkpoint",
+    "fit --ckpt_path text.ckpt": "'text.ckpt' is not a checkpoint",
     "fit --samples.every 0": "`every` of Samples must be at least 1",
     "fit --samples.every many": "`--samples.every` must be of type int, got 'many'",
     "fit --samples.evry 5": "did you mean `--samples.every`",
@@ -392,7 +392,7 @@ MISTAKES = {
     "fit --trainer.strategy ddp_spawn": "`strategy` 'ddp_spawn'.*use 'ddp'",
     "fit --model.generator_optimizer null": "the optimizer of the generator must be made by",
     "fit --seed_everything -1": "`--seed_everything` must be from 0 to 4294967295, got -1",
-    "fit --wandb.project a/b --wandb.mode offline": "W&B cannot begin a run: Invalid project name 'a/b'",
+    "fit --wandb.project a/b --wandb.mode offline": "W&B cannot start a run: Invalid project name 'a/b'",
 }
 
 

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from lightning_gans.__main__ import main
-from lightning_gans.core.checkpoints import load
 from lightning_gans.core.gan import GAN
+from lightning_gans.core.model import load
 from lightning_gans.rendering.images import grid, to_uint8
 
 
@@ -133,7 +133,7 @@ def test_evaluate_prints_what_the_run_kept(run: Path, capsys: pytest.CaptureFixt
         "k": 3,
         "real": 50,
         "generated": 50,
-        "weights": "averaged",
+        "weights": "EMA",
         "seed": 0,
     }
     assert all(printed[name] >= 0 for name in ("precision", "recall", "density", "coverage"))
@@ -156,11 +156,11 @@ def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[s
         ("sample RUN --count many", "--count"),
         ("sample RUN --cuont 3", "--cuont"),
         ("sample nothing", "there is no run folder or checkpoint 'nothing'"),
-        ("sample .", "is no run: it has no checkpoints/last.ckpt"),
-        ("sample truncated.ckpt", "'truncated.ckpt' is no checkpoint"),
-        ("sample empty.ckpt", "'empty.ckpt' is no checkpoint"),
-        ("sample text.ckpt", "'text.ckpt' is no checkpoint"),
-        ("sample foreign.ckpt", "'foreign.ckpt' is no checkpoint of lightning-gans"),
+        ("sample .", "is not a run: it has no checkpoints/last.ckpt"),
+        ("sample truncated.ckpt", "'truncated.ckpt' is not a checkpoint"),
+        ("sample empty.ckpt", "'empty.ckpt' is not a checkpoint"),
+        ("sample text.ckpt", "'text.ckpt' is not a checkpoint"),
+        ("sample foreign.ckpt", "'foreign.ckpt' is not a checkpoint of lightning-gans"),
         ("evaluate RUN --count 3", "`--count` must be above `--k` (5), got 3"),
         ("evaluate RUN --k 0", "`--k` must be at least 1, got 0"),
         ("evaluate RUN --seed -1", "seed` must be at least 0, got -1"),

@@ -14,9 +14,10 @@ from PIL import Image
 from torchvision import datasets
 
 from lightning_gans.__main__ import main
-from lightning_gans.core.checkpoints import load, load_data
+from lightning_gans.core.checkpoints import load_data
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
+from lightning_gans.core.model import load
 from lightning_gans.datamodules import CIFAR10
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs"

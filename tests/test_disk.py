@@ -18,7 +18,8 @@ from conftest import Fit
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks.checkpointing import save_atomically
 from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
-from lightning_gans.core.checkpoints import LAST, PREVIOUS, find_checkpoint, load, read_checkpoint
+from lightning_gans.core.checkpoints import LAST, PREVIOUS, find_checkpoint, read_checkpoint
+from lightning_gans.core.model import load
 from lightning_gans.files import atomic_write, tolerate_write_errors
 from lightning_gans.rendering.images import save_image
 
@@ -42,7 +43,7 @@ def test_a_file_that_cannot_be_written_is_warned_of_once_per_kind(error: Excepti
                 raise error
     said = [str(warning.message) for warning in seen]
     assert [line.partition(" cannot")[0] for line in said] == [str(tmp_path / "a.png"), str(tmp_path / "c.gif")]
-    assert all("\n" not in line and line.endswith("): training goes on without it") for line in said)
+    assert all("\n" not in line and line.endswith("): training continues without it") for line in said)
 
 
 def test_other_errors_are_not_survived(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_run_under_a_file_size_limit_ends_well(tmp_path: Path, monkeypatch: py
     assert result.returncode == 0, result.stderr
     said = [line for line in result.stderr.splitlines() if "cannot be written" in line]
     assert len(said) == 1, result.stderr
-    assert "last.ckpt cannot be written (File too large): training goes on without it" in said[0]
+    assert "last.ckpt cannot be written (File too large): training continues without it" in said[0]
     run = Path("runs", "x-2")
     assert load(run).images_seen == 192
     assert read_checkpoint(run / PREVIOUS)["lightning_gans"]["images_seen"] == 128
@@ -164,10 +165,10 @@ def test_a_last_checkpoint_that_cannot_be_read_is_named_and_the_one_before_used(
         (run / LAST).unlink()
     else:
         (run / LAST).write_bytes(whole[: len(whole) // 2] if damage == "half" else b"")
-    with pytest.warns(UserWarning, match=r"last\.ckpt' is no checkpoint.*: '.*previous\.ckpt' takes its place"):
+    with pytest.warns(UserWarning, match=r"last\.ckpt' is not a checkpoint.*: '.*previous\.ckpt' takes its place"):
         assert load(run).images_seen == 8
     if damage != "missing":
-        with pytest.raises(ValueError, match=r"last\.ckpt' is no checkpoint"):
+        with pytest.raises(ValueError, match=r"last\.ckpt' is not a checkpoint"):
             load(run / LAST)
     (run / PREVIOUS).unlink()
     with pytest.raises(ValueError, match=r"last\.ckpt"):

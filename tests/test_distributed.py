@@ -71,7 +71,7 @@ def test_both_processes_hold_the_same_bits_and_draw_different_latents(
     """Whatever the networks: the second process began with other weights and statistics, and lost them."""
     first, second = (rank["free"][f"{case.name} {steps}"] for rank in seen)
     assert differences(first["whole"], second["whole"]) == []
-    if not case.is_contest:
+    if not case.is_adversarial:
         return
     latents = torch.cat([first["latents"], second["latents"]])
     assert len(latents.unique(dim=0)) == len(latents) >= 4 * STEPS
@@ -88,7 +88,7 @@ def test_both_processes_resume_bit_for_bit(case: Case, steps: int, seen: list[di
 @pytest.mark.parametrize("case", cases(is_any))
 def test_one_process_goes_on_where_two_stopped(case: Case, folder: Path, fit: Fit) -> None:
     model, path = case.make(discriminator_steps=3), folder / f"{case.name} 3.ckpt"
-    with pytest.warns(UserWarning, match="made by 2 processes, this run has 1: it goes on at 32 images, but not bit"):
+    with pytest.warns(UserWarning, match="made by 2 processes, this run has 1: it continues at 32 images, but not bit"):
         fit(model, case.data(), max_steps=STEPS, ckpt_path=path)
     assert (model.images_seen, model.batches_seen) == (8 * STEPS, STEPS)
     assert torch.load(path, weights_only=True)["lightning_gans"]["batches_seen"] == STOP

@@ -11,7 +11,7 @@ from cases import CASES, images
 from conftest import Fit, Record
 from torch import Tensor, nn
 
-from lightning_gans.core.checkpoints import load
+from lightning_gans.core.model import load
 from lightning_gans.core.schedules import Linear
 from lightning_gans.datamodules import Toy2D
 from lightning_gans.models import DCGAN, WGANGP, FlowGAN
@@ -25,7 +25,8 @@ from lightning_gans.networks import (
     StandardLogistic,
     StandardNormal,
 )
-from lightning_gans.networks.flows import AffineCoupling, Chain, Flatten, Logit
+from lightning_gans.networks.couplings import AffineCoupling
+from lightning_gans.networks.flows import Chain, Flatten, Logit
 from lightning_gans.networks.levels import dequantize, from_index, round_to_levels
 from lightning_gans.types import Batch, ImageShape
 
@@ -166,7 +167,7 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str)
 
 
 def test_a_flow_has_latents_of_one_size() -> None:
-    with pytest.raises(ValueError, match="`latent_dim` must be 16, the number of an example's elements, got 100"):
+    with pytest.raises(ValueError, match="`latent_dim` must be 16, the number of elements of an example, got 100"):
         FlowGenerator(100, SHAPE, flow=NICE, prior=StandardNormal)
 
 
@@ -175,7 +176,7 @@ def test_the_defaults_are_those_of_the_authors() -> None:
     model = FlowGAN(image_shape=(1, 16, 16), levels=256)
     assert type(model.generator.flow) is NICE
     assert type(model.generator.prior) is StandardLogistic
-    sizes = [layer.out_features for layer in model.generator.flow.layers[1].network if isinstance(layer, nn.Linear)]  # type: ignore[index, union-attr]
+    sizes = [layer.out_features for layer in model.generator.flow.layers[1].conditioner if isinstance(layer, nn.Linear)]  # type: ignore[index, union-attr]
     assert sizes == [1000] * 5 + [128]
     assert type(model.discriminator) is DCGANCritic
     assert (model.latent_dim, model.discriminator_steps, model.penalty_weight) == (256, 5, 10.0)

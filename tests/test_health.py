@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import MLPS, Case, cases, images, is_contest, is_density, is_game
+from cases import MLPS, Case, cases, images, is_adversarial, is_density, is_gan
 from conftest import Fit
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -45,18 +45,18 @@ def test_a_bad_example_is_named(case: Case, value: float, fit: Fit) -> None:
     batches[2]["image"][5].view(-1)[1] = value
     said = message(fit, model, batches)
     assert re.match(r"after 24 images the term `\w+` of the discriminator's loss is -?(nan|inf): the batch", said)
-    assert said.endswith(f": the batch itself holds {value:.0f}: `image`, example 5; check the data {KEPT}")
+    assert said.endswith(f": the batch itself contains {value:.0f}: `image`, example 5; check the data {KEPT}")
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_game(case)))
+@pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_gan(case)))
 def test_a_bad_example_of_a_likelihood_is_named(case: Case, fit: Fit) -> None:
     model = case.make()
     batches = [case.batch(seed=seed) for seed in range(4)]
     batches[2]["image"][5].view(-1)[1] = NAN
     said = message(fit, model, batches)
     assert said.startswith("after 24 images the term `negative_log_likelihood` of the model's loss is nan: the batch")
-    assert said.endswith(f": the batch itself holds nan: `image`, example 5; check the data {KEPT}")
+    assert said.endswith(f": the batch itself contains nan: `image`, example 5; check the data {KEPT}")
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
@@ -69,7 +69,7 @@ class Root(nn.Module):
 
 # a layer is added behind a player that maps one tensor to one: the pyramid's do not, nor does a head beside the logit,
 # and a flow is asked for more than that
-@pytest.mark.parametrize("case", cases(lambda case: is_contest(case) and case.model not in (LAPGAN, InfoGAN, FlowGAN)))
+@pytest.mark.parametrize("case", cases(lambda case: is_adversarial(case) and case.model not in (LAPGAN, InfoGAN, FlowGAN)))
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
 def test_the_layer_that_makes_the_first_is_named(case: Case, player: str, fit: Fit) -> None:
     """The innermost one: what is around it and behind it passes its NaN on."""

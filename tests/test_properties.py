@@ -10,23 +10,22 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import CASES, GAMES, Case, cases, is_any, is_density, is_game, is_generative
+from cases import CASES, GANS, Case, cases, is_any, is_density, is_gan, is_generative
 from conftest import Fit, Record
 from torch import Tensor, nn
 
 from lightning_gans import models
 from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, Run, Samples, Wandb
-from lightning_gans.core.checkpoints import load
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.core.model import Model
+from lightning_gans.core.model import Model, load
 from lightning_gans.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch, Losses
 
 every_case = pytest.mark.parametrize("case", cases())
 every_generative_case = pytest.mark.parametrize("case", cases(is_generative))
-every_likelihood_case = pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_game(case)))
+every_likelihood_case = pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_gan(case)))
 
 
 def test_every_model_has_a_case() -> None:
@@ -228,7 +227,7 @@ def test_sampling_leaves_random_streams_and_training_flags_alone(case: Case) -> 
     streams = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
     model.sample(70, seed=1)
     model.sample(3)
-    if case.is_game:
+    if case.is_gan:
         model.interpolate(2, 3)
     assert torch.equal(streams[0], torch.get_rng_state())
     assert streams[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # type: ignore[index]
@@ -338,7 +337,7 @@ def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, 
 
 
 def test_perceptrons_go_into_every_game() -> None:
-    for model, shape in {(case.model, case.image_shape) for case in GAMES if case.network == "generator"}:
+    for model, shape in {(case.model, case.image_shape) for case in GANS if case.network == "generator"}:
         game = model(image_shape=shape, generator=MLPGenerator, discriminator=MLPDiscriminator)
         assert game.sample(2, seed=0)["image"].shape == (2, *shape)
 

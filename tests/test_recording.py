@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_gans.core.class_paths import import_class, importable_path
 from lightning_gans.core.recording import (
     Recorded,
     deserialize,
-    import_class,
-    importable_path,
     serialize,
     serialize_arguments,
     unserializable,
@@ -125,8 +124,8 @@ def test_recorded_objects_come_back() -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (lambda: None, "neither plain data, a class nor a partial of one"),
-        (functools.partial(max, 1), "a partial of <built-in function max>, which is no class"),
+        (lambda: None, "neither plain data, a class nor a partial of a class"),
+        (functools.partial(max, 1), "a partial of <built-in function max>, which is not a class"),
         (nn.Linear(1, 1), "neither plain data"),
         (torch.zeros(1), "neither plain data"),
         ([{"deep": print}], "neither plain data"),

@@ -15,8 +15,7 @@ from conftest import Fit
 from pytorch_lightning.plugins import MixedPrecision
 
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
-from lightning_gans.core.checkpoints import load
-from lightning_gans.core.model import Model
+from lightning_gans.core.model import Model, load
 from lightning_gans.core.schedules import Linear
 from lightning_gans.trainer import Trainer
 
@@ -83,7 +82,7 @@ def train(fit: Fit, case: Case, steps: int, *, disturb: int = 0, **options: Any)
 @pytest.mark.parametrize("discriminator_steps", [1, 3])
 @pytest.mark.parametrize("case", cases(is_any), ids=lambda case: case.name)
 def test_a_run_that_was_resumed_is_the_run(case: Case, discriminator_steps: int, fit: Fit, tmp_path: Path) -> None:
-    if not case.is_contest and discriminator_steps > 1:
+    if not case.is_adversarial and discriminator_steps > 1:
         pytest.skip("takes no turns")
     changes = {"discriminator_steps": discriminator_steps}
     expected = whole(train(fit, case, STEPS, changes=changes))
@@ -222,7 +221,7 @@ def follow(case: Case, root: Path, changes: dict[str, Any], *callbacks: pl.Callb
 def test_a_run_that_is_followed_resumes_around_its_evaluations(
     case: Case, discriminator_steps: int, tmp_path: Path, fit: Fit
 ) -> None:
-    if not case.is_contest and discriminator_steps > 1:
+    if not case.is_adversarial and discriminator_steps > 1:
         pytest.skip("takes no turns")
     changes = {"discriminator_steps": discriminator_steps}
     followed = follow(case, tmp_path / "whole", changes, SavingEvaluation(tmp_path, every=32))

@@ -1,1 +1,1 @@
-"""The contracts of the framework: models, the two-player step, averages, schedules, checkpoints."""
+"""The core of the framework: models, optimization, the EMA, schedules, checkpoints and sampling."""

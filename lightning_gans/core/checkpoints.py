@@ -1,28 +1,38 @@
-"""From a checkpoint back to a model, safely: nothing is called before it is known to be a model or a part of one."""
+"""Find and read checkpoint files, and rebuild the data module of a checkpoint.
+
+A checkpoint is read as plain data and tensors, so that reading it runs no code.
+"""
 
 import pickle
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_gans._version import __version__
 from lightning_gans.core import private
-from lightning_gans.core.model import CHECKPOINT_KEY, Model
-from lightning_gans.core.recording import UNRECORDED, deserialize, import_class, unserializable
+from lightning_gans.core.class_paths import import_class
+from lightning_gans.core.recording import deserialize_arguments, unserializable
+
+CHECKPOINT_KEY = "lightning_gans"
+"""The key of the record that this framework adds to a checkpoint of Lightning."""
+
+CHECKPOINT_FORMAT = 2
+"""The number of the record's format; a change that earlier versions cannot read increases it."""
 
 LAST = Path("checkpoints", "last.ckpt")
-"""Where a run folder keeps the checkpoint that the folder stands for."""
-
+"""The last checkpoint of a run, relative to its folder."""
 
 PREVIOUS = Path("checkpoints", "previous.ckpt")
-"""Where it keeps the one before, for the day when the last one cannot be read."""
+"""The checkpoint before the last, which replaces it when the last cannot be read."""
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint file that a path stands for: itself, or the last one of a run folder that can be read.
+    """Return the checkpoint at a path: the file itself, or the last readable checkpoint of a run folder.
 
     Raises:
         ValueError: There is none.
@@ -30,11 +40,11 @@ def find_checkpoint(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         last, previous = path / LAST, path / PREVIOUS
-        if previous.is_file() and (reason := _reason_against(last)):
+        if previous.is_file() and (reason := _why_unreadable(last)):
             rank_zero_warn(f"{reason}: {str(previous)!r} takes its place")
             return previous
         if not last.is_file():
-            raise ValueError(f"the folder {str(path)!r} is no run: it has no {LAST}")
+            raise ValueError(f"the folder {str(path)!r} is not a run: it has no {LAST}")
         return last
     if not path.is_file():
         raise ValueError(f"there is no run folder or checkpoint {str(path)!r}")
@@ -42,13 +52,13 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def latest_checkpoint(root: str | Path) -> Path:
-    """The last checkpoint of the latest run, or the one before where the last cannot be read.
+    """Return the last readable checkpoint of the latest run.
 
     Args:
         root: The folder of all runs.
 
     Raises:
-        ValueError: No run there has one.
+        ValueError: No run in the folder has a checkpoint.
     """
     checkpoints = list(Path(root).glob(str(Path("*", LAST))))
     if not checkpoints:
@@ -57,18 +67,9 @@ def latest_checkpoint(root: str | Path) -> Path:
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The run folder that a checkpoint lies in; None if it lies elsewhere."""
+    """Return the run folder that contains a checkpoint; None for a checkpoint outside of a run folder."""
     folder = checkpoint.parent.parent
     return folder if checkpoint.parent.name == LAST.parent.name and (folder / "config.yaml").is_file() else None
-
-
-def _reason_against(file: Path) -> str | None:
-    """Why a file is no checkpoint that could be used, if it is none."""
-    try:
-        _read(file)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -78,75 +79,72 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         path: A checkpoint, or a run folder.
 
     Raises:
-        ValueError: There is none, it cannot be read, or it is of another program.
+        ValueError: The file does not exist, cannot be read, or is from another program or of another format.
     """
-    return _read(find_checkpoint(path))
+    file = find_checkpoint(path)
+    checkpoint = _read(file)
+    check_format(checkpoint, file)
+    return checkpoint
+
+
+def check_format(checkpoint: Mapping[str, Any], path: object) -> None:
+    """Check that a checkpoint has the record of this framework, in the format that this version reads.
+
+    Args:
+        checkpoint: The content of the file.
+        path: The file, for the message.
+
+    Raises:
+        ValueError: The record is missing, or its format is another.
+    """
+    record = checkpoint.get(CHECKPOINT_KEY)
+    if not isinstance(record, Mapping):
+        raise ValueError(f"{str(path)!r} is not a checkpoint of lightning-gans")
+    if (number := record.get("format")) != CHECKPOINT_FORMAT:
+        found = "no format number" if number is None else f"format {number}"
+        raise ValueError(
+            f"the checkpoint {str(path)!r} has {found}, but this version of lightning-gans ({__version__}) reads"
+            f" format {CHECKPOINT_FORMAT}: load it with the version that wrote it ({record.get('version', 'unknown')})"
+        )
+
+
+def _why_unreadable(file: Path) -> str | None:
+    """Return the reason why a file cannot be read as a checkpoint; None if it can."""
+    try:
+        _read(file)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _read(file: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{str(file)!r} is no checkpoint, or only the beginning of one")
+        raise ValueError(f"{str(file)!r} is not a checkpoint, or only the beginning of one")
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        checkpoint: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"the checkpoint {str(file)!r} cannot be read: {reason}") from error
     if not private.is_lightning_checkpoint(checkpoint) or CHECKPOINT_KEY not in checkpoint:
-        raise ValueError(f"{str(file)!r} is no checkpoint of lightning-gans")
-    return checkpoint  # type: ignore[no-any-return]
-
-
-def load(path: str | Path, *, trust: Iterable[str] = (), **arguments: Any) -> Model:
-    """Load a model, whatever its class and its networks, from a checkpoint alone.
-
-    Classes are taken from this package, from modules that are already imported, and from those in `trust`.
-
-    Args:
-        path: A checkpoint, or a run folder (its last checkpoint).
-        trust: Names of further modules that may be imported, such as "my_gan".
-        **arguments: Replace recorded arguments of the constructor, or give those that could not be recorded.
-
-    Returns:
-        The model on the CPU, in evaluation mode.
-
-    Raises:
-        ValueError: The file cannot be read, names something that is no model, or lacks an argument.
-    """
-    checkpoint = read_checkpoint(path)
-    record = checkpoint[CHECKPOINT_KEY]
-    try:
-        cls, recorded = import_class(record["class"], Model, trust), dict(record["init_args"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the checkpoint {str(path)!r} has a record that cannot be read: {error!r}") from error
-    recorded = {name: value for name, value in recorded.items() if name not in arguments}
-    for name in unserializable(recorded):
-        raise ValueError(
-            f"the checkpoint could not record `{name}` of {cls.__name__} ({recorded[name][UNRECORDED]}):"
-            f" pass it, load(path, {name}=...)"
-        )
-    rebuilt = {name: deserialize(value, trust) for name, value in recorded.items()}
-    try:
-        model: Model = cls(**rebuilt, **arguments)
-    except TypeError as error:
-        raise ValueError(f"{cls.__name__} cannot be made from what the checkpoint records: {error}") from error
-    model.on_load_checkpoint(checkpoint)
-    model.load_state_dict(checkpoint["state_dict"])
-    return model.eval()
+        raise ValueError(f"{str(file)!r} is not a checkpoint of lightning-gans")
+    content: dict[str, Any] = checkpoint
+    return content
 
 
 def load_data(path: str | Path, *, trust: Iterable[str] = ()) -> Any:
-    """Make the data module anew that a checkpoint's model was trained on.
+    """Rebuild the data module on which the model of a checkpoint was trained.
 
     Args:
         path: A checkpoint, or a run folder.
         trust: Names of further modules that may be imported.
 
     Raises:
-        ValueError: The checkpoint names none, or one that is refused.
+        ValueError: The checkpoint does not name a data module, or names one that is refused or cannot be rebuilt.
     """
-    from pytorch_lightning import LightningDataModule  # noqa: PLC0415
-
     record = read_checkpoint(path)[CHECKPOINT_KEY]["data"]
     if record is None:
         raise ValueError(f"the checkpoint {str(path)!r} does not say what data it was trained on")
-    return import_class(record["class"], LightningDataModule, trust)(**deserialize(record["init_args"], trust))
+    cls = import_class(record["class"], LightningDataModule, trust)
+    for name in unserializable(record["init_args"]):
+        raise ValueError(f"the checkpoint could not record `{name}` of {cls.__name__}: create the data module yourself")
+    return cls(**deserialize_arguments(cls, record, trust))

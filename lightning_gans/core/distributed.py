@@ -1,7 +1,8 @@
-"""Several processes: gradients are averaged here, after each player's own backward, not by DDP's reducer.
+"""Synchronize several processes: average gradients and buffers, broadcast weights, decorrelate random generators.
 
-DDP expects one backward through every parameter per step; a game has two, through half of them each. Flattening a
-player's gradients and averaging them before its step is right for any number of backwards (as in StyleGAN's loop).
+DDP expects one backward pass through all parameters per step. A GAN has two, each through the parameters of one player.
+The gradients of a player are therefore flattened and averaged after its backward pass and before its optimizer step, as
+in StyleGAN's training loop, which is correct for any number of backward passes. DDP's reducer is not used.
 """
 
 from collections.abc import Sequence
@@ -14,69 +15,69 @@ from torch import Tensor, nn
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Average the gradients over all processes, in place; where only some have one, it is zero on the others.
+    """Average the gradients over all processes, in place.
 
-    A parameter that has none on any process stays without: an optimizer would decay what one process leaves alone.
+    A gradient that is missing on some processes counts as zero there. A gradient that is missing on all processes
+    remains None: with a gradient of zero, an optimizer would apply weight decay to the parameter.
 
     Args:
-        parameters: The same ones on every process; those that are frozen are left out.
+        parameters: Parameters in the same order on every process; frozen parameters are ignored.
     """
-    moving = [parameter for parameter in parameters if parameter.requires_grad]
-    if not _is_distributed() or not moving:
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    if not _is_distributed() or not trainable:
         return
-    missing = [parameter.grad is None for parameter in moving]
-    gradients = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in moving]
+    missing = [parameter.grad is None for parameter in trainable]
+    gradients = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in trainable]
     present = gradients[0].new_tensor([not none for none in missing])
     _average([*gradients, present])
-    if any(missing):  # only then is the device waited for
-        for parameter, gradient, share in zip(moving, gradients, present.tolist(), strict=True):
+    if any(missing):  # `tolist` synchronizes with the device
+        for parameter, gradient, share in zip(trainable, gradients, present.tolist(), strict=True):
             parameter.grad = gradient if share else None
 
 
 @torch.no_grad()
-def average_buffers(game: nn.Module) -> None:
-    """Average floating-point buffers over all processes, in place; integer ones count steps, and agree by themselves.
+def average_buffers(model: nn.Module) -> None:
+    """Average the floating-point buffers of a model over all processes, in place, except for the buffers of the EMA.
 
-    All but those of the average: not only of the player whose turn it is, for the other's statistics move when it is
-    asked, too.
-
-    Running statistics are means over the examples that passed, so each process knows those of its share.
+    Running statistics are means over examples, and each process has seen only its share of a batch. The buffers of both
+    players are averaged, because a forward pass updates the statistics of either. Integer buffers count steps and are
+    equal on all processes.
 
     Args:
-        game: The same on every process.
+        model: The model, with the same architecture on every process.
     """
     if _is_distributed():
-        named = (named for named in game.named_buffers() if not named[0].startswith("ema."))
+        named = (named for named in model.named_buffers() if not named[0].startswith("ema."))
         _average([buffer for _, buffer in named if buffer.is_floating_point()])
 
 
 @torch.no_grad()
 def broadcast_state(network: nn.Module) -> None:
-    """Give every process the parameters and buffers of the first.
+    """Broadcast the parameters and buffers of the first process to all processes.
 
     Args:
-        network: The same architecture on every process.
+        network: The network, with the same architecture on every process.
     """
     if _is_distributed():
         for tensor in (*network.parameters(), *network.buffers()):
-            first = tensor.contiguous()  # gloo takes no other memory layout
+            first = tensor.contiguous()  # gloo supports no other memory layout
             torch.distributed.broadcast(first, src=0)
             tensor.copy_(first)
 
 
 def decorrelate_rng() -> None:
-    """Let the processes draw different numbers, whatever they were seeded with; the first keeps its stream.
+    """Seed each process differently; the first process keeps its random state.
 
-    Launchers seed all processes alike, so that the weights agree; every one would then draw the same latents, and a
-    batch would have copies of them (Lightning-AI/pytorch-lightning#16166).
+    Launchers give all processes the same seed, so that the weights are equal. All processes would then draw the same
+    latents, and a batch would contain duplicates (Lightning-AI/pytorch-lightning#16166).
     """
     if _is_distributed() and (rank := torch.distributed.get_rank()):
-        seed = np.random.SeedSequence([torch.initial_seed(), rank])  # mixed: seeds next to each other may be in use
+        seed = np.random.SeedSequence([torch.initial_seed(), rank])  # hashed: consecutive seeds may be in use
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
 
 
 def gather(value: Any) -> list[Any]:
-    """What every process has for a value, in the order of ranks; all call it."""
+    """Gather the value of every process, in the order of ranks; every process must call this function."""
     if not _is_distributed():
         return [value]
     values: list[Any] = [None] * torch.distributed.get_world_size()
@@ -85,10 +86,10 @@ def gather(value: Any) -> list[Any]:
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Refuse the strategies that cut a model in pieces.
+    """Check that a strategy does not shard the model.
 
     Raises:
-        ValueError: Names the strategy and what to use.
+        ValueError: The strategy shards the model.
     """
     if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy | ModelParallelStrategy):
         raise ValueError(
@@ -102,7 +103,7 @@ def _is_distributed() -> bool:
 
 
 def _average(tensors: Sequence[Tensor]) -> None:
-    """Average tensors over all processes, in place and in one message."""
+    """Average tensors over all processes, in place and with a single all-reduce."""
     if not tensors:
         return
     flat = torch.cat([tensor.flatten() for tensor in tensors])

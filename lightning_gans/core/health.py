@@ -1,6 +1,6 @@
-"""Numbers gone bad: where in a game the first one is that is no number, in one line.
+"""Detect NaN and infinity in losses, gradients and weights, and report the place of the first one in one line.
 
-A check is a single comparison. Only after it failed is the cause looked for, by playing the loss once more.
+A check is a single comparison. Only after it has failed is the cause searched for, by computing the loss again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gans.errors import NonFiniteError
 
-DATA = "check the data"
+DATA_HINT = "check the data"
 
 
 def loss_error(
@@ -24,31 +24,33 @@ def loss_error(
     *,
     images: int,
 ) -> NonFiniteError:
-    """Say which term of a player's loss is no number, and where that came from.
+    """Create the error for a loss that is not finite, with the term and the cause.
+
+    The cause is an example of the batch, a weight, or the first layer whose output is not finite.
 
     Args:
-        model: The game.
-        player: Who plays.
-        terms: The terms, and their sum.
-        batch: What the loss was computed on.
-        loss: Computes it again; under `torch.no_grad`, and eagerly.
+        model: The model.
+        player: The player whose loss it is.
+        terms: The terms of the loss, and their sum.
+        batch: The batch on which the loss was computed.
+        loss: Function that computes the loss again; it runs under `torch.no_grad` and without compilation.
         images: Images seen.
     """
     name, value = next((name, term) for name, term in terms.items() if not is_finite(term))
-    what = f"the term `{name}` of the {player}'s loss is {float(value.detach()):.0f}"
+    message = f"the term `{name}` of the {player}'s loss is {float(value.detach()):.0f}"
     if place := find_example(batch):
-        return NonFiniteError(f"{what}: {place}", images=images, cure=DATA)
-    if weight := first_nonfinite(model.named_parameters()):  # not running statistics, which this very batch has spoilt
-        return NonFiniteError(f"{what}: the weight `{weight}` is not finite", images=images)
+        return NonFiniteError(f"{message}: {place}", images=images, hint=DATA_HINT)
+    if weight := first_nonfinite(model.named_parameters()):  # not running statistics, which this batch has changed
+        return NonFiniteError(f"{message}: the weight `{weight}` is not finite", images=images)
     layer = find_layer(model, loss)
-    return NonFiniteError(f"{what}, first in the layer `{layer}`" if layer else what, images=images)
+    return NonFiniteError(f"{message}, first in the layer `{layer}`" if layer else message, images=images)
 
 
 def check_gradient(model: nn.Module, player: str, *, images: int) -> None:
-    """Refuse a gradient that holds NaN or infinity.
+    """Check that all gradients are finite.
 
     Raises:
-        NonFiniteError: Names the first parameter that has such a gradient.
+        NonFiniteError: A gradient is not; the message names its parameter.
     """
     gradients = ((name, weight.grad) for name, weight in model.named_parameters() if weight.grad is not None)
     if name := first_nonfinite(gradients):
@@ -56,10 +58,10 @@ def check_gradient(model: nn.Module, player: str, *, images: int) -> None:
 
 
 def check_weights(model: nn.Module, *, images: int) -> None:
-    """Refuse weights, averages among them, that hold NaN or infinity.
+    """Check that all weights are finite, those of the EMA included.
 
     Raises:
-        NonFiniteError: Names the first of them.
+        NonFiniteError: A weight is not; the message names it.
 
     Example:
         >>> layer = nn.Linear(1, 1)
@@ -73,7 +75,7 @@ def check_weights(model: nn.Module, *, images: int) -> None:
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The parameters, and the running statistics of normalization; other buffers (masks) may hold infinity."""
+    """Yield the parameters and the running statistics of normalization; other buffers (masks) may contain infinity."""
     yield from model.named_parameters()
     for name, buffer in model.named_buffers():
         if name.endswith(("running_mean", "running_var")):
@@ -81,7 +83,7 @@ def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def first_nonfinite(named: Iterable[tuple[str, Tensor]]) -> str | None:
-    """The name of the first tensor that holds NaN or infinity; a device is waited for once.
+    """Return the name of the first tensor that contains NaN or infinity; it synchronizes with the device once.
 
     Example:
         >>> first_nonfinite([("a", torch.zeros(2)), ("b", torch.tensor([0.0, float("nan")]))])
@@ -89,46 +91,50 @@ def first_nonfinite(named: Iterable[tuple[str, Tensor]]) -> str | None:
     """
     names, tensors = zip(*named, strict=True)
     flags = torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).tolist()
-    return next((name for name, good in zip(names, flags, strict=True) if not good), None)
+    return next((name for name, finite in zip(names, flags, strict=True) if not finite), None)
 
 
 def find_example(batch: Mapping[str, Any]) -> str | None:
-    """Where a batch itself holds NaN or infinity.
+    """Describe the place of the first NaN or infinity in a batch.
 
     Example:
         >>> find_example({"image": torch.tensor([[1.0], [float("nan")]])})
-        'the batch itself holds nan: `image`, example 1'
+        'the batch itself contains nan: `image`, example 1'
     """
     for key, tensor in batch.items():
         if not is_finite(tensor):
-            bad = ~tensor.flatten(1).isfinite() if tensor.dim() > 1 else ~tensor.isfinite().unsqueeze(1)
-            example = int(bad.any(1).nonzero()[0])
-            value = float(tensor[example].flatten()[bad[example]][0])
-            return f"the batch itself holds {value:.0f}: `{key}`, example {example}"
+            nonfinite = ~tensor.flatten(1).isfinite() if tensor.dim() > 1 else ~tensor.isfinite().unsqueeze(1)
+            example = int(nonfinite.any(1).nonzero()[0])
+            value = float(tensor[example].flatten()[nonfinite[example]][0])
+            return f"the batch itself contains {value:.0f}: `{key}`, example {example}"
     return None
 
 
 def find_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
-    """The first module that makes NaN or infinity of finite inputs while `run` runs, by name and class.
+    """Find the first module whose output is not finite although its inputs are, and return its name and class.
 
-    Modules that were compiled run eagerly. What `run` draws anew may be finite this time: then there is none.
+    Compiled modules run eagerly. The result is None if new random numbers give a finite output this time.
+
+    Args:
+        model: The model whose modules are observed.
+        run: Function that calls modules of the model.
 
     Example:
-        >>> class Root(nn.Module):
+        >>> class Log(nn.Module):
         ...     def forward(self, x):
         ...         return x.log()
-        >>> model = nn.Sequential(nn.Tanh(), nn.Sequential(nn.Identity(), Root()))
+        >>> model = nn.Sequential(nn.Tanh(), nn.Sequential(nn.Identity(), Log()))
         >>> find_layer(model, lambda: model(torch.zeros(1)))
-        '1.1 (Root)'
+        '1.1 (Log)'
     """
     found: list[str] = []
 
-    def look(name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def observe(name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not found and not is_finite(output) and is_finite([args, kwargs]):
             found.append(f"{name} ({type(module).__name__})")
 
     hooks = [
-        module.register_forward_hook(partial(look, name), with_kwargs=True)
+        module.register_forward_hook(partial(observe, name), with_kwargs=True)
         for name, module in model.named_modules()
         if name
     ]
@@ -142,7 +148,7 @@ def find_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether every number is one, in a tensor or in a nest of them.
+    """Report whether all numbers are finite, in a tensor or in a nested structure of tensors.
 
     Example:
         >>> is_finite([torch.zeros(2), {"weight": torch.tensor(float("inf"))}, "text"])

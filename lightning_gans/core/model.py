@@ -1,8 +1,9 @@
-"""What every model of the framework is: a LightningModule that knows its data's shape, its clock and its record."""
+"""The base class of all models: a LightningModule with an image shape, a clock of images seen and its own record."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import pytorch_lightning as pl
@@ -12,28 +13,34 @@ from torch import Tensor
 from lightning_gans._version import __version__
 from lightning_gans.checks import check_image_shape
 from lightning_gans.core import private
+from lightning_gans.core.checkpoints import CHECKPOINT_FORMAT, CHECKPOINT_KEY, check_format, read_checkpoint
+from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.distributed import gather
 from lightning_gans.core.health import check_weights
+from lightning_gans.core.hooks import check_hooks
 from lightning_gans.core.randomness import random_state, set_random_state
-from lightning_gans.core.recording import Recorded, class_path, serialize_arguments, unserializable
+from lightning_gans.core.recording import (
+    UNSERIALIZABLE,
+    Recorded,
+    deserialize_arguments,
+    serialize_object,
+    unserializable,
+)
 from lightning_gans.types import Batch, ImageShape
-
-CHECKPOINT_KEY = "lightning_gans"
-"""Where a checkpoint keeps what this framework adds to it."""
 
 
 class Model(Recorded, pl.LightningModule, ABC):
-    """Train on batches of a known shape, counting images, and be loadable from a checkpoint alone.
+    """Count the images that a model is trained on, validate its batches, and make it loadable from a checkpoint alone.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
 
     Attributes:
-        images_seen: Images trained on, over all devices: the clock of samples, schedules, averages and charts.
-        batches_seen: Batches trained on; equal to Lightning's `global_step`.
+        images_seen: Images of training over all devices: the clock of samples, schedules, the EMA and charts.
+        batches_seen: Batches of training; equal to Lightning's `global_step`.
 
     Raises:
-        ValueError: `image_shape` has a number below 1, or is neither one number nor three.
+        ValueError: `image_shape` has a number below 1, or its length is neither 1 nor 3.
     """
 
     def __init__(self, *, image_shape: ImageShape) -> None:
@@ -47,19 +54,22 @@ class Model(Recorded, pl.LightningModule, ABC):
     @property
     @abstractmethod
     def requires(self) -> tuple[str, ...]:
-        """The batch keys that training needs."""
+        """Batch keys that training needs."""
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """Score the model on real examples, by what it alone can do; by name, higher being better.
+        """Compute the scores that only this model has, such as an accuracy, on real examples; higher is better.
 
         Args:
-            batch: Held-out examples; the keys that data have beside `image` are there.
+            batch: Held-out examples, with all keys that the data have.
+
+        Returns:
+            The scores by name.
         """
         return {}
 
     @contextmanager
     def eval_mode(self) -> Iterator[None]:
-        """Be in evaluation mode, and then let every module be in its own again."""
+        """Set evaluation mode in a `with` block, and restore the mode of each module after it."""
         training = {module: module.training for module in self.modules()}
         self.eval()
         try:
@@ -69,24 +79,24 @@ class Model(Recorded, pl.LightningModule, ABC):
                 module.training = mode
 
     def to_device_and_dtype(self, tensor: Tensor) -> Tensor:
-        """Bring what is handed in from outside of training to this model's device, and floats to its precision."""
+        """Move a tensor to the device of the model, and convert a floating-point tensor to its precision."""
         return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)  # type: ignore[arg-type]
 
     def validate_batch(self, batch: Batch) -> None:
-        """Refuse a batch to learn from that lacks a key or has images of another shape; of the first, ask the values.
+        """Validate a training batch: keys and image shape always, value range on the first batch only.
 
         Raises:
-            ValueError: Names the keys, or the shapes, or says what is expected.
+            ValueError: A key is missing, or the shape or the values are not the expected ones.
         """
         self.validate_keys_and_shape(batch)
         if self.batches_seen == 0:
             self.validate_values(batch["image"])
 
     def validate_keys_and_shape(self, batch: Batch) -> None:
-        """Refuse a batch that lacks a key or has images of another shape.
+        """Validate the keys and the image shape of a batch.
 
         Raises:
-            ValueError: Names the keys, or the shapes.
+            ValueError: A key is missing, or the images have another shape.
         """
         name = type(self).__name__
         if not isinstance(batch, Mapping):
@@ -103,70 +113,98 @@ class Model(Recorded, pl.LightningModule, ABC):
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
 
     def validate_values(self, image: Tensor) -> None:
-        """Refuse a first batch whose examples cannot be meant; warn of one that looks odd.
+        """Validate the values of images, and warn if their range is not [-1, 1].
 
         Raises:
-            ValueError: Says what is expected.
+            ValueError: The images are not floating-point tensors.
         """
         if not image.is_floating_point():
             raise ValueError(f"`image` must be float, images in [-1, 1], but the data yields {image.dtype}")
         if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0):
             rank_zero_warn(
-                f"images are expected in [-1, 1], but those of the first batch lie in [{image.min():.3g},"
-                f" {image.max():.3g}]: scale them, (x - 0.5) / 0.5 of ToTensor's"
+                f"images are expected in [-1, 1], but the first batch has values in [{image.min():.3g},"
+                f" {image.max():.3g}]: scale them, (x - 0.5) / 0.5 after ToTensor"
             )
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, **arguments: Any) -> Self:  # type: ignore[override]
-        """Load a checkpoint of this class; `lightning_gans.load` does it for any class.
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, *, trust: Iterable[str] = (), **init_args: Any
+    ) -> Self:
+        """Load a model of this class, or of a subclass, from a checkpoint alone; `lightning_gans.load` loads any model.
+
+        Classes are imported from this package, from modules that are already imported, and from the modules in `trust`.
 
         Args:
-            checkpoint_path: A checkpoint, or a run folder.
-            **arguments: What `lightning_gans.load` takes.
+            checkpoint_path: A checkpoint, or a run folder (its last checkpoint).
+            trust: Names of further modules that may be imported, such as "my_gan".
+            **init_args: Arguments of the constructor that replace the recorded ones, or that could not be recorded.
+
+        Returns:
+            The model on the CPU, in evaluation mode.
 
         Raises:
-            ValueError: It is of another class, or cannot be loaded.
+            ValueError: The file cannot be read, is of another format or another class, names a class that is refused,
+                or lacks an argument.
         """
-        from lightning_gans.core.checkpoints import load  # noqa: PLC0415 (which needs this class)
-
-        model = load(checkpoint_path, **arguments)
-        if not isinstance(model, cls):
-            raise ValueError(f"the checkpoint {str(checkpoint_path)!r} is of a {type(model).__name__}")
-        return model
+        checkpoint = read_checkpoint(checkpoint_path)
+        record = checkpoint[CHECKPOINT_KEY]
+        try:
+            model_cls, recorded = import_class(record["class"], Model, trust), dict(record["init_args"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"the checkpoint {str(checkpoint_path)!r} has a record that cannot be read: {error!r}"
+            ) from error
+        if not issubclass(model_cls, cls):
+            raise ValueError(f"the checkpoint {str(checkpoint_path)!r} is of a {model_cls.__name__}")
+        for name in unserializable(recorded):
+            if name not in init_args:
+                raise ValueError(
+                    f"the checkpoint could not record `{name}` of {model_cls.__name__}"
+                    f" ({recorded[name][UNSERIALIZABLE]}): pass it, load(path, {name}=...)"
+                )
+        arguments = deserialize_arguments(model_cls, record, trust, replaced=init_args)
+        try:
+            model: Self = model_cls(**arguments, **init_args)
+        except TypeError as error:
+            raise ValueError(f"{model_cls.__name__} cannot be built from its recorded arguments: {error}") from error
+        model.on_load_checkpoint(checkpoint)
+        model.load_state_dict(checkpoint["state_dict"])
+        return model.eval()
 
     def on_fit_start(self) -> None:
-        """Say once what a checkpoint will not be able to rebuild."""
-        if lost := unserializable(serialize_arguments(self.init_args)):
+        """Check the class's hooks, and warn of arguments that a checkpoint cannot record."""
+        check_hooks(type(self))
+        if lost := unserializable(serialize_object(self)["init_args"]):  # also reads sources before they are edited
             missing = ", ".join(f"{name}=..." for name in lost)
             rank_zero_warn(
                 f"a checkpoint cannot record {' and '.join(f'`{name}`' for name in lost)} of {type(self).__name__}"
-                f" (no class, nor a partial of one): load it with lightning_gans.load(path, {missing})"
+                f" (neither a class nor a partial of a class): load it with lightning_gans.load(path, {missing})"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what `lightning_gans.load` rebuilds the model from.
+        """Add the record from which `lightning_gans.load` rebuilds the model.
 
         Raises:
-            NonFiniteError: A weight is not finite: the checkpoint before stays the last.
+            NonFiniteError: A weight is not finite; the previous checkpoint then remains the last.
         """
         check_weights(self, images=self.images_seen)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
+            "format": CHECKPOINT_FORMAT,
             "version": __version__,
-            "class": class_path(type(self)),
-            "init_args": serialize_arguments(self.init_args),
+            **serialize_object(self),
             "image_shape": list(self.image_shape),
-            "data": _describe_data(data) if isinstance(data, Recorded) else None,
+            "data": _serialize_data(data) if isinstance(data, Recorded) else None,
             "images_seen": self.images_seen,
             "batches_seen": self.batches_seen,
             "random": gather(random_state()),
         }
 
     def check_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another model.
+        """Check that the weights of a checkpoint fit this model.
 
         Raises:
-            ValueError: Names what differs.
+            ValueError: Weights differ in name or shape.
         """
         ours, theirs = self.state_dict(), checkpoint["state_dict"]
         different = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
@@ -179,17 +217,22 @@ class Model(Recorded, pl.LightningModule, ABC):
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Set the clock."""
+        """Restore the clock, and align Lightning's counts with it."""
+        with suppress(RuntimeError):  # raised without a trainer; `read_checkpoint` has checked the format then
+            check_format(checkpoint, self.trainer.ckpt_path)
         self.check_checkpoint(checkpoint)
         record = checkpoint[CHECKPOINT_KEY]
         self.images_seen, self.batches_seen = record["images_seen"], record["batches_seen"]
-        self._random_states = record.get("random", [])
-        private.align_loop_progress(checkpoint)
+        self._random_states = record["random"]
+        loader = checkpoint.get(record["data"]["state_key"], {}) if record["data"] else {}
+        if "position" in loader:
+            private.align_loop_progress(checkpoint, loader, batches_seen=self.batches_seen)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Put the random streams back where the checkpoint left them; what made the loaders has moved them since.
+        """Restore the random states of the checkpoint, in the first batch after resuming.
 
-        Not for a model that was loaded from one, and begins another run.
+        Creating the loaders has advanced the random streams by then. A model from `load_from_checkpoint` that starts a
+        new run keeps the present random states.
         """
         states, self._random_states = self._random_states if self.trainer.ckpt_path else [], []
         if len(states) == self.trainer.world_size:
@@ -197,9 +240,12 @@ class Model(Recorded, pl.LightningModule, ABC):
         elif states:
             rank_zero_warn(
                 f"the checkpoint was made by {len(states)} processes, this run has {self.trainer.world_size}:"
-                f" it goes on at {self.images_seen:,} images, but not bit for bit"
+                f" it continues at {self.images_seen:,} images, but not bit for bit"
             )
 
 
-def _describe_data(data: Recorded) -> dict[str, Any]:
-    return {"class": class_path(type(data)), "init_args": serialize_arguments(data.init_args)}
+def _serialize_data(data: Recorded) -> dict[str, Any]:
+    return {**serialize_object(data), "state_key": private.data_state_key(data)}
+
+
+load = Model.load_from_checkpoint

@@ -1,4 +1,4 @@
-"""Every private name of Lightning and jsonargparse that this project touches; `tests/test_private.py` guards each."""
+"""Access to the private names of Lightning and jsonargparse; `tests/test_private.py` guards each of them."""
 
 import argparse
 import functools
@@ -13,55 +13,67 @@ from pytorch_lightning.plugins import MixedPrecision
 
 
 def count_batch(trainer: pl.Trainer) -> None:
-    """Let Lightning's `global_step` count one batch.
+    """Increase Lightning's `global_step` by one batch.
 
     Under manual optimization Lightning counts every `step()` of every optimizer
-    (Lightning-AI/pytorch-lightning#17958), so that `max_steps` would be reached twice as early as in any other model
-    and would mean something else for every `discriminator_steps`.
+    (Lightning-AI/pytorch-lightning#17958). A GAN would then reach `max_steps` in half the batches of other models, and
+    the number would depend on `discriminator_steps`.
     """
     progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     progress.increment_ready()
     progress.increment_completed()
 
 
-def align_loop_progress(checkpoint: dict[str, Any]) -> None:
-    """Let Lightning's counts of a checkpoint say what the loader and the clock of batches say.
+def set_max_steps(trainer: pl.Trainer, max_steps: int) -> None:
+    """Change the number of batches after which training ends; `trainer.should_stop` would log the last step twice."""
+    trainer.fit_loop.epoch_loop.max_steps = max_steps
 
-    What Lightning saves depends on the hook that saved, and it misreads some of it: after a run that ended with an
-    epoch, the next epoch would end after one batch. Where our loader's state is in the checkpoint, the counts follow
-    from it: `position` batches of epoch `epoch` are done, or, at its end or before its first batch, none.
+
+def data_state_key(data: object) -> str:
+    """Return the key under which Lightning stores the state of a data module in a checkpoint."""
+    return type(data).__qualname__
+
+
+def align_loop_progress(checkpoint: dict[str, Any], loader: Mapping[str, Any], *, batches_seen: int) -> None:
+    """Set Lightning's counts in a checkpoint to the state of the training loader and to the clock of batches.
+
+    The counts that Lightning saves depend on the hook that saved them, and some are misread: after a run that ended
+    with an epoch, the next epoch would end after one batch. `position` batches of epoch `epoch` are done, or none at
+    the end of the epoch and before its first batch.
+
+    Args:
+        checkpoint: A checkpoint of Lightning, changed in place.
+        loader: The state of the training loader: `epoch`, `position`, `examples` and `batch_size`.
+        batches_seen: Batches of training so far.
     """
-    loader = next((state for state in checkpoint.values() if isinstance(state, dict) and "position" in state), None)
-    if loader is None:
-        return
     epoch, position = loader["epoch"], loader["position"]
-    over = position >= loader["examples"] // loader["batch_size"]
-    within = position > 0 and not over
-    done, batches = checkpoint["lightning_gans"]["batches_seen"], position if within else 0
+    at_end = position >= loader["examples"] // loader["batch_size"]
+    within = position > 0 and not at_end
     loops = checkpoint["loops"]["fit_loop"]
-    for place in loops["state_dict"].get("combined_loader", []):
-        place.update({key: loader[key] for key in ("epoch", "position") if key in place})
-    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = done
+    for state in loops["state_dict"].get("combined_loader", []):
+        state.update({key: loader[key] for key in ("epoch", "position") if key in state})
+    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = batches_seen
     progress = loops["epoch_loop.batch_progress"]
-    progress["total"] = dict.fromkeys(progress["total"], done)
-    progress["current"] = dict.fromkeys(progress["current"], batches)
+    progress["total"] = dict.fromkeys(progress["total"], batches_seen)
+    progress["current"] = dict.fromkeys(progress["current"], position if within else 0)
     progress["is_last_batch"] = False
     for counts in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
-        counts.update(dict.fromkeys(counts, epoch + over))
+        counts.update(dict.fromkeys(counts, epoch + at_end))
         if within:
             counts["ready"] = counts["started"] = epoch + 1
 
 
 def uses_grad_scaler(trainer: pl.Trainer) -> bool:
-    """Whether a GradScaler is at work, which tries scales until gradients overflow, and skips those steps."""
+    """Report whether a GradScaler is active: it increases its scale until gradients overflow, and skips such steps."""
     plugin = trainer.precision_plugin
     return isinstance(plugin, MixedPrecision) and plugin.scaler is not None
 
 
 def unscale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> None:
-    """Unscale the gradients of an optimizer that would do it within its own step, as fused ones do.
+    """Unscale the gradients of an optimizer that supports AMP scaling within its step, such as a fused one.
 
-    Lightning leaves theirs scaled, as it cannot clip them then; the scaler's step knows what was unscaled.
+    Lightning does not unscale such gradients, and therefore cannot clip them. The scaler records that they are unscaled
+    and does not unscale them again.
     """
     plugin = trainer.precision_plugin
     if isinstance(plugin, MixedPrecision) and plugin.scaler and getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -69,14 +81,14 @@ def unscale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> None:
 
 
 def replace_experiment(logger: WandbLogger, run: Any) -> None:
-    """Let a logger go on in another run of W&B."""
+    """Let a logger continue in another run of W&B."""
     logger._experiment = run
 
 
 def unwrap_factory(value: "functools.partial[Any]") -> "functools.partial[Any]":
-    """Undo the wrapping of a factory that the command line made: what is left is a partial of the class itself.
+    """Unwrap a factory that jsonargparse has wrapped, so that a partial of the class itself remains.
 
-    jsonargparse hands `Callable[..., nn.Module]` over as
+    jsonargparse represents a `Callable[..., nn.Module]` of the command line as
     `partial(call_without_instantiate_context, instantiator, cls)`.
     """
     if value.func.__module__.partition(".")[0] != "jsonargparse":
@@ -86,40 +98,51 @@ def unwrap_factory(value: "functools.partial[Any]") -> "functools.partial[Any]":
 
 
 def remove_ddp_reducer(trainer: pl.Trainer, model: pl.LightningModule) -> None:
-    """Take DDP's reducer away: the step averages gradients itself, after each player's own backward."""
+    """Remove the reducer of DDP; the training step averages the gradients after the backward of each player."""
     trainer.strategy.model = model
 
 
 def is_lightning_checkpoint(checkpoint: object) -> bool:
-    """Whether this is what `Trainer.save_checkpoint` wrote."""
+    """Report whether an object is the content of a file that `Trainer.save_checkpoint` wrote."""
     return isinstance(checkpoint, Mapping) and "pytorch-lightning_version" in checkpoint and "state_dict" in checkpoint
 
 
 def option_names(parser: argparse.ArgumentParser) -> list[str]:
-    """The options of a parser and of its verbs."""
-    verbs = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
-    parsers = [parser, *(verb for choices in verbs for verb in choices.values())]
+    """List the options of a parser and of its subcommands."""
+    subcommands = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    parsers = [parser, *(command for choices in subcommands for command in choices.values())]
     return [option for parser in parsers for option in parser._option_string_actions]
+
+
+class IgnoreCheckpointHyperparameters:
+    """A base class of a `LightningCLI`, before it, that gives the command line precedence over a checkpoint.
+
+    `LightningCLI` lets the hyper-parameters in the checkpoint of `--ckpt_path` override the command line without a
+    message (PR Lightning-AI/pytorch-lightning#21455).
+    """
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration unchanged."""
 
 
 def patch_class_change() -> None:
     """Let a class that is named on the command line start from its own defaults.
 
-    jsonargparse keeps every argument that the new class accepts, too, when one class takes another's place, the previous
-    class's defaults among them: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalized
-    discriminator and optimizer. What was given, and differs from the previous default, is still kept.
+    When one class replaces another, jsonargparse keeps every argument that the new class accepts, the defaults of the
+    previous class included: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalized discriminator
+    and its optimizer. With the patch, jsonargparse keeps only given arguments that differ from the previous default.
     """
-    keep_what_fits: Any = _typehints.discard_init_args_on_class_path_change
-    if keep_what_fits.__module__ == __name__:
+    discard_unaccepted: Any = _typehints.discard_init_args_on_class_path_change
+    if discard_unaccepted.__module__ == __name__:
         return
 
-    def keep_what_was_given(parser_or_action: Any, previous: Any, present: Any) -> None:
+    def discard_defaults(parser_or_action: Any, previous: Any, present: Any) -> None:
         if previous and "init_args" in previous and previous["class_path"] != present["class_path"]:
             parser_of: Any = _typehints.ActionTypeHint.get_class_parser
             defaults = parser_of(previous["class_path"], {"fail_untyped": False}).get_defaults()
             for name, value in list(previous["init_args"].items(branches=True)):
                 if "." not in name and defaults.get(name) == value:
                     del previous["init_args"][name]
-        keep_what_fits(parser_or_action, previous, present)
+        discard_unaccepted(parser_or_action, previous, present)
 
-    _typehints.discard_init_args_on_class_path_change = keep_what_was_given
+    _typehints.discard_init_args_on_class_path_change = discard_defaults

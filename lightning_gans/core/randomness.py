@@ -1,4 +1,4 @@
-"""The random streams that training draws from: torch's on every device, Python's and NumPy's."""
+"""Save and restore the global random states: PyTorch on every device, NumPy and Python."""
 
 import random
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every global random stream of this process, as plain data and tensors.
+    """Return the state of every global random generator of this process, as plain data and tensors.
 
     Example:
         >>> state = random_state()
@@ -34,7 +34,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put every stream where `random_state` found it; streams of devices that are not here are left out."""
+    """Restore the states from `random_state`, except for the states of devices that this process does not have."""
     torch.set_rng_state(state["torch"])
     for device, cuda in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(cuda, device)

@@ -1,31 +1,34 @@
-"""Remember what an object was made with, as plain data, and make it again from that data.
+"""Serialize the constructor arguments of an object as plain data, and rebuild the object from that data.
 
-A checkpoint that is to be loaded safely (`torch.load(weights_only=True)`) can hold plain Python and tensors only, so
-classes, partials of classes and other recorded objects are written down as dictionaries, and rebuilding takes a class
-only after it is known to be one of the kinds that a model is made of.
+A checkpoint that loads under `torch.load(weights_only=True)` holds plain Python and tensors only. Classes, partials of
+classes and recorded objects are therefore serialized as dictionaries. Deserialization calls a class only if it is a
+module, an optimizer or a recorded class.
 """
 
 import functools
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
 
 from torch import nn
 from torch.optim import Optimizer
 
+from lightning_gans.core.class_paths import class_path, import_class, importable_path
+from lightning_gans.core.defaults import default_arguments, factory_defaults
 from lightning_gans.core.private import unwrap_factory
 from lightning_gans.errors import UnserializableError
 
-CLASS, PARTIAL, UNRECORDED = "__class__", "__partial__", "__unrecorded__"
+CLASS, PARTIAL, UNSERIALIZABLE = "__class__", "__partial__", "__unserializable__"
 
 
 class Recorded:
-    """Record the arguments of the constructor, before it runs, in `arguments`.
+    """Record the arguments of the constructor in `init_args`, before the constructor runs.
 
-    A subclass does nothing for it: every argument is kept by its name, whatever `__init__` makes of it.
+    A subclass needs no code for it. Each argument that was given is recorded by name, with its value at the call.
+
+    Attributes:
+        init_args: The arguments that were given, by name, without the defaults.
 
     Example:
         >>> class Pair(Recorded):
@@ -37,60 +40,38 @@ class Recorded:
     init_args: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Keep the arguments, then go on as always."""
+        """Record the arguments and create the object."""
         self = super().__new__(cls)
         try:
             bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
-        except TypeError:  # `__init__` is about to say the same in its own words
+        except TypeError:  # `__init__` raises the same error with its own message
             return self
         given = dict(list(bound.arguments.items())[1:])
         for name, parameter in bound.signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 given |= given.pop(name, {})
-        self.__dict__["init_args"] = given  # past nn.Module, whose __init__ has not run yet
+        self.__dict__["init_args"] = given  # not by `setattr`: the __init__ of nn.Module has not run yet
         return self
 
 
 _PARTS: tuple[type[Any], ...] = (nn.Module, Optimizer, Recorded)
 
 
-def importable_path(cls: type) -> str:
-    """Name a class so that `resolve` finds it again.
-
-    Example:
-        >>> importable_path(nn.Linear)
-        'torch.nn.modules.linear.Linear'
-    """
-    if "<locals>" in cls.__qualname__:
-        raise UnserializableError(f"{cls.__qualname__} is defined inside a function")
-    module = _main_module() if cls.__module__ == "__main__" else cls.__module__
-    return f"{module}.{cls.__qualname__}"
-
-
-def class_path(cls: type) -> str:
-    """The path of a class, for the record; of one that is defined inside a function nothing can be loaded again."""
-    return f"{cls.__module__}.{cls.__qualname__}" if "<locals>" in cls.__qualname__ else importable_path(cls)
-
-
-def _main_module() -> str:
-    """The name by which another program imports the script that runs; in a notebook it has none."""
-    file = getattr(sys.modules["__main__"], "__file__", None)
-    return Path(file).stem if file else "__main__"
-
-
 def serialize(value: Any) -> Any:
-    """Write a constructor argument as plain data.
+    """Serialize a constructor argument as plain data.
+
+    Classes and recorded objects carry the defaults in effect, so that they are the same after a default has changed.
 
     Args:
         value: Plain Python, a class, a (nested) `functools.partial` of a class, a `Recorded` object, or
             containers of these.
 
     Raises:
-        UnserializableError: The value has no such description.
+        UnserializableError: Plain data cannot describe the value.
 
     Example:
         >>> serialize(functools.partial(nn.Linear, bias=False))
-        {'__partial__': 'torch.nn.modules.linear.Linear', 'args': [], 'init_args': {'bias': False}}
+        {'__partial__': 'torch.nn.modules.linear.Linear', 'args': [], 'init_args': {'bias': False}, 'defaults': {}}
     """
     match value:
         case None | bool():
@@ -106,108 +87,100 @@ def serialize(value: Any) -> Any:
         case dict():
             return {serialize(key): serialize(item) for key, item in value.items()}
         case type():
-            return {CLASS: importable_path(value)}
+            return {CLASS: importable_path(value), "defaults": _serialize_defaults(_factory_defaults(value))}
         case Recorded():
-            return {CLASS: importable_path(type(value)), "init_args": serialize(value.init_args)}
+            return {
+                CLASS: importable_path(type(value)),
+                "init_args": serialize(value.init_args),
+                "defaults": _serialize_defaults(default_arguments(type(value)), given=value.init_args),
+            }
         case functools.partial():
             value = unwrap_factory(value)
             if not isinstance(value.func, type):
-                raise UnserializableError(f"a partial of {value.func!r}, which is no class")
+                raise UnserializableError(f"a partial of {value.func!r}, which is not a class")
             return {
                 PARTIAL: importable_path(value.func),
                 "args": serialize(list(value.args)),
                 "init_args": serialize(value.keywords),
+                "defaults": _serialize_defaults(_factory_defaults(value.func), given=value.keywords),
             }
         case _:
-            raise UnserializableError(f"{value!r} is neither plain data, a class nor a partial of one")
+            raise UnserializableError(f"{value!r} is neither plain data, a class nor a partial of a class")
 
 
 def serialize_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Describe each argument; one that cannot be is marked, so that loading can ask for it by name."""
+    """Serialize each argument; an argument that plain data cannot describe is marked with the reason."""
     record = {}
     for name, value in arguments.items():
         try:
             record[name] = serialize(value)
-        except UnserializableError as reason:
-            record[name] = {UNRECORDED: str(reason)}
+        except UnserializableError as error:
+            record[name] = {UNSERIALIZABLE: str(error)}
     return record
 
 
-def modules_in(description: Any) -> set[str]:
-    """The top modules of all classes in a description, which loading it has to import.
+def unserializable(record: dict[str, Any]) -> list[str]:
+    """List the names of the arguments that `serialize_arguments` has marked."""
+    return [name for name, value in record.items() if isinstance(value, dict) and UNSERIALIZABLE in value]
+
+
+def serialize_object(value: Recorded) -> dict[str, Any]:
+    """Serialize the class of an object, the arguments that were given and the defaults in effect.
+
+    Example:
+        >>> from lightning_gans.core.schedules import Exponential
+        >>> serialize_object(Exponential(0.1, half_life=1000))
+        {'class': 'lightning_gans.core.schedules.Exponential',
+         'init_args': {'start': 0.1, 'half_life': 1000},
+         'defaults': {'floor': 0.0}}
+    """
+    return {
+        "class": class_path(type(value)),
+        "init_args": serialize_arguments(value.init_args),
+        "defaults": _serialize_defaults(default_arguments(type(value)), given=value.init_args),
+    }
+
+
+def _factory_defaults(cls: type) -> dict[str, Any]:
+    return factory_defaults(cls) if issubclass(cls, _PARTS) else {}
+
+
+def _serialize_defaults(defaults: dict[str, Any], *, given: Collection[str] = ()) -> dict[str, Any]:
+    """Serialize the defaults of the arguments that were not given, except for values that are not serializable."""
+    record = serialize_arguments({name: value for name, value in defaults.items() if name not in given})
+    return {name: value for name, value in record.items() if name not in unserializable(record)}
+
+
+def modules_in(record: Any) -> set[str]:
+    """Return the top-level modules of the classes in a record, which its deserialization has to import.
 
     Example:
         >>> import torch
         >>> modules_in(serialize({"optimizer": functools.partial(torch.optim.Adam, lr=0.1), "network": [nn.Linear]}))
         {'torch'}
     """
-    match description:
+    match record:
+        case {"__class__": str(path), **rest} | {"__partial__": str(path), **rest}:
+            return {path.partition(".")[0]} | modules_in([item for key, item in rest.items() if key != "defaults"])
         case dict():
-            paths = [path for key, path in description.items() if key in (CLASS, PARTIAL)]
-            return {path.partition(".")[0] for path in paths}.union(*map(modules_in, description.values()))
+            return modules_in(list(record.values()))
         case list() | tuple():
-            return set().union(*map(modules_in, description))
+            return set().union(*map(modules_in, record))
         case _:
             return set()
 
 
-def unserializable(record: dict[str, Any]) -> list[str]:
-    """The names of the arguments that `serialize_arguments` had to leave out."""
-    return [name for name, value in record.items() if isinstance(value, dict) and UNRECORDED in value]
+def deserialize(record: Any, trust: Iterable[str] = ()) -> Any:
+    """Rebuild the value that `serialize` has serialized.
 
-
-def import_class(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable[str] = ()) -> type[Any]:
-    """Find the class of that name, if it is one of those kinds and comes from a place that may be used.
+    A class whose defaults have changed since becomes a partial with the recorded defaults.
 
     Args:
-        path: Dotted path, as `class_path` gives it.
-        kinds: The class must be a subclass of one of these; nothing is called before that is known.
-        trust: Names of modules that may be imported for it, beside `lightning_gans` and those already imported.
+        record: Plain data.
+        trust: Names of further modules that may be imported.
 
     Raises:
-        ValueError: The module may not be imported, has no such class, or it is of another kind.
-    """
-    if isinstance(trust, str):
-        raise ValueError(f"`trust` must be a list of module names, got {trust!r}: trust=[{trust!r}]")
-    names = path.split(".")
-    failure: ImportError | None = None
-    for cut in range(len(names) - 1, 0, -1):
-        module = ".".join(names[:cut])
-        if module == _main_module():
-            module = "__main__"
-        if module in sys.modules:
-            break
-        if any(f"{module}.".startswith(f"{root}.") for root in ("lightning_gans", *trust)):
-            try:
-                importlib.import_module(module)
-                break
-            except ImportError as error:  # it may be a class that holds the class, and looks like a module
-                failure = error
-    else:
-        if failure is not None:
-            raise ValueError(
-                f"the checkpoint names the class {path!r}, which cannot be imported: {failure}"
-            ) from failure
-        raise ValueError(
-            f"the checkpoint names the class {path!r}, whose module is not imported: import it first, or say that you"
-            f" trust it: load(..., trust=[{names[0]!r}]), --trust {names[0]}"
-        )
-    try:
-        found: Any = functools.reduce(getattr, names[cut:], sys.modules[module])
-    except AttributeError as error:
-        raise ValueError(f"the checkpoint names the class {path!r}, which does not exist: {error}") from error
-    if not (inspect.isclass(found) and issubclass(found, kinds)):
-        expected = kinds if isinstance(kinds, tuple) else (kinds,)
-        raise ValueError(
-            f"the checkpoint names {path!r}, which is refused: it is not a subclass of"
-            f" {' or '.join(kind.__name__ for kind in expected)}"
-        )
-    cls: type[Any] = found
-    return cls
-
-
-def deserialize(record: Any, trust: Iterable[str] = ()) -> Any:
-    """Make the value that `describe` described.
+        ValueError: A class is refused by `import_class`.
 
     Example:
         >>> deserialize(serialize(functools.partial(nn.Linear, bias=False)))(2, 3)
@@ -216,15 +189,47 @@ def deserialize(record: Any, trust: Iterable[str] = ()) -> Any:
     match record:
         case list() | tuple():
             return type(record)(deserialize(item, trust) for item in record)
-        case {"__partial__": str(path), "args": args, "init_args": arguments}:
-            made: Callable[..., Any] = import_class(path, _PARTS, trust)
-            return functools.partial(made, *deserialize(args, trust), **deserialize(arguments, trust))
-        case {"__class__": str(path), "init_args": arguments}:
-            made = import_class(path, Recorded, trust)
-            return made(**deserialize(arguments, trust))
+        case {"__partial__": str(path), "args": args, "init_args": init_args}:
+            factory: Callable[..., Any] = _deserialize_factory(path, record, trust)
+            return functools.partial(factory, *deserialize(args, trust), **deserialize(init_args, trust))
+        case {"__class__": str(path), "init_args": _}:
+            cls = import_class(path, Recorded, trust)
+            return cls(**deserialize_arguments(cls, record, trust))
         case {"__class__": str(path)}:
-            return import_class(path, _PARTS, trust)
+            return _deserialize_factory(path, record, trust)
         case dict():
             return {key: deserialize(item, trust) for key, item in record.items()}
         case _:
             return record
+
+
+def deserialize_arguments(
+    cls: type[Any], record: dict[str, Any], trust: Iterable[str] = (), *, replaced: Collection[str] = ()
+) -> dict[str, Any]:
+    """Rebuild the constructor arguments that `serialize_object` has serialized.
+
+    Args:
+        cls: The class of the object. A recorded default is an argument only where the present default differs.
+        record: The serialized `init_args` and `defaults`.
+        trust: Names of further modules that may be imported.
+        replaced: Names of arguments to leave out.
+
+    Raises:
+        ValueError: A class is refused by `import_class`.
+    """
+    changed = _changed_defaults(default_arguments(cls), record)
+    recorded = {**changed, **record["init_args"]}
+    return {name: deserialize(value, trust) for name, value in recorded.items() if name not in replaced}
+
+
+def _deserialize_factory(path: str, record: dict[str, Any], trust: Iterable[str]) -> Callable[..., Any]:
+    cls = import_class(path, _PARTS, trust)
+    factory: Callable[..., Any] = cls
+    changed = _changed_defaults(factory_defaults(cls), record)
+    return functools.partial(factory, **deserialize(changed, trust)) if changed else factory
+
+
+def _changed_defaults(present: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Return the recorded defaults that differ from the present defaults; both are serialized."""
+    unchanged = _serialize_defaults(present).items()
+    return {name: value for name, value in record.get("defaults", {}).items() if (name, value) not in unchanged}
