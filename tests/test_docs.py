@@ -24,7 +24,7 @@ FEW = ["--run.max_images", "128", "--wandb.mode", "disabled"]
 EXECUTED = {"extending.md"}
 """Guides whose `fit` commands train; the options of the others are parsed only."""
 
-PRIVATE = {"lightning_gans.core.private", "lightning_gans.callbacks.trainer_access", "lightning_gans._version"}
+PRIVATE = {"lightning_gans.core.private", "lightning_gans._version"}
 """Modules without a place in the reference."""
 
 pytestmark = [
