@@ -1,4 +1,4 @@
-"""The table of all models that every property test runs over, and small data for them."""
+"""The table of all models for the property tests, and small data for them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -30,8 +30,9 @@ from lightning_gans.models import (
     VanillaGAN,
 )
 from lightning_gans.networks.classifier import ConvClassifier
+from lightning_gans.networks.couplings import AdditiveCoupling, even_odd_indices
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
-from lightning_gans.networks.flows import AdditiveCoupling, Chain, Flatten, even_odd_indices
+from lightning_gans.networks.flows import Chain, Flatten
 from lightning_gans.networks.levels import round_to_levels, to_index
 from lightning_gans.networks.made import MADENetwork
 from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, MLPGenerator
@@ -50,16 +51,17 @@ from lightning_gans.types import Batch, ImageShape
 
 @dataclass(frozen=True)
 class Case:
-    """One model with small networks and the shape of its data.
+    """A model with small networks, and the shape of its data.
 
     Attributes:
-        name: The test's name.
-        model: The class.
-        image_shape: The data's.
+        name: Name of the case in test ids.
+        model: Class of the model.
+        image_shape: Shape of an example.
         arguments: Further arguments of the constructor.
-        representative: Whether it takes every property by default; the first case of every model does, too.
-        no_mean_over_samples: Why two halves of a batch do not teach what the whole teaches; "" where they do.
-        mean_over_samples: Arguments in place of those that are the reason, if there are such.
+        representative: Whether the default suite tests all properties of the case, as for the first case of each model.
+        no_mean_over_samples: Reason why the gradient of a batch is not the mean of the gradients of its halves; empty
+            if it is.
+        mean_over_samples: Arguments that replace the ones that are this reason, if any.
     """
 
     name: str
@@ -71,53 +73,53 @@ class Case:
     mean_over_samples: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def is_game(self) -> bool:
-        """Whether the model has two players."""
+    def is_gan(self) -> bool:
+        """Return whether the model is a GAN."""
         return issubclass(self.model, GAN)
 
     @property
-    def is_contest(self) -> bool:
-        """Whether both of them play: of a flow that only likelihood teaches the critic rests."""
-        return self.is_game and self.arguments.get("likelihood_weight") != 1
+    def is_adversarial(self) -> bool:
+        """Return whether the model is a GAN whose discriminator is trained; a flow's is not under pure likelihood."""
+        return self.is_gan and self.arguments.get("likelihood_weight") != 1
 
     @property
     def network(self) -> str:
-        """The argument that makes the network that makes examples."""
+        """Return the name of the argument that is the factory of the generative network."""
         return next(name for name in ("generator", "flow", "network") if name in self.arguments)
 
     @property
     def levels(self) -> int | None:
-        """How many values an element of its data can have."""
+        """Return the number of values that an element of the data can have."""
         levels: int | None = self.arguments.get("levels", 256 if len(self.image_shape) == 3 else None)
         return levels
 
     def make(self, **changes: Any) -> Any:
         """Build the model, always from the same initial weights."""
         torch.manual_seed(0)
-        sizes = {"latent_dim": 6} if self.is_game and self.network == "generator" else {}
-        if not self.is_contest:
-            changes.pop("discriminator_steps", None)  # it has no turns to take
+        sizes = {"latent_dim": 6} if self.is_gan and self.network == "generator" else {}
+        if not self.is_adversarial:
+            changes.pop("discriminator_steps", None)  # the discriminator is not trained
         return self.model(image_shape=self.image_shape, **{**sizes, **self.arguments, **changes})
 
     def batch(self, size: int = 8, *, seed: int = 0) -> Batch:
-        """Make up a batch."""
+        """Generate a random batch."""
         image = images(self.image_shape, size, seed=seed)
         if "levels" in self.arguments and self.levels is not None:
             image = round_to_levels(image, self.levels)
         return {"image": image, "label": torch.arange(size) % 3}
 
     def data(self, **arguments: Any) -> "Noise":
-        """Make up a data module: 40 examples to train on, 16 for validation, 24 for the test."""
+        """Generate a random data module: 40 examples for training, 16 for validation, 24 for testing."""
         return Noise(**{**self.sizes(), "batch_size": 8, "validation_size": 16, **arguments})
 
     def sizes(self) -> dict[str, Any]:
-        """What its data have."""
+        """Return the arguments of `Noise` that describe the data."""
         classes = self.arguments.get("num_classes", 0)
         return {"image_shape": list(self.image_shape), "levels": self.levels, "classes": classes}
 
 
 class Noise(DataModule):
-    """Nothing to learn: uniform noise, as uint8 images or as points, labeled if there are classes."""
+    """Uniform noise, as uint8 images or as points, with labels if there are classes."""
 
     def __init__(self, *, image_shape: list[int], levels: int | None = 256, classes: int = 0, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -136,7 +138,7 @@ class Noise(DataModule):
 
 
 def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
-    """Draw examples, uniformly from [-1, 1], without the global random stream."""
+    """Sample examples uniformly from [-1, 1], without the global random generator."""
     return torch.rand(size, *image_shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -144,20 +146,20 @@ MLPS: dict[str, Any] = {
     "generator": partial(MLPGenerator, width=16),
     "discriminator": partial(MLPDiscriminator, width=16),
 }
-"""Networks that treat each example on its own and draw no noise."""
+"""Deterministic networks whose output for an example does not depend on other examples."""
 
-NORMALISES = "batch normalization takes its statistics from the examples of one process"
-FIRST_BATCH = "the flow's normalization starts from the first batch of one process"
-DROPS_OUT = "dropout draws from each process's own stream, not from `noise`"
+BATCH_NORM = "the statistics of batch normalization are those of the examples of one process"
+ACT_NORM = "the flow's normalization is initialized from the first batch of one process"
+DROPOUT = "dropout draws from the random generator of each process, not from `randn`"
 
 
 class Couplings(Chain):
-    """A flow that takes nothing from the first batch."""
+    """A flow that is not initialized from the first batch."""
 
     def __init__(self, image_shape: ImageShape) -> None:
-        kept, moved = even_odd_indices(math.prod(image_shape))
+        even, odd = even_odd_indices(math.prod(image_shape))
         super().__init__(
-            Flatten(image_shape), AdditiveCoupling(kept, moved, nn.Linear), AdditiveCoupling(moved, kept, nn.Linear)
+            Flatten(image_shape), AdditiveCoupling(even, odd, nn.Linear), AdditiveCoupling(odd, even, nn.Linear)
         )
 
 
@@ -176,7 +178,7 @@ CASES = [
             "discriminator": partial(MaxoutDiscriminator, width=12, pieces=2),
         },
         representative=True,
-        no_mean_over_samples=DROPS_OUT,
+        no_mean_over_samples=DROPOUT,
         mean_over_samples={"discriminator": partial(MaxoutDiscriminator, width=12, input_dropout=0.0, dropout=0.0)},
     ),
     Case("vanilla_gan-points", VanillaGAN, (2,), MLPS),
@@ -186,7 +188,7 @@ CASES = [
         (3, 9, 7),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
         representative=True,
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples=MLPS,
     ),
     Case(
@@ -200,7 +202,7 @@ CASES = [
             "gradient_clip_val": 1.0,
             "discriminator_steps": 2,
         },
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples=MLPS,
     ),
     Case(
@@ -209,7 +211,7 @@ CASES = [
         (1, 8, 8),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANCritic, width=4)},
         representative=True,
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case("wgan_gp-points", WGANGP, (2,), MLPS, representative=True),
@@ -228,7 +230,7 @@ CASES = [
         LAPGAN,
         (1, 8, 8),
         {"depth": 2, **MLPS, **RESIDUALS},
-        no_mean_over_samples=DROPS_OUT,
+        no_mean_over_samples=DROPOUT,
         mean_over_samples={"residual_discriminator": partial(LaplacianDiscriminator, width=3, dropout=0.0)},
     ),
     Case(
@@ -236,7 +238,7 @@ CASES = [
         LAPGAN,
         (3, 8, 12),
         {"depth": 3, **MLPS, **RESIDUALS, "accumulate_grad_batches": 2},
-        no_mean_over_samples=DROPS_OUT,
+        no_mean_over_samples=DROPOUT,
     ),
     Case(
         "infogan",
@@ -249,14 +251,14 @@ CASES = [
         InfoGAN,
         (2,),
         {"categorical": [2, 3], "continuous": 0, **MLPS, "recognition_head": partial(RecognitionHead, width=8)},
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
     ),
     Case(
         "wgan_gp-residual",
         WGANGP,
         (1, 9, 7),
         {"generator": partial(ResNetGenerator, width=4), "discriminator": partial(ResNetDiscriminator, width=4)},
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case(
@@ -264,7 +266,7 @@ CASES = [
         SNGAN,
         (1, 8, 8),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(SpectralNormDiscriminator, width=4)},
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case(
@@ -275,7 +277,7 @@ CASES = [
             "generator": partial(ResNetGenerator, width=4),
             "discriminator": partial(SpectralNormResNetDiscriminator, width=4),
         },
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples={"generator": partial(MLPGenerator, width=16)},
     ),
     Case(
@@ -283,7 +285,7 @@ CASES = [
         LSGAN,
         (1, 8, 8),
         {"generator": partial(DCGANGenerator, width=4), "discriminator": partial(DCGANDiscriminator, width=4)},
-        no_mean_over_samples=NORMALISES,
+        no_mean_over_samples=BATCH_NORM,
         mean_over_samples=MLPS,
     ),
     Case(
@@ -296,7 +298,7 @@ CASES = [
             "prior": StandardNormal,
             "discriminator": partial(MLPDiscriminator, width=16),
         },
-        no_mean_over_samples=FIRST_BATCH,
+        no_mean_over_samples=ACT_NORM,
         mean_over_samples={"flow": Couplings},
     ),
     Case(
@@ -310,7 +312,7 @@ CASES = [
             "discriminator": partial(MLPDiscriminator, width=16),
             "accumulate_grad_batches": 2,
         },
-        no_mean_over_samples=FIRST_BATCH,
+        no_mean_over_samples=ACT_NORM,
         mean_over_samples={"flow": Couplings},
     ),
     Case(
@@ -325,14 +327,14 @@ CASES = [
             "discriminator": partial(MLPDiscriminator, width=16),
         },
         representative=True,
-        no_mean_over_samples=FIRST_BATCH,
+        no_mean_over_samples=ACT_NORM,
         mean_over_samples={"flow": Couplings},
     ),
     Case(
         "classifier",
         Classifier,
         (1, 8, 8),
-        # as many classes as `two_processes.py` numbers examples, whose numbers are their labels
+        # as many classes as `two_processes.py` has examples, whose labels are their indices
         {"num_classes": 60, "network": partial(ConvClassifier, width=4, hidden=8)},
     ),
     Case(
@@ -375,45 +377,47 @@ CASES = [
 ]
 
 
-def is_game(case: Case) -> bool:
-    """Whether the model of that case has two players."""
-    return case.is_game
+def is_gan(case: Case) -> bool:
+    """Return whether the model of a case is a GAN."""
+    return case.is_gan
 
 
-def is_contest(case: Case) -> bool:
-    """Whether two players meet in the model of that case."""
-    return case.is_contest
+def is_adversarial(case: Case) -> bool:
+    """Return whether the model of a case is a GAN whose discriminator is trained."""
+    return case.is_adversarial
 
 
 def is_generative(case: Case) -> bool:
-    """Whether the model of that case makes examples."""
+    """Return whether the model of a case generates samples."""
     return issubclass(case.model, GenerativeModel)
 
 
 def is_density(case: Case) -> bool:
-    """Whether the model of that case tells how probable examples are."""
+    """Return whether the model of a case computes the density of examples."""
     return issubclass(case.model, DensityModel)
 
 
 def is_any(case: Case) -> bool:
-    """Whether it is a case at all."""
+    """Return true for every case."""
     return True
 
 
-GAMES = [case for case in CASES if case.is_game]
+GANS = [case for case in CASES if case.is_gan]
 
 
-def cases(can: Callable[[Case], bool] = is_contest) -> list[Any]:
-    """List the cases for `pytest.mark.parametrize`: those that can; by default one of each further model.
+def cases(applies: Callable[[Case], bool] = is_adversarial) -> list[Any]:
+    """List the cases of a property for `pytest.mark.parametrize`.
+
+    The default suite runs the representative cases, and one case of each other model; the others are marked `full`.
 
     Args:
-        can: Whether a property is one of that case; most are of games.
+        applies: Returns whether the property applies to a case; by default, to cases with adversarial training.
     """
-    able = [case for case in CASES if can(case)]
-    first = {case.model: case for case in reversed(able)}
+    applicable = [case for case in CASES if applies(case)]
+    first = {case.model: case for case in reversed(applicable)}
     return [
         pytest.param(
             case, id=case.name, marks=() if case.representative or case is first[case.model] else pytest.mark.full
         )
-        for case in able
+        for case in applicable
     ]
