@@ -29,6 +29,7 @@ from rich.console import Console
 from showing import Measure, Published, Scores, Table, join_unique, json_rows, markdown, rich_table
 
 __all__ = [
+    "Parser",
     "Published",
     "Scores",
     "Table",
@@ -38,6 +39,7 @@ __all__ = [
     "run_table",
     "temporary_folder",
     "train",
+    "writable",
 ]
 
 FOLDER = Path(__file__).resolve().parent
@@ -70,7 +72,7 @@ def make_parser(table: Table, description: str | None = None) -> argparse.Argume
         help=f"limit of the training time of a row, in minutes ({table.minutes:g})",
     )
     parser.add_argument("--jobs", type=_count, default=1, help="number of parallel processes, with one thread each (1)")
-    parser.add_argument("--json", type=_writable, metavar="FILE", help="file for the rows of the table")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="file for the rows of the table")
     parser.add_argument(
         "--results", type=Path, default=FOLDER / "results", metavar="FOLDER", help="folder of the results"
     )
@@ -287,7 +289,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _writable(text: str) -> Path:
+def writable(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.absolute().parent.is_dir():  # an error before the measurements, not after them
         raise argparse.ArgumentTypeError(f"must be a file in an existing folder, got {text!r}")

@@ -17,6 +17,24 @@ from lightning_gans.types import Batch
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--gpu-device",
+        choices=["cuda", "cpu"],
+        default="cuda",
+        help="device of the tests marked gpu; cpu rehearses them without a GPU",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the tests marked gpu on a machine without a GPU."""
+    if config.getoption("--gpu-device") == "cuda" and not torch.cuda.is_available():
+        skip = pytest.mark.skip(reason="there is no CUDA device; --gpu-device cpu rehearses this test")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
+
+
 class Fit(Protocol):
     """Function that trains a model with Lightning's own Trainer on a list of batches or on a data module."""
 
