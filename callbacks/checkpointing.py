@@ -1,4 +1,4 @@
-"""Checkpoints on the clock of images seen."""
+"""Checkpoints at regular numbers of images seen."""
 
 import time
 from pathlib import Path
@@ -14,15 +14,17 @@ from lightning_gans.core.model import Model
 from lightning_gans.files import atomic_write
 
 SYNC_EVERY = 50
-"""Several processes agree on the time every so many batches, not at each."""
+"""Batches between two synchronizations of the timer over several processes."""
 
 
 class Checkpointing(Periodic, Checkpoint):
-    """Keep `checkpoints/last.ckpt`, the state that training goes on from: every so often, and at the end.
+    """Save `checkpoints/last.ckpt`, the state to resume training from, at regular intervals and at the end.
+
+    The checkpoint before it is kept as `checkpoints/previous.ckpt`.
 
     Args:
-        every: Images from one time to the next.
-        minutes: Minutes after which it is saved all the same.
+        every: Images between saves, default 50,000.
+        minutes: Maximum minutes between saves, default 10.
 
     Raises:
         ValueError: `every` is below 1, or `minutes` is not above 0.
@@ -33,28 +35,28 @@ class Checkpointing(Periodic, Checkpoint):
         if minutes <= 0:
             raise ValueError(f"`minutes` of Checkpointing must be above 0, got {minutes}")
         self.minutes = minutes
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clocks."""
+        """Start the image counter and the timer."""
         super().on_train_start(trainer, pl_module)
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
-        """Save when one of the clocks says so."""
+        """Save if `every` images or `minutes` have passed."""
         super().on_train_batch_end(trainer, pl_module, *arguments)
         if trainer.world_size > 1 and trainer.global_step % SYNC_EVERY:
             return
-        if trainer.strategy.broadcast(time.monotonic() - self._saved > 60 * self.minutes):
+        if trainer.strategy.broadcast(time.monotonic() - self._saved_at > 60 * self.minutes):
             self._save(trainer)
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Save."""
+        """Save the state."""
         self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         save_last(trainer)
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the final state."""
@@ -62,29 +64,29 @@ class Checkpointing(Periodic, Checkpoint):
 
 
 def save_last(trainer: pl.Trainer) -> None:
-    """Save the state that training goes on from; the one before is `previous.ckpt` then."""
+    """Save the state of training as `last.ckpt`, and keep the existing checkpoint as `previous.ckpt`."""
     save_atomically(trainer, run_folder(trainer) / LAST, previous=run_folder(trainer) / PREVIOUS)
 
 
 def save_atomically(trainer: pl.Trainer, path: Path, *, previous: Path | None = None) -> None:
-    """Save a checkpoint under a name that only ever holds a whole one; every rank calls it.
+    """Save a checkpoint atomically, so that the file is always complete; called on every rank.
 
-    Where the disk is full, training goes on, and the checkpoint of that name stays.
+    A write error, such as a full disk, is only a warning: training continues, and an existing checkpoint is unchanged.
 
     Args:
-        trainer: Whose state.
-        path: The checkpoint.
-        previous: Where to keep the checkpoint that had this name.
+        trainer: Trainer whose state is saved.
+        path: Path of the checkpoint.
+        previous: Path at which the existing checkpoint is kept, default None.
 
     Raises:
         NonFiniteError: A weight is not finite.
     """
     if not trainer.is_global_zero:
-        trainer.save_checkpoint(path, weights_only=False)  # writes nothing, and waits for the first rank
+        trainer.save_checkpoint(path, weights_only=False)  # writes nothing, and waits for rank 0
         return
     with atomic_write(path, previous=previous) as part:
         try:
-            trainer.save_checkpoint(part, weights_only=False)  # all of the state, not the weights alone
+            trainer.save_checkpoint(part, weights_only=False)  # the full state, not only the weights
         except OSError:
-            trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
+            trainer.strategy.barrier("Trainer.save_checkpoint")  # the other ranks wait at this barrier
             raise

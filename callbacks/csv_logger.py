@@ -1,4 +1,4 @@
-"""The CSV logger of a run."""
+"""CSV logger of a run."""
 
 import os
 from pathlib import Path
@@ -10,16 +10,16 @@ from lightning_gans.files import tolerate_write_errors
 
 
 class ResilientCSVLogger(CSVLogger):
-    """`metrics.csv`, without which training goes on."""
+    """Log to `metrics.csv`, and continue training if the file cannot be written."""
 
     @rank_zero_only
     def save(self) -> None:
-        """Append what is new; what a full disk cut off is tried again whole the next time."""
+        """Append the new rows; after a write error remove incomplete rows, so that the next call writes them again."""
         path = Path(self.experiment.metrics_file_path)
         size = path.stat().st_size if path.exists() else 0
-        whole = False
+        complete = False
         with tolerate_write_errors(path):
             super().save()
-            whole = True
-        if not whole and path.exists() and path.stat().st_size > size:
+            complete = True
+        if not complete and path.exists() and path.stat().st_size > size:
             os.truncate(path, size)

@@ -1,4 +1,4 @@
-"""Warnings of a game that goes wrong while every number is still one."""
+"""Diagnosis of training failures that leave all values finite, such as mode collapse."""
 
 import math
 from typing import Any
@@ -9,56 +9,59 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_gans.callbacks.periodic import Periodic
+from lightning_gans.callbacks.trainer_access import log_every_n_steps
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 
-COUNT = 64
-"""Examples whose distances are measured."""
+NUM_COMPARED = 64
+"""Number of samples and examples whose distances are compared."""
 
 PATIENCE = 5
-"""Logging steps in a row that a symptom of the losses or gradients has to last."""
+"""Consecutive logging steps for which a symptom in the losses or gradients must last."""
 
-CHECKS = 10
-"""Checks after which samples should differ, if they never did."""
+COLLAPSE_PATIENCE = 10
+"""Consecutive checks after which nearly identical samples are reported, if the samples have never been diverse."""
 
-LOSS, GRADIENT, GENERATOR = "discriminator/loss", "discriminator/gradient_norm", "generator/gradient_norm"
+DISCRIMINATOR_LOSS, DISCRIMINATOR_GRADIENT = "discriminator/loss", "discriminator/gradient_norm"
+GENERATOR_GRADIENT = "generator/gradient_norm"
 
 DIAGNOSES = {
-    "winning": (
-        "the discriminator always wins",
-        "lower its learning rate, regularize it (a penalty, dropout), or give the generator more steps",
+    "overpowering_discriminator": (
+        "the discriminator overpowers the generator: its loss and gradient are close to 0",
+        "lower its learning rate, regularize it (gradient penalty, dropout), or take more generator steps",
     ),
-    "steep": (
-        "the critic's slope grows without bound, so that it always wins",
-        "raise the weight of its penalty, or lower its learning rate",
+    "unbounded_critic": (
+        "the critic's gradient grows without bound, so it overpowers the generator",
+        "increase its penalty weight, or lower its learning rate",
     ),
-    "vanished": (
-        "the generator's gradient has vanished",
-        "use a non-saturating or a Wasserstein loss, and look for dead layers in both networks",
+    "vanishing_gradients": (
+        "the generator has vanishing gradients",
+        "use a non-saturating or Wasserstein loss, and look for dead layers in both networks",
     ),
-    "collapsed": (
-        "the samples are nearly all the same",
-        "lower the learning rates, enlarge the batch, or regularize the discriminator",
+    "mode_collapse": (
+        "the generator shows mode collapse: its samples are nearly identical",
+        "lower the learning rates, increase the batch size, or regularize the discriminator",
     ),
 }
-"""By symptom: what is the case, and what to try."""
+"""Diagnosis and remedy of each symptom."""
 
 
 class Doctor(Periodic):
-    """Warn, once per cause, of a game that has stopped teaching its generator.
+    """Warn once of each failure in which the discriminator no longer provides a useful gradient to the generator.
 
-    It looks at what is logged, on logging steps, and at samples, every so many images, and changes nothing:
+    It reads the logged metrics on logging steps, and samples of a GAN every `every` images. It changes nothing.
 
-    - *The discriminator always wins*: its loss and its gradient are both below 5 % of what they were at first. A logit
-      game's loss falls to 0 then, and nothing is left to learn; a critic's gradient does not.
-    - *The critic's slope grows without bound*: real and generated scores are further apart than 10 times the distance
-      of real and generated examples, which a critic of slope 1 cannot do.
-    - *The generator's gradient has vanished*: its norm is below 1e-7.
-    - *The samples are nearly all the same*: their mean distance is below 5 % of the real examples', and was not always;
-      or still is after 10 looks, since an untrained generator's samples hardly differ.
+    - *Overpowering discriminator*: its loss and its gradient norm are both below 5 % of their initial values for 5
+      logging steps. A loss on logits approaches 0 then; the gradient norm of a Wasserstein critic does not.
+    - *Unbounded critic*: the mean real and fake scores differ by more than 10 times the mean distance between examples
+      and samples. A 1-Lipschitz critic cannot do that.
+    - *Vanishing gradients*: the gradient norm of the generator is below 1e-7 for 5 logging steps.
+    - *Mode collapse*: the mean distance between samples is below 5 % of the mean distance between examples, after it
+      has been above that. If it has never been above, the warning comes after 10 checks, because the samples of an
+      untrained generator hardly differ.
 
     Args:
-        every: Images from one look at samples to the next.
+        every: Images between checks of the samples, default 50,000.
 
     Raises:
         ValueError: `every` is below 1.
@@ -66,67 +69,71 @@ class Doctor(Periodic):
 
     def __init__(self, *, every: int = 50_000) -> None:
         super().__init__(every=every)
-        self._first: dict[str, float] = {}
-        self._lasted: dict[str, int] = {}
+        self._initial: dict[str, float] = {}
+        self._consecutive: dict[str, int] = {}
         self._warned: list[str] = []
-        self._spread = False
-        self._real: Tensor | None = None
+        self._was_diverse = False
+        self._examples: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has seen and said."""
-        return {"first": self._first, "lasted": self._lasted, "warned": self._warned, "spread": self._spread}
+        """Return the initial values, the counts and the symptoms that were reported."""
+        return {
+            "initial": self._initial,
+            "consecutive": self._consecutive,
+            "warned": self._warned,
+            "was_diverse": self._was_diverse,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        self._first, self._lasted = dict(state_dict["first"]), dict(state_dict["lasted"])
-        self._warned, self._spread = list(state_dict["warned"]), state_dict["spread"]
+        """Restore the state, so that a resumed run does not repeat a warning."""
+        self._initial, self._consecutive = dict(state_dict["initial"]), dict(state_dict["consecutive"])
+        self._warned, self._was_diverse = list(state_dict["warned"]), state_dict["was_diverse"]
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
-        """Look at what was logged, and, where it is time, at samples."""
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        """Check the logged metrics on logging steps, and the samples at the interval."""
+        every = log_every_n_steps(trainer)
         if isinstance(pl_module, Model) and every > 0 and pl_module.batches_seen % every == 0:
-            self._look(trainer, pl_module)
+            self._check_metrics(trainer, pl_module)
         _, batch, *_ = rest
-        self._real = batch["image"]
+        self._examples = batch["image"]
         super().on_train_batch_end(trainer, pl_module, *rest)
-        self._real = None
+        self._examples = None
 
-    def _look(self, trainer: pl.Trainer, model: Model) -> None:
-        logged = {
-            key: float(trainer.callback_metrics[key]) for key in (LOSS, GRADIENT) if key in trainer.callback_metrics
-        }
-        if all(math.isfinite(value) for value in logged.values()):  # a GradScaler's first gradients may not be
-            self._first = {**logged, **self._first}
-        fallen = [0 <= value < 0.05 * self._first.get(key, 0) for key, value in logged.items()]
-        self._count("winning", len(fallen) == 2 and all(fallen), PATIENCE, model)
-        if GENERATOR in trainer.callback_metrics:
-            self._count("vanished", float(trainer.callback_metrics[GENERATOR]) < 1e-7, PATIENCE, model)
+    def _check_metrics(self, trainer: pl.Trainer, model: Model) -> None:
+        metrics = trainer.callback_metrics
+        current = {key: float(metrics[key]) for key in (DISCRIMINATOR_LOSS, DISCRIMINATOR_GRADIENT) if key in metrics}
+        if all(math.isfinite(value) for value in current.values()):  # the first gradients of a GradScaler may not be
+            self._initial = {**current, **self._initial}
+        small = [0 <= value < 0.05 * self._initial.get(key, 0) for key, value in current.items()]
+        self._count("overpowering_discriminator", len(small) == 2 and all(small), PATIENCE, model)
+        if GENERATOR_GRADIENT in metrics:
+            self._count("vanishing_gradients", float(metrics[GENERATOR_GRADIENT]) < 1e-7, PATIENCE, model)
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Compare samples with the real examples of the present batch."""
-        if not isinstance(model, GAN) or model.required_conditions or self._real is None or len(self._real) < 2:
+        """Compare samples of a GAN with the examples of the current batch."""
+        if not isinstance(model, GAN) or model.required_conditions:
             return
-        if not trainer.is_global_zero:
+        if self._examples is None or len(self._examples) < 2 or not trainer.is_global_zero:
             return
-        real = self._real[:COUNT].flatten(1).float()
-        fake = model.sample(COUNT, seed=0)["image"].flatten(1).to(real)
-        same = _distance(fake) < 0.05 * _distance(real)
-        self._count("collapsed", same, 1 if self._spread else CHECKS, model)
-        self._spread = self._spread or not same
+        real = self._examples[:NUM_COMPARED].flatten(1).float()
+        fake = model.sample(NUM_COMPARED, seed=0)["image"].flatten(1).to(real)
+        collapsed = _mean_distance(fake) < 0.05 * _mean_distance(real)
+        self._count("mode_collapse", collapsed, 1 if self._was_diverse else COLLAPSE_PATIENCE, model)
+        self._was_diverse = self._was_diverse or not collapsed
         scores = [trainer.callback_metrics.get(f"discriminator/{key}") for key in ("real", "fake")]
         if scores[0] is not None and scores[1] is not None:
-            gap = float(scores[0] - scores[1])
-            self._count("steep", gap > 10 * float(torch.cdist(real, fake).mean()), 1, model)
+            difference = float(scores[0] - scores[1])
+            self._count("unbounded_critic", difference > 10 * float(torch.cdist(real, fake).mean()), 1, model)
 
     def _count(self, symptom: str, present: bool, patience: int, model: Model) -> None:
-        """Count how often a symptom was there in a row; warn when that is enough."""
-        self._lasted[symptom] = self._lasted.get(symptom, 0) + 1 if present else 0
-        if self._lasted[symptom] >= patience and symptom not in self._warned:
+        """Count consecutive occurrences of a symptom, and warn once when they reach `patience`."""
+        self._consecutive[symptom] = self._consecutive.get(symptom, 0) + 1 if present else 0
+        if self._consecutive[symptom] >= patience and symptom not in self._warned:
             self._warned.append(symptom)
-            what, cure = DIAGNOSES[symptom]
-            rank_zero_warn(f"after {model.images_seen:,} images {what}: {cure}")
+            diagnosis, remedy = DIAGNOSES[symptom]
+            rank_zero_warn(f"after {model.images_seen:,} images, {diagnosis}; {remedy}")
 
 
-def _distance(examples: Tensor) -> float:
-    """The mean distance between two different ones."""
-    return float(torch.pdist(examples).mean())
+def _mean_distance(points: Tensor) -> float:
+    """Compute the mean distance between all pairs of points."""
+    return float(torch.pdist(points).mean())

@@ -1,4 +1,4 @@
-"""How close samples come to held-out examples, in numbers."""
+"""Evaluation of samples against held-out examples."""
 
 import json
 import math
@@ -7,9 +7,9 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 
 from lightning_gans.callbacks.checkpointing import save_atomically
+from lightning_gans.callbacks.loggers import log_scalars
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
-from lightning_gans.callbacks.tracking import log_scalars
 from lightning_gans.callbacks.trainer_access import data_of
 from lightning_gans.core.density import DensityModel
 from lightning_gans.core.generative import GenerativeModel
@@ -20,34 +20,41 @@ from lightning_gans.files import atomic_write
 from lightning_gans.metrics.prdc import prdc
 
 Score = Literal["precision", "recall", "density", "coverage", "log_prob"]
+"""Name of a score that can be monitored."""
+
+HeldOut = Literal["validation", "test"]
+"""Name of a split that is used for evaluation."""
 
 
 class Evaluation(Periodic):
-    """Score samples against held-out examples: precision, recall, density and coverage of pixels.
+    """Compute precision, recall, density and coverage of samples against held-out examples, on pixel features.
 
-    A model may have scores of its own beside them, on the whole split (`Model.scores`), such as `cluster_accuracy` or
-    `bits_per_dim`, and so may data whose truth is known (`GroundTruth.scores`), such as the modes of a mixture. A model that
-    makes no samples has only its own, and the best checkpoint is the best by the first of them.
-
-    During training the validation split is asked, with as many samples as it has examples (many more would cover them
-    all), and `checkpoints/best.ckpt` is the best by `monitor`; at the end the test split, into `evaluation.json`. Scores
-    are `evaluation/<split>/<score>`.
+    - During training, the validation split is used and scores are logged as `evaluation/validation/<score>`. Validation
+      uses as many samples as real examples; with many more, coverage saturates at 1. The checkpoint with the best
+      monitored score is saved as `checkpoints/best.ckpt`.
+    - At the end of training, the test split is used. Scores are logged as `evaluation/test/<score>` and saved with
+      their protocol as `evaluation.json`.
+    - A model may add its own scores on the whole split (`Model.scores`), such as `cluster_accuracy` or `bits_per_dim`.
+      Data with a known distribution may add scores too (`GroundTruth.scores`), such as the modes of a mixture.
+    - A model that does not generate samples has only its own scores, and the first of them is monitored.
 
     Source: Naeem et al. 2020, arXiv:2002.09797.
 
     Args:
-        every: Images from one evaluation to the next.
-        monitor: What the best checkpoint is best by; None takes what suits the model: `coverage` of games, `log_prob`
-            of models that are taught by it, among them the hybrids of `FlowGAN`.
-        count: How many examples are generated, and how many real ones are compared with them at most.
-        k: Nearest neighbors that make an example's neighborhood.
-        seed: Seed of the samples.
+        every: Images between evaluations, default 50,000.
+        monitor: Score that selects the best checkpoint; higher is better. Default None for the model's own `monitor`:
+            `coverage` for GANs, `log_prob` for models that are trained by maximum likelihood, including hybrid
+            `FlowGAN` models.
+        count: Number of samples, and maximum number of real examples, default 1,000.
+        k: Number of nearest neighbors that define the neighborhood of an example, default 5.
+        seed: Seed of the samples, default 0.
 
     Attributes:
-        result: The final scores and their protocol.
+        result: Final scores and their protocol; None before the end of training.
 
     Raises:
-        ValueError: A number is below 1, or `count` is not above `k`.
+        ValueError: `every` or `k` is below 1, or `count` is not above `k`; in `setup`, if the model cannot be monitored
+            by `monitor`.
     """
 
     def __init__(
@@ -63,57 +70,63 @@ class Evaluation(Periodic):
         self.k = k
         self.seed = seed
         self.result: dict[str, Any] | None = None
-        self._best = -math.inf
-        self._by: str | None = monitor
+        self._best_score = -math.inf
+        self._monitor: str | None = monitor
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run has to beat."""
-        return {"monitor": self._by, "best": self._best}
+        """Return the monitored score and its best value."""
+        return {"monitor": self._monitor, "best": self._best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there, unless it is now measured by another metric."""
-        if state_dict["monitor"] == self._by:
-            self._best = state_dict["best"]
+        """Restore the best value, unless another score is monitored now."""
+        if state_dict["monitor"] == self._monitor:
+            self._best_score = state_dict["best"]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Choose what suits the model, and refuse what it cannot be measured by."""
+        """Choose the monitored score, and check that the model has it."""
         if not isinstance(pl_module, GenerativeModel):
-            self._by = None
+            self._monitor = None
             if self.monitor is not None:
-                raise ValueError(f"`monitor` is {self.monitor}, but a {type(pl_module).__name__} makes no samples")
+                raise ValueError(f"`monitor` is {self.monitor}, but a {type(pl_module).__name__} generates no samples")
         elif self.monitor is None:
-            self._by = pl_module.monitor
+            self._monitor = pl_module.monitor
         if self.monitor == "log_prob" and not isinstance(pl_module, DensityModel):
             raise ValueError(f"`monitor` is log_prob, but a {type(pl_module).__name__} has no probabilities")
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Score the validation split; keep the best."""
-        scores = self._scores(data_of(trainer), model, "validation")
+        """Evaluate on the validation split, and save the best checkpoint."""
+        scores = self._evaluate_if_possible(data_of(trainer), model, "validation")
         if scores is None:
             return
-        metric = self._by or next(iter(scores))
-        improved = trainer.strategy.broadcast(scores[metric] > self._best)
+        monitor = self._monitor or next(iter(scores))
+        improved = trainer.strategy.broadcast(scores[monitor] > self._best_score)
         if improved:
-            self._best = scores[metric]
+            self._best_score = scores[monitor]
             save_atomically(trainer, run_folder(trainer) / "checkpoints" / "best.ckpt")
         if trainer.is_global_zero:
-            named = {f"evaluation/validation/{name}": score for name, score in scores.items()}
-            named[f"evaluation/validation/{metric}_best"] = self._best
-            log_scalars(trainer, named, images=model.images_seen, batches=model.batches_seen)
+            logged = {f"evaluation/validation/{name}": score for name, score in scores.items()}
+            logged[f"evaluation/validation/{monitor}_best"] = self._best_score
+            log_scalars(trainer, logged, images=model.images_seen, batches=model.batches_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Score the test split."""
+        """Evaluate on the test split."""
         data = data_of(trainer)
-        scores = self._scores(data, pl_module, "test")
+        scores = self._evaluate_if_possible(data, pl_module, "test")
         if isinstance(pl_module, Model) and data is not None and scores is not None and trainer.is_global_zero:
-            named = {f"evaluation/test/{name}": score for name, score in scores.items()}
-            log_scalars(trainer, named, images=pl_module.images_seen, batches=pl_module.batches_seen)
+            logged = {f"evaluation/test/{name}": score for name, score in scores.items()}
+            log_scalars(trainer, logged, images=pl_module.images_seen, batches=pl_module.batches_seen)
             self.result = {**scores, **self.protocol(pl_module, data, "test"), "images_seen": pl_module.images_seen}
             with atomic_write(run_folder(trainer) / "evaluation.json") as part:
                 part.write_text(json.dumps(self.result, indent=2) + "\n")
 
-    def protocol(self, model: Model, data: DataModule, split: Literal["validation", "test"]) -> dict[str, Any]:
-        """What the numbers depend on."""
+    def protocol(self, model: Model, data: DataModule, split: HeldOut) -> dict[str, Any]:
+        """Return the settings that the scores depend on.
+
+        Args:
+            model: Model to evaluate.
+            data: Data module of the real examples.
+            split: "validation" or "test".
+        """
         if not isinstance(model, GenerativeModel):
             return {"split": split, "real": data.sizes[split]}
         return {
@@ -122,15 +135,15 @@ class Evaluation(Periodic):
             "k": self.k,
             "real": min(self.count, data.sizes[split]),
             "generated": self.count,
-            "weights": "averaged",
+            "weights": "EMA",
             "seed": self.seed,
             **(model.protocol() if isinstance(model, DensityModel) else {}),
         }
 
-    def _scores(
-        self, data: DataModule | None, model: pl.LightningModule, split: Literal["validation", "test"]
+    def _evaluate_if_possible(
+        self, data: DataModule | None, model: pl.LightningModule, split: HeldOut
     ) -> dict[str, float] | None:
-        """The scores, the same on every rank; None where there is nothing to compare."""
+        """Compute the scores, equal on all ranks; None if the model cannot be evaluated on the split."""
         if data is None or not isinstance(model, Model) or not data.sizes[split]:
             return None
         if not isinstance(model, GenerativeModel):
@@ -141,20 +154,18 @@ class Evaluation(Periodic):
         return self.evaluate(model, data, split, generated=generated)
 
     def evaluate(
-        self,
-        model: Model,
-        data: DataModule,
-        split: Literal["validation", "test"],
-        *,
-        generated: int | None = None,
+        self, model: Model, data: DataModule, split: HeldOut, *, generated: int | None = None
     ) -> dict[str, float]:
-        """Score a model's samples against a split, and the model on it.
+        """Compute the scores of a model on a split.
 
         Args:
-            model: The model.
-            data: The data.
+            model: Model to evaluate.
+            data: Data module of the real examples.
             split: "validation" or "test".
-            generated: How many samples; None for `count`.
+            generated: Number of samples, default None for `count`.
+
+        Returns:
+            Scores by name.
         """
         if not isinstance(model, GenerativeModel):
             return model.scores(data.examples(split))

@@ -1,4 +1,4 @@
-"""Leaving when asked to, with nothing lost."""
+"""Checkpoint and exit on SIGTERM or Ctrl-C."""
 
 import signal
 import threading
@@ -12,62 +12,64 @@ from lightning_gans.core.distributed import gather
 from lightning_gans.core.generative import GenerativeModel
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that stop training."""
+
 SYNC_EVERY = 10
-"""Several processes agree on leaving every so many batches, not at each."""
+"""Batches between two synchronizations of the signal over several processes."""
 
 
 class GracefulShutdown(pl.Callback):
-    """On SIGTERM and Ctrl-C finish the batch, save, and exit with 143 or 130, which schedulers know from success.
+    """On SIGTERM or Ctrl-C, finish the batch, save a checkpoint, and exit with 143 or 130.
 
-    Samples that are being drawn and scores that are being taken are given up, as some models need minutes for them. A
-    second signal leaves at once, and saves nothing: half a batch is no state to go on from. `fit --ckpt_path last` goes
-    on from what was saved.
+    These exit codes, 128 plus the number of the signal, keep schedulers from mistaking the exit for success.
+    `fit --ckpt_path last` resumes the run. Sampling and evaluation are aborted, because they take minutes for some
+    models. A second signal exits immediately without saving, because training cannot resume from half a batch.
     """
 
     def __init__(self) -> None:
-        self._previous: dict[int, Any] = {}
+        self._previous_handlers: dict[int, Any] = {}
         self._model: pl.LightningModule | None = None
-        self._asked = 0
-        self._gave_up = False
+        self._signal = 0
+        self._aborted_sampling = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen, where Python allows it: in the main thread."""
-        self._asked, self._gave_up = 0, False
+        """Install the signal handlers; Python allows this only in the main thread."""
+        self._signal, self._aborted_sampling = 0, False
         if threading.current_thread() is threading.main_thread():
-            self._model = pl_module if trainer.world_size == 1 else None  # several processes leave together
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._model = pl_module if trainer.world_size == 1 else None  # several processes must exit together
+            self._previous_handlers = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        if self._asked:
+    def _handle_signal(self, number: int, _: FrameType | None) -> None:
+        if self._signal:
             raise SystemExit(128 + number)
-        self._asked = number
-        if isinstance(self._model, GenerativeModel) and self._model.sampling:  # no batch is begun, none is lost
-            self._gave_up = True
+        self._signal = number
+        if isinstance(self._model, GenerativeModel) and self._model.sampling:  # between batches, so no batch is lost
+            self._aborted_sampling = True
             raise SystemExit(128 + number)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save and leave, if asked to."""
-        asked = self._asked
+        """Save and exit if a signal was received."""
+        number = self._signal
         if trainer.world_size > 1:
             if trainer.global_step % SYNC_EVERY:
                 return
-            asked = max(gather(asked))
-        if asked:
+            number = max(gather(number))
+        if number:
             save_last(trainer)
-            raise SystemExit(128 + asked)
+            raise SystemExit(128 + number)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen no more."""
-        self._restore()
+        """Restore the previous signal handlers."""
+        self._restore_handlers()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save, where samples were given up; listen no more."""
-        if self._gave_up:
+        """Save if a signal aborted sampling, and restore the previous signal handlers."""
+        if self._aborted_sampling:
             save_last(trainer)
-        self._restore()
+        self._restore_handlers()
 
-    def _restore(self) -> None:
-        while self._previous:
-            signal.signal(*self._previous.popitem())
+    def _restore_handlers(self) -> None:
+        while self._previous_handlers:
+            signal.signal(*self._previous_handlers.popitem())

@@ -1,4 +1,4 @@
-"""Callbacks on the clock of images seen."""
+"""Base class of callbacks that act at regular numbers of images seen."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,13 +9,22 @@ from lightning_gans.core.model import Model
 
 
 class Periodic(pl.Callback, ABC):
-    """Do something whenever another `every` images were seen, over all devices.
+    """Call `on_interval` whenever the images seen, over all devices, reach another multiple of `every`.
+
+    A subclass implements `on_interval`. It can only be used with models of this framework.
 
     Args:
-        every: Images from one time to the next.
+        every: Images between two calls.
 
     Raises:
         ValueError: `every` is below 1.
+
+    Example:
+        >>> class PrintImages(Periodic):
+        ...     def on_interval(self, trainer, model, images):
+        ...         print(f"{images} images")
+        >>> PrintImages(every=10_000).every
+        10000
     """
 
     def __init__(self, *, every: int) -> None:
@@ -26,34 +35,34 @@ class Periodic(pl.Callback, ABC):
 
     @abstractmethod
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Do it, on every rank.
+        """Act at a multiple of `every`; called on every rank.
 
         Args:
-            trainer: The trainer.
-            model: The model.
-            images: The multiple of `every` that was just reached.
+            trainer: Trainer of the run.
+            model: Model in training.
+            images: Multiple of `every` that the last batch reached or passed.
         """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take up the clock where the model stands."""
-        self._images = _model(pl_module).images_seen
+        """Start counting from the images that the model has seen."""
+        self._images = _checked_model(pl_module).images_seen
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Act when the clock passes a multiple of `every`."""
-        model = _model(pl_module)
+        """Call `on_interval` if the batch reached or passed a multiple of `every`."""
+        model = _checked_model(pl_module)
         before, self._images = self._images, model.images_seen
         if self._images // self.every > before // self.every:
             self.on_interval(trainer, model, self._images // self.every * self.every)
 
 
-def _model(module: pl.LightningModule) -> Model:
+def _checked_model(module: pl.LightningModule) -> Model:
     if not isinstance(module, Model):
-        raise ValueError(f"this callback follows models of lightning-gans, got a {type(module).__name__}")
+        raise ValueError(f"this callback requires a model of lightning-gans, got a {type(module).__name__}")
     return module
 
 
 def format_images(images: int) -> str:
-    """Write a number of images so that file names sort by it.
+    """Format a number of images with leading zeros, so that file names sort by it.
 
     Example:
         >>> format_images(20_000), format_images(20_500)

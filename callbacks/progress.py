@@ -1,6 +1,5 @@
-"""What a run says on the terminal."""
+"""Progress display of a run on the terminal."""
 
-import math
 import os
 import shlex
 import time
@@ -13,35 +12,46 @@ from rich import progress as rich
 from rich.console import Console
 
 from lightning_gans.callbacks.evaluation import Evaluation
+from lightning_gans.callbacks.progress_text import (
+    count_parameters,
+    describe_run,
+    format_count,
+    format_duration,
+    format_metrics,
+    format_scores,
+    trust_options,
+)
 from lightning_gans.callbacks.run import Run, run_folder
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core.checkpoints import LAST
-from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.core.recording import class_path, modules_in, serialize_arguments
+
+COMMAND = "python -m lightning_gans"
 
 WARM_UP_BATCHES, WARM_UP_SECONDS = 20, 5.0
+"""Training time is estimated after this number of batches or seconds, whichever comes first."""
 
 
 class _Console(Console):
-    """A console whose reader may leave (`fit | head`): training goes on, and says no more."""
+    """Console that becomes quiet when its pipe is closed (`fit | head`), so that training continues."""
 
     def on_broken_pipe(self) -> None:
-        """Be quiet from now on."""
+        """Print nothing from now on."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class Progress(ProgressBar):
-    """Say what runs, how long it will take and where it goes; then a line for each grid of samples.
+    """Print the settings of the run, the estimated time, and a line for each grid of samples.
 
-    On a terminal a bar moves below, at most five times a second; elsewhere there are only the lines.
+    On a terminal a progress bar is shown below these lines and refreshed at most five times per second. Otherwise only
+    the lines are printed.
 
     Args:
-        console: Where to; None is standard output.
+        console: Console to print to, default None for standard output.
     """
 
     def __init__(self, *, console: Console | None = None) -> None:
@@ -55,31 +65,31 @@ class Progress(ProgressBar):
         self._task = rich.TaskID(0)
 
     def disable(self) -> None:
-        """Be silent, as on every rank but the first."""
+        """Print nothing, as on every rank except 0."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Speak again."""
+        """Print again."""
         self._enabled = True
 
     def print(self, *args: Any, **_: Any) -> None:
-        """Print a line, above the bar."""
+        """Print a line above the bar."""
         if self._enabled:
             self.console.print(*args, markup=False, highlight=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what runs, and put up the bar."""
-        model = _model(pl_module)
+        """Print the settings of the run, and show the bar."""
+        model = _checked_model(pl_module)
         self._start = (time.monotonic(), model.images_seen, model.batches_seen)
         self._estimated = False
-        self._printed = next((callback.latest for callback in callbacks_of(trainer, Samples)), None)
-        self.print(_headline(trainer, model))
+        self._printed = _latest_samples(trainer)
+        self.print(describe_run(trainer, model))
         if self._enabled and self.console.is_terminal:
             total = _total_images(trainer, model)
-            of = "" if total is None else f" of {total:,}"
+            of_total = "" if total is None else f" of {total:,}"
             self._bar = rich.Progress(
                 rich.BarColumn(),
-                rich.TextColumn("{task.completed:,.0f}" + of + " images"),
+                rich.TextColumn("{task.completed:,.0f}" + of_total + " images"),
                 rich.TimeRemainingColumn(),
                 rich.TextColumn("{task.description}"),
                 console=self.console,
@@ -90,62 +100,69 @@ class Progress(ProgressBar):
             self._bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Move the bar; print a line for new samples."""
+        """Update the bar, and print a line for a new grid of samples."""
         if not self._enabled:
             return
-        model = _model(pl_module)
+        model = _checked_model(pl_module)
         if not self._estimated:
-            self._estimate(trainer, model)
+            self._print_estimate(trainer, model)
         if self._bar is not None:
-            self._bar.update(self._task, completed=model.images_seen, description=_losses(trainer))
-        self._report(trainer, model)
+            self._bar.update(self._task, completed=model.images_seen, description=format_metrics(trainer))
+        self._print_samples(trainer, model)
 
-    def _estimate(self, trainer: pl.Trainer, model: Model) -> None:
+    def _print_estimate(self, trainer: pl.Trainer, model: Model) -> None:
+        """Print the number of parameters, the estimated time and the run folder once the speed is known."""
         start, images, batches = self._start
         seconds = time.monotonic() - start
         total = _total_images(trainer, model)
-        ends = total is not None and model.images_seen >= total
-        if model.batches_seen - batches < WARM_UP_BATCHES and seconds < WARM_UP_SECONDS and not ends:
+        finished = total is not None and model.images_seen >= total
+        if model.batches_seen - batches < WARM_UP_BATCHES and seconds < WARM_UP_SECONDS and not finished:
             return
         self._estimated = True
-        speed = (model.images_seen - images) / seconds
-        limits = [] if total is None else [(total - images) / speed]
+        images_per_second = (model.images_seen - images) / seconds
+        limits = [] if total is None else [(total - images) / images_per_second]
         limits += [timer.time_remaining() or 0.0 for timer in callbacks_of(trainer, Timer)]
-        left = f"about {_duration(min(limits))}" if limits else "no end set"
-        self.print(f"{_sizes(model)} . {left} . {run_folder(trainer)} . W&B: {_status(trainer)}")
+        duration = format_duration(min(limits)) if limits else "unlimited"
+        status = next((callback.status for callback in callbacks_of(trainer, Wandb)), "disabled")
+        self.print(
+            f"Parameters: {count_parameters(model)} | estimated time: {duration} | "
+            f"run folder: {run_folder(trainer)} | W&B: {status}"
+        )
 
-    def _report(self, trainer: pl.Trainer, model: Model) -> None:
-        latest = next((callback.latest for callback in callbacks_of(trainer, Samples)), None)
+    def _print_samples(self, trainer: pl.Trainer, model: Model) -> None:
+        """Print the images seen, the elapsed time, the losses and the path of a new grid of samples."""
+        latest = _latest_samples(trainer)
         if latest is None or latest == self._printed:
             return
         self._printed = latest
         minutes, seconds = divmod(round(time.monotonic() - self._start[0]), 60)
-        where = latest.relative_to(run_folder(trainer))
-        self.print(f"{_count(model.images_seen):>5} images {minutes}:{seconds:02}  {_losses(trainer)}  {where}")
+        images, path = format_count(model.images_seen), latest.relative_to(run_folder(trainer))
+        self.print(f"{images:>5} images {minutes}:{seconds:02}  {format_metrics(trainer)}  {path}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what came out, where to look, and what to do next."""
+        """Print the final scores, the path of the animation and the next commands."""
         self._stop()
-        self._report(trainer, _model(pl_module))
+        self._print_samples(trainer, _checked_model(pl_module))
         for callback in callbacks_of(trainer, Evaluation):
             if callback.result is not None:
-                self.print(_held_out(callback.result))
+                self.print(format_scores(callback.result))
         if callbacks_of(trainer, Run):
             folder = run_folder(trainer)
             if (folder / "training.gif").exists():
-                self.print(f"Look: {folder / 'training.gif'}")
-            run = shlex.quote(str(folder)) + _trust(pl_module)
-            sample = f"sample {run} . " if isinstance(pl_module, GenerativeModel) else ""
-            self.print(f"Next: {sample}evaluate {run} . fit --data ImageFolder --data.root YOUR_FOLDER")
+                self.print(f"Samples over time: {folder / 'training.gif'}")
+            arguments = shlex.quote(str(folder)) + trust_options(pl_module)
+            commands = [f"evaluate {arguments}", "fit --data ImageFolder --data.root YOUR_FOLDER"]
+            if isinstance(pl_module, GenerativeModel):
+                commands.insert(0, f"sample {arguments}")
+            self.print("Next: " + "\n      ".join(f"{COMMAND} {command}" for command in commands))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was; say how a run goes on that was asked to leave."""
+        """Remove the bar and, after a signal, print the command that resumes the run."""
         self._stop()
         folder = run_folder(trainer)
         if isinstance(exception, SystemExit) and isinstance(pl_module, Model) and (folder / LAST).is_file():
-            self.print(
-                f"Stopped after {pl_module.images_seen:,} images. Go on: fit --ckpt_path {shlex.quote(str(folder))}"
-            )
+            resume = f"{COMMAND} fit --ckpt_path {shlex.quote(str(folder))}"
+            self.print(f"Stopped after {pl_module.images_seen:,} images. Resume: {resume}")
 
     def _stop(self) -> None:
         if self._bar is not None:
@@ -153,106 +170,17 @@ class Progress(ProgressBar):
             self._bar = None
 
 
-def _model(module: pl.LightningModule) -> Model:
-    assert isinstance(module, Model)  # `Samples` and `Checkpointing`, which come first, have refused any other
+def _checked_model(module: pl.LightningModule) -> Model:
+    assert isinstance(module, Model)  # `Samples` and `Checkpointing`, which come first, refuse any other module
     return module
 
 
-def _held_out(result: dict[str, Any]) -> str:
-    """The final scores and their protocol."""
-    scores = {name: value for name, value in result.items() if isinstance(value, float)}  # counts are not
-    if "generated" not in result:
-        named = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        return f"held out ({result['real']:,} examples): {named}"
-    first = {name: scores[name] for name in ("density", "coverage", "precision", "recall")}
-    own = {name: value for name, value in scores.items() if name not in first}  # of any size, such as a divergence
-    words = [f"{name} {value:.2f}" for name, value in first.items()]
-    named = ", ".join(words + [f"{name} {value:.3g}" for name, value in own.items()])
-    protocol = f"{result['features']}, k={result['k']}, {result['generated']:,} against {result['real']:,}"
-    return f"held out ({protocol}): {named}"
-
-
-def _trust(model: pl.LightningModule) -> str:
-    """What the verbs have to be told of classes that are not of this package, the model's or its arguments'."""
-    modules = {class_path(type(model)).partition(".")[0]}
-    if isinstance(model, Model):
-        modules |= modules_in(serialize_arguments(model.init_args))
-    return "".join(f" --trust {module}" for module in sorted(modules - {"lightning_gans", "torch"}))
-
-
-def _headline(trainer: pl.Trainer, model: Model) -> str:
-    data = data_of(trainer)
-    name, counts = "your loaders", ""
-    if data is not None:
-        name = data.name
-        counts = " . " + ", ".join(f"{count:,} {split}" for split, count in data.sizes.items() if count)
-    channels, *size = model.image_shape
-    shape = "x".join(str(number) for number in (*size, channels))
-    where = f"{trainer.strategy.root_device.type} {_precision(trainer)}"
-    if trainer.world_size > 1:
-        where = f"{trainer.world_size} x {where}"
-    return f"{type(model).__name__} on {name} . {shape}{counts} . {where} . seed {_seed()}"
-
-
-def _precision(trainer: pl.Trainer) -> str:
-    return {"32-true": "fp32", "64-true": "fp64"}.get(str(trainer.precision), str(trainer.precision))
-
-
-def _seed() -> str:
-    return os.environ.get("PL_GLOBAL_SEED", "none")
-
-
-def _sizes(model: Model) -> str:
-    players = {"G": model.generator, "D": model.discriminator} if isinstance(model, GAN) else {"model": model}
-    counts = [f"{name} {_count(sum(p.numel() for p in player.parameters()))}" for name, player in players.items()]
-    return f"{', '.join(counts)} parameters"
-
-
-def _count(number: int) -> str:
-    """Write a number short.
-
-    Example:
-        >>> _count(950), _count(20_032), _count(257_985), _count(1_639_264)
-        ('950', '20k', '258k', '1.6M')
-    """
-    if number >= 1_000_000:
-        return f"{number / 1e6:.1f}M"
-    return f"{number / 1e3:.0f}k" if number >= 1000 else str(number)
-
-
-def _duration(seconds: float) -> str:
-    """Write a time in words.
-
-    Example:
-        >>> _duration(20), _duration(130), _duration(7300)
-        ('20 s', '2 min', '2 h 2 min')
-    """
-    if seconds < 60:
-        return f"{math.ceil(seconds)} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _status(trainer: pl.Trainer) -> str:
-    return next((callback.status for callback in callbacks_of(trainer, Wandb)), "disabled")
-
-
-def _losses(trainer: pl.Trainer) -> str:
-    """The last logged losses and scores, one short word each."""
-    words = {
-        "D": "discriminator/loss",
-        "G": "generator/loss",
-        "D(real)": "discriminator/real",
-        "D(fake)": "discriminator/fake",
-        "loss": "model/loss",
-        "accuracy": "model/accuracy",
-    }
-    logged = trainer.callback_metrics
-    return "  ".join(f"{word} {logged[key]:.2f}" for word, key in words.items() if key in logged)
+def _latest_samples(trainer: pl.Trainer) -> Path | None:
+    return next((callback.latest for callback in callbacks_of(trainer, Samples)), None)
 
 
 def _total_images(trainer: pl.Trainer, model: Model) -> int | None:
-    """Where the first of all limits lies, in images seen; None where there is none."""
+    """Compute the images seen at the first limit of the run; None without a limit."""
     limits = [callback.max_images for callback in callbacks_of(trainer, Run) if callback.max_images is not None]
     batches = [trainer.max_steps] if trainer.max_steps > 0 else []
     if trainer.max_epochs is not None and trainer.max_epochs > 0:

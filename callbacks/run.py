@@ -1,4 +1,4 @@
-"""The folder of a run: where everything that it leaves behind goes."""
+"""Run folder: the folder of everything that a run writes."""
 
 import csv
 import warnings
@@ -10,25 +10,27 @@ import yaml
 
 from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
+from lightning_gans.core import private
+from lightning_gans.core.class_paths import class_path
 from lightning_gans.core.model import Model
-from lightning_gans.core.recording import Recorded, class_path, serialize_arguments
+from lightning_gans.core.recording import Recorded, serialize_arguments
 
 
 class Run(pl.Callback):
-    """Give the run its own folder, its configuration and metrics in it, and its end.
+    """Create the run folder, write `config.yaml` and `metrics.csv` into it, and stop training at `max_images`.
 
-    The folder is `<root>/<name>`, or `<root>/<name>-2` and so on where that exists: runs never collide.
+    The folder is `<root>/<name>`, or `<root>/<name>-2` and so on if that exists, so that runs never share a folder.
 
     Args:
-        name: Name of the run, here and in W&B; None makes `<model>-<data>-<n>`.
-        max_images: Images to train on, over all devices; None leaves the end to the trainer's limits.
-        root: The folder of all runs.
+        name: Name of the run, used for the folder and in W&B; default None for `<model>-<data>-<n>`.
+        max_images: Images to train on, over all devices; default None for the limits of the trainer.
+        root: Folder of all runs, default "runs".
 
     Attributes:
-        folder: The run's folder, from `setup` on.
+        folder: Run folder, available after `setup`.
 
     Raises:
-        ValueError: `max_images` is below 1, or `name` is no plain file name.
+        ValueError: `max_images` is below 1, or `name` is not a valid file name.
     """
 
     def __init__(self, *, name: str | None = None, max_images: int | None = None, root: str = "runs") -> None:
@@ -40,37 +42,37 @@ class Run(pl.Callback):
         self.max_images = max_images
         self.root = Path(root)
         self.folder = Path()
-        self._previous: tuple[Path, int] | None = None
+        self._resumed: tuple[Path, int] | None = None
         self._max_steps: int | None = None
 
     def continue_from(self, folder: Path | None, images: int) -> None:
-        """Let the next run be the continuation of an earlier one, in its folder, unless it was given another name.
+        """Make the next `fit` continue an existing run in its folder, unless this run has another name.
 
         Args:
-            folder: The earlier run's folder.
-            images: Images it had seen: what it wrote down afterwards is written again.
+            folder: Folder of the existing run.
+            images: Images seen at the checkpoint; later rows of `metrics.csv` are removed.
         """
         if folder is not None and self.name in (None, folder.name):
-            self._previous = folder, images
+            self._resumed = folder, images
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Make the folder, once and for all ranks, and keep metrics in it."""
+        """Create the run folder on rank 0, add the CSV logger, and write `config.yaml`."""
         if stage != "fit":
             return
-        seen = self._previous[1] if self._previous else pl_module.images_seen if isinstance(pl_module, Model) else 0
+        seen = self._resumed[1] if self._resumed else pl_module.images_seen if isinstance(pl_module, Model) else 0
         if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
                 " raise it, or make a new model"
             )
-        previous, self._previous = self._previous, None
-        folder = None
+        resumed, self._resumed = self._resumed, None
+        folder = ""
         if trainer.is_global_zero:
-            folder = str(previous[0]) if previous else self._make_folder(trainer, pl_module)
-        self.folder = Path(trainer.strategy.broadcast(folder))  # type: ignore[arg-type]
+            folder = str(resumed[0]) if resumed else self._make_folder(trainer, pl_module)
+        self.folder = Path(trainer.strategy.broadcast(folder))
         logger = ResilientCSVLogger(self.folder, name="", version="")
         if trainer.is_global_zero:
-            _open(logger, self.folder / "metrics.csv", previous[1] if previous else 0)
+            _open_metrics(logger, self.folder / "metrics.csv", resumed[1] if resumed else 0)
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
@@ -85,32 +87,38 @@ class Run(pl.Callback):
             except FileExistsError:
                 number += 1
             except OSError as error:
-                raise ValueError(f"`root` {str(self.root)!r} can hold no runs: {error.strerror}") from error
+                raise ValueError(f"`root` {str(self.root)!r} cannot contain runs: {error.strerror}") from error
             else:
                 return str(folder)
 
     def write_config(self, text: str) -> None:
-        """Write `config.yaml`, which `fit --config` takes."""
+        """Write `config.yaml`, which `fit --config` accepts.
+
+        Args:
+            text: Content of the file.
+        """
         (self.folder / "config.yaml").write_text(text)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """End the training when it has seen its images.
+        """Stop training when the model has seen `max_images`.
 
-        By the number of steps: `trainer.should_stop` would have Lightning log the last numbers once more.
+        This lowers the maximum number of steps. With `trainer.should_stop`, Lightning would log the last metrics twice.
         """
         if isinstance(pl_module, Model) and self.max_images is not None and pl_module.images_seen >= self.max_images:
-            self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, trainer.global_step
+            self._max_steps = trainer.max_steps
+            private.set_max_steps(trainer, trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the trainer's own limit to its next run."""
+        """Restore the maximum number of steps for the next `fit`."""
         if self._max_steps is not None:
-            trainer.fit_loop.epoch_loop.max_steps, self._max_steps = self._max_steps, None
+            private.set_max_steps(trainer, self._max_steps)
+            self._max_steps = None
 
 
-def _open(logger: ResilientCSVLogger, path: Path, images: int) -> None:
-    """Open the file of metrics, keeping what was written in it up to those images."""
+def _open_metrics(logger: ResilientCSVLogger, path: Path, images: int) -> None:
+    """Create `metrics.csv`, keeping the rows that an existing file has up to `images` images."""
     rows: list[dict[str, Any]] = []
-    previous = path.with_suffix(".previous")  # stays until the new file is whole: the process may be killed in between
+    previous = path.with_suffix(".previous")  # kept until the new file is complete, because the process may be killed
     if path.is_file() and not previous.is_file():
         path.rename(previous)
     if previous.is_file():
@@ -120,38 +128,39 @@ def _open(logger: ResilientCSVLogger, path: Path, images: int) -> None:
         warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
         writer = logger.experiment
     for row in rows:
-        values = {name: value for name, value in row.items() if value}  # as it was written
+        values = {name: value for name, value in row.items() if value}  # as strings, so that no digit changes
         writer.log_metrics(values, step=int(values.pop("step")))
     logger.save()
     previous.unlink(missing_ok=True)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
-    """The folder of this trainer's run; the trainer's own where no `Run` made one."""
+    """Return the run folder of a trainer, or the trainer's `default_root_dir` if it has no `Run` callback."""
     return next((run.folder for run in callbacks_of(trainer, Run)), Path(trainer.default_root_dir))
 
 
 def configuration(trainer: pl.Trainer, model: pl.LightningModule) -> dict[str, Any]:
-    """What model and data were made with, as the command line's YAML has it."""
+    """Return the constructor arguments of the model and the data, in the format of the command line's YAML."""
     parts = {"model": model, "data": data_of(trainer)}
     return {key: _configuration(part) for key, part in parts.items() if isinstance(part, Recorded)}
 
 
 def _configuration(part: Recorded) -> dict[str, Any]:
-    arguments = {name: _plain(value) for name, value in serialize_arguments(part.init_args).items()}
-    arguments.pop("image_shape", None)  # the data says it
+    arguments = {name: _to_yaml(value) for name, value in serialize_arguments(part.init_args).items()}
+    arguments.pop("image_shape", None)  # the command line takes it from the data
     return {"class_path": class_path(type(part)), "init_args": arguments}
 
 
-def _plain(value: Any) -> Any:
+def _to_yaml(value: Any) -> Any:
+    """Convert a serialized argument to the format of the command line's YAML."""
     match value:
-        case {"__unrecorded__": str(reason)}:
+        case {"__unserializable__": str(reason)}:
             return reason
         case {"__class__": path} | {"__partial__": path}:
-            return {"class_path": path, "init_args": _plain(value.get("init_args", {}))}
+            return {"class_path": path, "init_args": _to_yaml(value.get("init_args", {}))}
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: _to_yaml(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_to_yaml(item) for item in value]
         case _:
             return value

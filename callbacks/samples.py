@@ -1,4 +1,4 @@
-"""Images of how a generator gets on."""
+"""Image grids of samples at regular numbers of images seen."""
 
 import math
 from pathlib import Path
@@ -6,37 +6,43 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_gans.callbacks.loggers import log_image
 from lightning_gans.callbacks.periodic import Periodic, format_images
 from lightning_gans.callbacks.run import run_folder
-from lightning_gans.callbacks.tracking import Wandb, log_image
+from lightning_gans.callbacks.tracking import Wandb
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.rendering.images import grid, save_animation, save_image
-from lightning_gans.rendering.points import Scatter
+from lightning_gans.rendering.points import ScatterPlot
 
 FOLDER = "samples"
-"""Where in the run folder the images are."""
+"""Name of the folder of the images in the run folder."""
 
-STEPS = 8
-"""Examples in a row of a panel, such as one walk of the interpolation."""
+COLUMNS = 8
+"""Images per row of a panel, such as the steps of an interpolation."""
 
 
 class Samples(Periodic):
-    """Draw the same latents every so many images: a grid, walks between latents, and what else the model has to show.
+    """Save and log samples of fixed latents at regular intervals, with the additional panels of the model.
 
-    Each grid is `samples/<images>.png` in the run folder and the panel `samples` in W&B and TensorBoard; the walks are
-    `interpolation`, and whatever the model's `panels` names goes beside them. At the end `training.gif` shows all
-    grids. Points in the plane are drawn as such, 2,500 of them, over their true density where it is known and over the
-    discriminator's level lines. `real.png` shows real examples; it stays on this machine unless `Wandb(log_real=True)`.
+    - Each grid of samples is saved as `samples/<images>.png` in the run folder, and logged as the panel `samples` in
+      W&B and TensorBoard.
+    - The model's `panels` are saved as `samples/<panel>_<images>.png` and logged under their names. A GAN has the panel
+      `interpolation` between pairs of latents.
+    - `training.gif` animates all grids at the end of training.
+    - `real.png` shows training examples. It is not uploaded unless `Wandb(log_real=True)` is set.
+
+    For points in the plane, a scatter plot of 2,500 samples replaces the grid. It shows the true density, if it is
+    known, and contour lines of the discriminator score.
 
     Args:
-        every: Images from one grid to the next.
-        count: Images in a grid.
-        seed: Seed of the latents.
+        every: Images between grids, default 20,000.
+        count: Number of samples in a grid, default 64.
+        seed: Seed of the latents, default 0.
 
     Attributes:
-        latest: The last grid's file.
+        latest: Path of the latest grid, or None.
 
     Raises:
         ValueError: `every` or `count` is below 1.
@@ -50,38 +56,38 @@ class Samples(Periodic):
         self.seed = seed
         self.latest: Path | None = None
         self._frames: list[Path] = []
-        self._restored: list[str] = []
-        self._drawn_at = -1
-        self._scatter: Scatter | None = None
+        self._restored_frames: list[str] = []
+        self._last_images = -1
+        self._plot: ScatterPlot | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The frames of the animation so far."""
+        """Return the file names of the animation's frames."""
         return {"frames": [path.name for path in self._frames]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with these frames, where they are still there."""
-        self._restored = state_dict["frames"]
+        """Restore the frames of the animation; missing files are omitted."""
+        self._restored_frames = state_dict["frames"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show real images, and what the untrained generator makes."""
+        """Save training examples, and samples of the untrained model."""
         super().on_train_start(trainer, pl_module)
-        paths = (run_folder(trainer) / FOLDER / name for name in self._restored)
+        paths = (run_folder(trainer) / FOLDER / name for name in self._restored_frames)
         self._frames = [path for path in paths if path.is_file()]
-        self._restored = []
+        self._restored_frames = []
         if isinstance(pl_module, GenerativeModel) and pl_module.images_seen == 0:
-            self._show_real(trainer)
+            self._save_real(trainer)
             self.on_interval(trainer, pl_module, 0)
 
-    def _show_real(self, trainer: pl.Trainer) -> None:
+    def _save_real(self, trainer: pl.Trainer) -> None:
         data = data_of(trainer)
         if not trainer.is_global_zero or data is None:
             return
         match data.image_shape:
             case (2,):
-                self._scatter = Scatter(data)
-                image = self._scatter.real(data)
+                self._plot = ScatterPlot(data)
+                image = self._plot.examples(data)
             case (_, _, _):
-                image = grid(data.examples("train", self.count)["image"], self._columns)
+                image = grid(data.examples("train", self.count)["image"], self._grid_columns)
             case _:
                 return
         save_image(image, run_folder(trainer) / "real.png")
@@ -89,44 +95,44 @@ class Samples(Periodic):
             log_image(trainer, "real", image, images=0)
 
     @property
-    def _columns(self) -> int:
+    def _grid_columns(self) -> int:
         return math.ceil(math.sqrt(self.count))
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
-        """Draw, save and log the samples and the other panels."""
+        """Save and log the samples and the panels."""
         if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.required_conditions:
             return
         match model.image_shape:
             case (2,):
-                self._scatter = self._scatter or Scatter(data_of(trainer))
-                image = self._scatter.of(model, seed=self.seed)
+                self._plot = self._plot or ScatterPlot(data_of(trainer))
+                image = self._plot.samples(model, seed=self.seed)
             case (_, _, _):
-                image = grid(model.sample(self.count, seed=self.seed)["image"], self._columns)
+                image = grid(model.sample(self.count, seed=self.seed)["image"], self._grid_columns)
             case _:
                 return
         folder = run_folder(trainer) / FOLDER
         path = folder / f"{format_images(images)}.png"
         save_image(image, path)
-        if path.exists():  # the disk may be full
+        if path.exists():  # false after a write error, such as a full disk
             self.latest = path
             self._frames.append(path)
-        self._drawn_at = model.images_seen
+        self._last_images = model.images_seen
         log_image(trainer, "samples", image, images=model.images_seen)
         if len(model.image_shape) != 3:
             return
-        for name, batch in model.panels(STEPS, seed=self.seed).items():
-            panel = grid(batch["image"], STEPS)
+        for name, batch in model.panels(COLUMNS, seed=self.seed).items():
+            panel = grid(batch["image"], COLUMNS)
             save_image(panel, folder / f"{name}_{format_images(images)}.png")
             log_image(trainer, name, panel, images=model.images_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the final state and the animation."""
-        if isinstance(pl_module, Model) and pl_module.images_seen > self._drawn_at:
+        """Save samples of the final model, and the animation."""
+        if isinstance(pl_module, Model) and pl_module.images_seen > self._last_images:
             self.on_interval(trainer, pl_module, pl_module.images_seen)
         self._animate(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Animate what there is."""
+        """Save the animation of the grids so far."""
         self._animate(trainer)
 
     def _animate(self, trainer: pl.Trainer) -> None:

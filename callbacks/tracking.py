@@ -1,4 +1,4 @@
-"""Weights & Biases: one run there for each run folder, online where there is a key, offline where there is none."""
+"""Experiment tracking with Weights & Biases."""
 
 import netrc
 import os
@@ -9,20 +9,16 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_gans.callbacks.loggers import STEP_METRIC
 from lightning_gans.callbacks.run import configuration, run_folder
 from lightning_gans.core import private
 from lightning_gans.core.checkpoints import LAST
-from lightning_gans.errors import one_line
-from lightning_gans.rendering.images import RGBImage
-
-CLOCK = "images_seen"
-"""The x axis of every chart."""
 
 FINISH_TIMEOUT = 120
-"""Seconds that the end of a run waits for what is not sent yet; `wandb sync` sends it later."""
+"""Maximum seconds to upload the remaining data at the end of a run; `wandb sync` can upload it later."""
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
@@ -33,61 +29,67 @@ WANDB_MODES: dict[str, Mode] = {
     "dryrun": "offline",
     "disabled": "disabled",
 }
-"""What the environment variable `WANDB_MODE` may say, in old words and new."""
+"""Values of the environment variable `WANDB_MODE`, including its old names, and the modes that they mean."""
 
 
 class ImagesSeenLogger(WandbLogger):
-    """Log to W&B with images seen as the axis of every metric, and do without W&B when its process is gone.
+    """Log to W&B with images seen as the x axis of every metric, and survive a failure of W&B.
 
-    Each name is declared when it first comes up: W&B resolves patterns of names in an order of its own.
+    Each metric is declared by its full name at its first value, because the order in which W&B resolves name patterns
+    is not defined.
 
     Args:
-        experiment: The run in W&B; None where another rank has it.
-        reopen: Starts the run in which to go on when W&B fails midway.
+        experiment: W&B run; None on ranks other than 0.
+        reopen: Function that starts a replacement run after the first failure of W&B, default None.
     """
 
     def __init__(self, experiment: Any = None, reopen: Callable[[], Any] | None = None) -> None:
         super().__init__(experiment=experiment)
         self._reopen = reopen
-        self._lost = False
+        self._failed = False
         self._declared: frozenset[str] = frozenset()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics, among them `images_seen`."""
+        """Log metrics, which must include `images_seen`.
+
+        Args:
+            metrics: Values by name.
+            step: Batches seen.
+        """
         self._send(lambda: self._log(metrics, step))
 
     def finish(self, artifact: Path | None = None) -> None:
-        """End the run in W&B.
+        """Finish the W&B run.
 
         Args:
-            artifact: A checkpoint to send before.
+            artifact: Checkpoint to upload first, default None.
         """
-        self._reopen = None  # nothing more would come
+        self._reopen = None  # a replacement run would be empty
         if artifact is not None:
             self._send(lambda: self.experiment.log_artifact(artifact, name=self.experiment.name, type="model"))
         self._send(self.experiment.finish)
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         for name in sorted(metrics.keys() - self._declared):
-            self.experiment.define_metric(name, step_metric=None if name == CLOCK else CLOCK)
+            self.experiment.define_metric(name, step_metric=None if name == STEP_METRIC else STEP_METRIC)
         self._declared = self._declared | metrics.keys()
         super().log_metrics(metrics, step)
 
     def _send(self, send: Callable[[], Any]) -> None:
-        """Send something; when W&B fails for the first time, to a new run, and from the second time on nothing."""
-        if self._lost:
+        """Call `send`. After the first failure repeat it with a replacement run; after the second do nothing."""
+        if self._failed:
             return
         try:
             send()
-        except Exception as error:  # of many kinds, and none is worth the training
+        except Exception as error:  # W&B raises many types, and none of them should end training
             import wandb  # noqa: PLC0415
 
             with suppress(Exception):
-                wandb.teardown()  # or it would raise once more when Python exits
+                wandb.teardown()  # otherwise W&B raises again when Python exits
             reopen, self._reopen = self._reopen, None
-            goes_on = "training goes on without it" if reopen is None else "the run goes on offline"
-            rank_zero_warn(f"W&B failed ({one_line(error)}): {goes_on}")
-            self._lost = reopen is None
+            consequence = "training continues without it" if reopen is None else "the run continues offline"
+            rank_zero_warn(f"W&B failed ({_one_line(error)}): {consequence}")
+            self._failed = reopen is None
             if reopen is not None:
                 private.replace_experiment(self, reopen())
                 self._declared = frozenset()
@@ -95,21 +97,22 @@ class ImagesSeenLogger(WandbLogger):
 
 
 class Wandb(pl.Callback):
-    """Follow the run in Weights & Biases; what goes there also goes to the run folder.
+    """Track the run in Weights & Biases; everything that is uploaded is also in the run folder.
 
-    Without a key the run is written offline, into the run folder, and `wandb sync` sends it later. Nothing asks for a
-    login. Real images stay on this machine unless `log_real` says otherwise.
+    Without an API key the run is stored offline in the run folder, without a login prompt, and `wandb sync` uploads it
+    later. Real images are not uploaded unless `log_real` is set.
 
     Args:
-        project: Project in W&B.
-        entity: User or team; None is your default.
-        tags: Tags of the run.
-        mode: "online", "offline", "disabled", or "auto": what `WANDB_MODE` says, else online with a key.
-        log_model: Send the last checkpoint as an artifact.
-        log_real: Send a grid of real images.
+        project: W&B project, default "lightning-gans".
+        entity: W&B user or team, default None for the default entity of the account.
+        tags: Tags of the run, default None.
+        mode: "online", "offline", "disabled" or "auto" (default). "auto" uses the environment variable `WANDB_MODE`; if
+            it is not set, the mode is "online" with an API key and "offline" without.
+        log_model: Upload the last checkpoint as an artifact, default False.
+        log_real: Upload a grid of training images, default False.
 
     Attributes:
-        status: Where the run can be followed, in words.
+        status: URL of the run, or its mode.
     """
 
     def __init__(
@@ -132,8 +135,8 @@ class Wandb(pl.Callback):
         self._logger: ImagesSeenLogger | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Start the run in W&B."""
-        mode = _resolved(self.mode)
+        """Start the W&B run and add its logger, unless the trainer already has a `WandbLogger`."""
+        mode = _resolve_mode(self.mode)
         if stage != "fit" or mode == "disabled" or any(isinstance(own, WandbLogger) for own in trainer.loggers):
             return
         self._logger = ImagesSeenLogger()
@@ -143,15 +146,15 @@ class Wandb(pl.Callback):
         trainer.loggers = [*trainer.loggers, self._logger]
 
     def _start(self, trainer: pl.Trainer, model: pl.LightningModule, mode: Literal["online", "offline"]) -> Any:
-        import wandb  # noqa: PLC0415 (its import takes a second)
+        import wandb  # noqa: PLC0415 (the import takes a second)
 
         folder = run_folder(trainer)
-        known = folder / "wandb" / "run-id"  # an online run goes on under its id, offline ones share a group
+        id_file = folder / "wandb" / "run-id"  # a resumed online run keeps its id; offline runs share a group
         try:
             run = wandb.init(
                 name=folder.name,
                 group=folder.name,
-                id=known.read_text() if mode == "online" and known.is_file() else None,
+                id=id_file.read_text() if mode == "online" and id_file.is_file() else None,
                 resume="allow",
                 dir=folder,
                 project=self.project,
@@ -163,16 +166,16 @@ class Wandb(pl.Callback):
             )
         except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
             if mode == "offline":
-                raise ValueError(f"W&B cannot begin a run: {one_line(error)}") from error
-            rank_zero_warn(f"W&B cannot be reached ({one_line(error)}): the run is written offline")
+                raise ValueError(f"W&B cannot start a run: {_one_line(error)}") from error
+            rank_zero_warn(f"W&B cannot be reached ({_one_line(error)}): the run is stored offline")
             return self._start(trainer, model, "offline")
         if mode == "online":
-            known.write_text(run.id)
+            id_file.write_text(run.id)
         self.status = (run.url if mode == "online" else None) or mode
         return run
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """End the run in W&B, so that the next one of this process is another."""
+        """Finish the W&B run, so that the next `fit` in this process starts a new run."""
         if self._logger is None or not trainer.is_global_zero:
             return
         checkpoint = run_folder(trainer) / LAST
@@ -180,22 +183,22 @@ class Wandb(pl.Callback):
         self._logger = None
 
 
-def _resolved(mode: Mode) -> Literal["online", "offline", "disabled"]:
+def _resolve_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
     if mode == "auto":
         mode = WANDB_MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
     if mode == "auto":
-        mode = "online" if _has_key() else "offline"
+        mode = "online" if _has_api_key() else "offline"
     return mode
 
 
-def _has_key() -> bool:
-    """Whether there is a key for the server, found without asking the server (as `wandb.login` does, for minutes)."""
+def _has_api_key() -> bool:
+    """Check for an API key of the server without connecting to it; `wandb.login` connects, and can wait for minutes."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    import wandb  # noqa: PLC0415 (its import takes a second)
+    import wandb  # noqa: PLC0415 (the import takes a second)
 
-    given = os.environ.get("WANDB_BASE_URL")
-    hosts = [urlsplit(given).netloc] if given else [urlsplit(wandb.Settings().base_url).netloc, "api.wandb.ai"]
+    base_url = os.environ.get("WANDB_BASE_URL")
+    hosts = [urlsplit(base_url).netloc] if base_url else [urlsplit(wandb.Settings().base_url).netloc, "api.wandb.ai"]
     for path in (os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"):
         try:
             keys = netrc.netrc(path) if path else None
@@ -206,34 +209,5 @@ def _has_key() -> bool:
     return False
 
 
-def log_scalars(trainer: pl.Trainer, scalars: dict[str, float], *, images: int, batches: int) -> None:
-    """Send numbers to every logger, outside of Lightning's logging steps.
-
-    Args:
-        trainer: Whose loggers.
-        scalars: Numbers by key.
-        images: Images seen.
-        batches: Batches seen.
-    """
-    for logger in trainer.loggers:
-        logger.log_metrics({**scalars, CLOCK: images}, step=batches)
-        logger.save()
-
-
-def log_image(trainer: pl.Trainer, key: str, image: RGBImage, *, images: int) -> None:
-    """Send an image to W&B and TensorBoard, under one key for the whole run.
-
-    Args:
-        trainer: Whose loggers.
-        key: The panel.
-        image: uint8; W&B shows floats as black.
-        images: Images seen.
-    """
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            import wandb  # noqa: PLC0415
-
-            metrics: dict[str, Any] = {key: wandb.Image(image), CLOCK: images}
-            logger.log_metrics(metrics)
-        elif isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(key, image, images, dataformats="HWC")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

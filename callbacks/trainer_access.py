@@ -1,6 +1,6 @@
-"""What belongs to a trainer, with its type: Lightning sets these attributes where type checkers do not see it."""
+"""Typed access to the attributes of a trainer that Lightning sets where type checkers cannot see them."""
 
-from typing import TypeVar
+from typing import Protocol, TypeVar, cast
 
 import pytorch_lightning as pl
 
@@ -9,12 +9,23 @@ from lightning_gans.datamodules import DataModule
 T = TypeVar("T")
 
 
-def callbacks_of(trainer: pl.Trainer, kind: type[T]) -> list[T]:
-    """The trainer's callbacks of one kind."""
-    return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
+class _Connected(Protocol):
+    callbacks: list[pl.Callback]
+    datamodule: pl.LightningDataModule | None
+    log_every_n_steps: int
+
+
+def callbacks_of(trainer: pl.Trainer, cls: type[T]) -> list[T]:
+    """Return the callbacks of a trainer that are instances of a class."""
+    return [callback for callback in cast("_Connected", trainer).callbacks if isinstance(callback, cls)]
 
 
 def data_of(trainer: pl.Trainer) -> DataModule | None:
-    """The data module of this framework that the trainer trains on; None if it was given loaders."""
-    data = trainer.datamodule  # type: ignore[attr-defined]
+    """Return the data module of a trainer; None if the trainer was given loaders or another kind of data module."""
+    data = cast("_Connected", trainer).datamodule
     return data if isinstance(data, DataModule) else None
+
+
+def log_every_n_steps(trainer: pl.Trainer) -> int:
+    """Return the number of batches between two logging steps of a trainer; 0 disables logging."""
+    return cast("_Connected", trainer).log_every_n_steps

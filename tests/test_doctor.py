@@ -1,4 +1,4 @@
-"""The doctor warns of games that are sick, once for each cause, and of none that is well."""
+"""Test that `Doctor` warns once of each training failure, and never of a healthy GAN."""
 
 import warnings
 from collections.abc import Sequence
@@ -24,31 +24,32 @@ from lightning_gans.objectives.losses import (
 )
 from lightning_gans.types import Batch, Losses
 
-WINS = "the discriminator always wins"
-STEEP = "the critic's slope grows without bound"
-VANISHED = "the generator's gradient has vanished"
-COLLAPSED = "the samples are nearly all the same"
+OVERPOWERING = "the discriminator overpowers the generator"
+UNBOUNDED = "the critic's gradient grows without bound"
+VANISHING = "the generator has vanishing gradients"
+COLLAPSED = "the generator shows mode collapse"
 
-RESTING = partial(torch.optim.SGD, lr=0.0)
+FROZEN = partial(torch.optim.SGD, lr=0.0)
 
 
 def warned(fit: Fit, model: GAN, data: Any, steps: int, *, every: int = 80, **options: Any) -> list[str]:
-    """What the doctor says in so many steps."""
-    with warnings.catch_warnings(record=True) as seen:
+    """Train for a number of steps and return the warnings of `Doctor`."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(model, data, max_steps=steps, callbacks=[Doctor(every=every)], log_every_n_steps=1, **options)
-    return [str(warning.message) for warning in seen if str(warning.message).startswith("after ")]
+    return [str(warning.message) for warning in caught if str(warning.message).startswith("after ")]
 
 
-def causes(said: Sequence[str]) -> set[str]:
-    known = (WINS, STEEP, VANISHED, COLLAPSED)
-    found = [next(cause for cause in known if cause in line) for line in said]
+def diagnoses(messages: Sequence[str]) -> set[str]:
+    """Find the diagnoses in the messages; each occurs once."""
+    known = (OVERPOWERING, UNBOUNDED, VANISHING, COLLAPSED)
+    found = [next(diagnosis for diagnosis in known if diagnosis in message) for message in messages]
     assert len(set(found)) == len(found)
     return set(found)
 
 
 @pytest.mark.parametrize("case", cases())
-def test_it_has_nothing_to_say_of_a_healthy_game(case: Case, fit: Fit) -> None:
+def test_there_is_no_warning_for_a_healthy_gan(case: Case, fit: Fit) -> None:
     assert warned(fit, case.make(), case.data(), 100, every=100) == []
 
 
@@ -80,50 +81,50 @@ class Saturating(VanillaGAN):
         return {"adversarial": minimax_generator_loss(self.discriminator(self.fake(batch)["image"]))}
 
 
-def game(model: type[GAN], **arguments: Any) -> GAN:
+def make(model: type[GAN], **arguments: Any) -> GAN:
     torch.manual_seed(0)
     return model(**{"image_shape": (2,), "latent_dim": 3, **MLPS, **arguments})
 
 
 def far(distance: float = 3.0) -> list[Batch]:
-    """Points away from where an untrained generator is."""
+    """Create batches of points far away from the samples of an untrained generator."""
     return [{"image": images((2,), 16, seed=seed) + distance} for seed in range(4)]
 
 
 @pytest.mark.parametrize("model", [VanillaGAN, LeastSquares, Hinge])
-def test_a_discriminator_that_always_wins(model: type[GAN], fit: Fit) -> None:
-    """Its generator does not move: nothing is left to learn after a while, whatever the loss is."""
-    quick = partial(torch.optim.Adam, lr=3e-2)
-    sick = game(model, generator_optimizer=RESTING, discriminator_optimizer=quick)
-    assert WINS in causes(warned(fit, sick, far(), 100, every=10**6))
+def test_a_discriminator_that_overpowers_the_generator(model: type[GAN], fit: Fit) -> None:
+    """The generator is frozen, so the discriminator has nothing left to learn, whatever the loss is."""
+    fast = partial(torch.optim.Adam, lr=3e-2)
+    failing = make(model, generator_optimizer=FROZEN, discriminator_optimizer=fast)
+    assert OVERPOWERING in diagnoses(warned(fit, failing, far(), 100, every=10**6))
 
 
-def test_a_critic_that_is_held_never_wins_by_its_loss(fit: Fit) -> None:
-    quick = partial(torch.optim.Adam, lr=1e-2)
-    held = game(WGANGP, generator_optimizer=RESTING, discriminator_optimizer=quick)
-    assert causes(warned(fit, held, far(), 100, every=1600)) == set()
+def test_a_critic_with_a_gradient_penalty_never_overpowers_the_generator(fit: Fit) -> None:
+    fast = partial(torch.optim.Adam, lr=1e-2)
+    penalized = make(WGANGP, generator_optimizer=FROZEN, discriminator_optimizer=fast)
+    assert diagnoses(warned(fit, penalized, far(), 100, every=1600)) == set()
 
 
-def test_a_critic_without_a_penalty_grows_steep(fit: Fit) -> None:
-    quick = partial(torch.optim.Adam, lr=1e-2)
-    sick = game(WGANGP, generator_optimizer=RESTING, discriminator_optimizer=quick, penalty_weight=0.0)
-    said = warned(fit, sick, far(), 60, every=320)
-    assert causes(said) == {STEEP}
-    assert said[0].endswith(": raise the weight of its penalty, or lower its learning rate")
+def test_a_critic_without_a_penalty_is_unbounded(fit: Fit) -> None:
+    fast = partial(torch.optim.Adam, lr=1e-2)
+    failing = make(WGANGP, generator_optimizer=FROZEN, discriminator_optimizer=fast, penalty_weight=0.0)
+    messages = warned(fit, failing, far(), 60, every=320)
+    assert diagnoses(messages) == {UNBOUNDED}
+    assert messages[0].endswith("; increase its penalty weight, or lower its learning rate")
 
 
-def test_a_saturated_generator_has_no_gradient(fit: Fit) -> None:
-    """The minimax loss of a discriminator that is sure by 30 nats."""
-    sick = game(Saturating, discriminator_optimizer=RESTING)
-    last = [module for module in sick.discriminator.modules() if isinstance(module, nn.Linear)][-1]
+def test_a_saturated_generator_has_vanishing_gradients(fit: Fit) -> None:
+    """The minimax loss saturates with a discriminator whose logits are about -30."""
+    failing = make(Saturating, discriminator_optimizer=FROZEN)
+    last = [module for module in failing.discriminator.modules() if isinstance(module, nn.Linear)][-1]
     last.bias.data.fill_(-30.0)
-    said = warned(fit, sick, far(), 20, every=10**6)
-    assert causes(said) == {VANISHED}
-    assert said[0].startswith("after 80 images ")
+    messages = warned(fit, failing, far(), 20, every=10**6)
+    assert diagnoses(messages) == {VANISHING}
+    assert messages[0].startswith("after 80 images, ")
 
 
 class Shrinking(VanillaGAN):
-    """The generator's weights halve with every step: what differed ends in one point."""
+    """GAN whose generator weights halve with every step, so that all samples approach one point."""
 
     def generator_loss(self, batch: Batch) -> Losses:
         return {"half": 0.5 * sum(parameter.square().sum() for parameter in self.generator.parameters())}
@@ -134,36 +135,38 @@ def linear(latent_dim: int, image_shape: tuple[int, ...]) -> nn.Module:
 
 
 @pytest.mark.filterwarnings("ignore:a checkpoint cannot record")
-def test_samples_that_have_become_one(fit: Fit) -> None:
-    """They spread, at first; their distance falls by a half with every step, to 5 % in the fifth or so."""
+def test_samples_that_become_identical(fit: Fit) -> None:
+    """The samples are diverse at first; their distance halves with every step, to 5 % after about five steps."""
     halving = partial(torch.optim.SGD, lr=0.5)
-    sick = game(Shrinking, generator=linear, generator_optimizer=halving, ema_half_life=0.0)
-    said = warned(fit, sick, far(), 12, every=16)
-    assert causes(said) == {COLLAPSED}
-    assert 4 * 16 <= int(said[0].split()[1]) <= 7 * 16
+    failing = make(Shrinking, generator=linear, generator_optimizer=halving, ema_half_life=0.0)
+    messages = warned(fit, failing, far(), 12, every=16)
+    assert diagnoses(messages) == {COLLAPSED}
+    assert 4 * 16 <= int(messages[0].split()[1]) <= 7 * 16
 
 
 @pytest.mark.filterwarnings("ignore:a checkpoint cannot record")
 def test_samples_that_never_differed(fit: Fit) -> None:
-    sick = game(VanillaGAN, generator_optimizer=RESTING)
-    said = warned(fit, sick, far(0.0), 30, every=32)
-    assert causes(said) == {COLLAPSED}
-    assert said[0].startswith("after 320 images ")
+    failing = make(VanillaGAN, generator_optimizer=FROZEN)
+    messages = warned(fit, failing, far(0.0), 30, every=32)
+    assert diagnoses(messages) == {COLLAPSED}
+    assert messages[0].startswith("after 320 images, ")
 
 
-def test_a_resumed_run_does_not_hear_it_again() -> None:
-    one, other = Doctor(every=16), Doctor(every=16)
-    one._warned, one._first, one._lasted, one._spread = ["vanished"], {"discriminator/loss": 1.0}, {"vanished": 7}, True
-    other.load_state_dict(one.state_dict())
-    assert other.state_dict() == one.state_dict()
+def test_a_resumed_run_does_not_repeat_a_warning() -> None:
+    symptom = "vanishing_gradients"
+    saved, resumed = Doctor(every=16), Doctor(every=16)
+    saved._warned, saved._initial = [symptom], {"discriminator/loss": 1.0}
+    saved._consecutive, saved._was_diverse = {symptom: 7}, True
+    resumed.load_state_dict(saved.state_dict())
+    assert resumed.state_dict() == saved.state_dict()
     model = VanillaGAN(image_shape=(2,), **MLPS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        other._count("vanished", True, 5, model)
-    with pytest.warns(UserWarning, match=f"after 0 images {WINS}"):
-        other._count("winning", True, 1, model)
+        resumed._count(symptom, True, 5, model)
+    with pytest.warns(UserWarning, match=f"after 0 images, {OVERPOWERING}"):
+        resumed._count("overpowering_discriminator", True, 1, model)
 
 
-def test_lightnings_own_trainer_takes_it(fit: Fit) -> None:
-    trainer = fit(game(VanillaGAN), far(), max_steps=2, callbacks=[Doctor()])
+def test_doctor_works_with_a_plain_trainer(fit: Fit) -> None:
+    trainer = fit(make(VanillaGAN), far(), max_steps=2, callbacks=[Doctor()])
     assert isinstance(trainer, pl.Trainer)

@@ -1,4 +1,4 @@
-"""A run that is asked to leave saves, says so by its exit code, and loses nothing."""
+"""Test that SIGTERM and Ctrl-C save a checkpoint, set the exit code, and allow an exact resume."""
 
 import csv
 import os
@@ -30,7 +30,7 @@ OPTIONS = [
 
 
 class Signals(pl.Callback):
-    """Send this process signals in one batch."""
+    """Send signals to this process at the start of a batch."""
 
     def __init__(self, batch: int, *numbers: int) -> None:
         self.batch = batch
@@ -80,70 +80,71 @@ def train(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_leaves_with_its_code(number: int, code: int, tmp_path: Path) -> None:
-    whole = train(tmp_path / "whole").state_dict()
-    with pytest.raises(SystemExit) as left:
-        train(tmp_path / "cut", Signals(4, number))
-    assert left.value.code == code
-    (run,) = (tmp_path / "cut").iterdir()
+def test_a_signal_saves_and_exits_with_its_code(number: int, code: int, tmp_path: Path) -> None:
+    uninterrupted = train(tmp_path / "uninterrupted").state_dict()
+    with pytest.raises(SystemExit) as exited:
+        train(tmp_path / "resumed", Signals(4, number))
+    assert exited.value.code == code
+    (run,) = (tmp_path / "resumed").iterdir()
     checkpoint = torch.load(run / LAST, weights_only=True)
     assert checkpoint["lightning_gans"]["images_seen"] == 5 * 64  # the batch was finished
-    resumed = train(tmp_path / "cut", ckpt_path=run).state_dict()
-    assert [name for name, tensor in whole.items() if not torch.equal(tensor, resumed[name])] == []
+    resumed = train(tmp_path / "resumed", ckpt_path=run).state_dict()
+    assert [name for name, tensor in uninterrupted.items() if not torch.equal(tensor, resumed[name])] == []
     with Image.open(run / "training.gif") as animation:
-        assert animation.n_frames == 6  # of both parts
+        assert animation.n_frames == 6  # frames of both parts
 
 
 @pytest.mark.parametrize("images", [256, 640])
-def test_drawing_is_given_up(
+def test_sampling_is_aborted(
     images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the middle of training and at its end; what was trained is saved, and goes on as if nothing had been."""
-    whole = train(tmp_path / "whole").state_dict()
+    """In the middle of training and at its end: the state is saved, and the run resumes exactly."""
+    uninterrupted = train(tmp_path / "uninterrupted").state_dict()
     draw = DCGAN.draw
 
-    def asked(model: DCGAN, *arguments: Any) -> Any:
+    def interrupted_draw(model: DCGAN, *arguments: Any) -> Any:
         if model.images_seen == images:
             os.kill(os.getpid(), signal.SIGTERM)
-            pytest.fail("it was drawn all the same")
+            pytest.fail("sampling was not aborted")
         return draw(model, *arguments)
 
-    monkeypatch.setattr(DCGAN, "draw", asked)
-    with pytest.raises(SystemExit) as left:
-        train(tmp_path / "cut", progress=True)
-    assert left.value.code == 143
-    assert f"Stopped after {images} images. Go on: fit --ckpt_path" in capsys.readouterr().out
+    monkeypatch.setattr(DCGAN, "draw", interrupted_draw)
+    with pytest.raises(SystemExit) as exited:
+        train(tmp_path / "resumed", progress=True)
+    assert exited.value.code == 143
+    printed = capsys.readouterr().out
+    assert f"Stopped after {images} images. Resume: python -m lightning_gans fit --ckpt_path" in printed
     monkeypatch.setattr(DCGAN, "draw", draw)
-    (run,) = (tmp_path / "cut").iterdir()
+    (run,) = (tmp_path / "resumed").iterdir()
     checkpoint = torch.load(run / LAST, weights_only=True)
     assert checkpoint["lightning_gans"]["images_seen"] == images
-    resumed = checkpoint["state_dict"] if images == 640 else train(tmp_path / "cut", ckpt_path=run).state_dict()
-    assert [name for name, tensor in whole.items() if not torch.equal(tensor, resumed[name])] == []
+    resumed = checkpoint["state_dict"] if images == 640 else train(tmp_path / "resumed", ckpt_path=run).state_dict()
+    assert [name for name, tensor in uninterrupted.items() if not torch.equal(tensor, resumed[name])] == []
 
 
 def test_a_second_signal_does_not_wait_for_the_batch(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         train(tmp_path, Signals(4, signal.SIGINT, signal.SIGINT))
-    assert left.value.code == 130
-    assert not list(tmp_path.glob(f"*/{LAST}"))  # half a batch is no state to go on from
+    assert exited.value.code == 130
+    assert not list(tmp_path.glob(f"*/{LAST}"))  # training cannot resume from half a batch
 
 
-def test_the_handlers_of_others_are_given_back(tmp_path: Path) -> None:
-    heard = []
-    signal.signal(signal.SIGTERM, lambda *_: heard.append("SIGTERM"))
+def test_other_signal_handlers_are_restored(tmp_path: Path) -> None:
+    received = []
+    signal.signal(signal.SIGTERM, lambda *_: received.append("SIGTERM"))
     try:
         train(tmp_path)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert heard == ["SIGTERM"]
+        assert received == ["SIGTERM"]
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def test_a_thread_that_may_not_listen_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_in_another_thread_installs_no_handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("threading.current_thread", lambda: None)
     callback = GracefulShutdown()
     callback.on_train_start(None, None)  # type: ignore[arg-type]
-    assert signal.getsignal(signal.SIGTERM) != callback._note
+    assert signal.getsignal(signal.SIGTERM) != callback._handle_signal
 
 
 # The command line
@@ -154,28 +155,31 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if "per_s" not in key} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("how", ["last", "run", "file"])
-def test_fit_goes_on_in_the_runs_own_folder(
-    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("argument", ["last", "run", "file"])
+def test_fit_resumes_in_the_folder_of_the_run(
+    argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["fit", *OPTIONS, "--run.name", "whole"]) == 0
-    assert main(["fit", *OPTIONS, "--run.name", "cut", "--run.max_images", "320"]) == 0
+    assert main(["fit", *OPTIONS, "--run.name", "uninterrupted"]) == 0
+    assert main(["fit", *OPTIONS, "--run.name", "resumed", "--run.max_images", "320"]) == 0
     assert main(["fit", *OPTIONS[:2], "--run.name", "older", "--dry_run"]) == 0
-    path = {"last": "last", "run": "runs/cut", "file": f"runs/cut/{LAST}"}[how]
+    path = {"last": "last", "run": "runs/resumed", "file": f"runs/resumed/{LAST}"}[argument]
     capsys.readouterr()
     assert main(["fit", "--ckpt_path", path, "--run.max_images", "640", "--samples.seed", "0"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "`run.max_images` is now 640, it was 320"
-    assert sorted(folder.name for folder in Path("runs").iterdir()) == ["cut", "whole"]
-    states = [torch.load(Path("runs", name, LAST), weights_only=True)["state_dict"] for name in ("whole", "cut")]
+    assert sorted(folder.name for folder in Path("runs").iterdir()) == ["resumed", "uninterrupted"]
+    states = [
+        torch.load(Path("runs", name, LAST), weights_only=True)["state_dict"] for name in ("uninterrupted", "resumed")
+    ]
     assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
-    whole, cut = rows(Path("runs", "whole")), rows(Path("runs", "cut"))
-    evaluated = [row for row in cut if row.get("evaluation/test/coverage")]
+    uninterrupted, resumed = rows(Path("runs", "uninterrupted")), rows(Path("runs", "resumed"))
+    evaluated = [row for row in resumed if row.get("evaluation/test/coverage")]
     assert len(evaluated) == 2  # at the end of each part
-    assert [row for row in cut if row["discriminator/loss"]] == [row for row in whole if row["discriminator/loss"]]
+    logged = [[row for row in run if row["discriminator/loss"]] for run in (uninterrupted, resumed)]
+    assert logged[0] == logged[1]
 
 
-def test_metrics_survive_a_kill_while_they_are_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_survive_a_kill_while_they_are_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(tmp_path, log_every_n_steps=1)
     (run,) = tmp_path.iterdir()
     before = rows(run)
@@ -184,7 +188,7 @@ def test_metrics_survive_a_kill_while_they_are_written_anew(tmp_path: Path, monk
         raise SystemExit(137)
 
     with monkeypatch.context() as patch:
-        patch.setattr("lightning_gans.files.ResilientCSVLogger.save", killed)
+        patch.setattr("lightning_gans.callbacks.csv_logger.ResilientCSVLogger.save", killed)
         with pytest.raises(SystemExit, match="137"):
             train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
     train(tmp_path, max_images=1280, log_every_n_steps=1, ckpt_path=run)
@@ -192,7 +196,7 @@ def test_metrics_survive_a_kill_while_they_are_written_anew(tmp_path: Path, monk
     assert {path.name for path in run.glob("metrics*")} == {"metrics.csv"}
 
 
-def test_an_option_of_the_command_line_wins_over_the_runs(
+def test_an_option_of_the_command_line_overrides_the_recorded_option(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -210,13 +214,14 @@ def test_sigterm_from_outside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lightning_gans", "fit", *OPTIONS, "--run.max_images", "100000000"]
     command += ["--trainer.enable_progress_bar", "true"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    begun = time.monotonic()
-    while not list(tmp_path.glob("runs/*/samples/000000128.png")) and time.monotonic() - begun < 120:
+    start = time.monotonic()
+    while not list(tmp_path.glob("runs/*/samples/000000128.png")) and time.monotonic() - start < 120:
         time.sleep(0.1)
     process.terminate()
-    told, said = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "Traceback" not in said
-    assert told.splitlines()[-1].endswith("Go on: fit --ckpt_path runs/dcgan-digits-1")
+    assert "Traceback" not in errors
+    resume = "Resume: python -m lightning_gans fit --ckpt_path runs/dcgan-digits-1"
+    assert output.splitlines()[-1].endswith(resume)
     (checkpoint,) = tmp_path.glob(f"runs/*/{LAST}")
     assert torch.load(checkpoint, weights_only=True)["lightning_gans"]["images_seen"] >= 128

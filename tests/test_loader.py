@@ -1,4 +1,4 @@
-"""The loader: every example once per epoch, the ranks share it, and any state continues exactly."""
+"""Test `InMemoryLoader`: every example once per epoch, disjoint ranks, and an exact resume from any state."""
 
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules import InMemoryLoader
 
 EXAMPLES = 23
 
@@ -27,7 +27,7 @@ def epoch(source: InMemoryLoader) -> list[list[int]]:
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("drop_last", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 4, 23])
-def test_every_example_comes_once_per_epoch(batch_size: int, drop_last: bool, shuffle: bool) -> None:
+def test_every_example_is_yielded_once_per_epoch(batch_size: int, drop_last: bool, shuffle: bool) -> None:
     source = loader(batch_size=batch_size, drop_last=drop_last, shuffle=shuffle)
     for _ in range(3):
         batches = epoch(source)
@@ -59,87 +59,87 @@ def test_without_shuffling_every_epoch_is_in_order() -> None:
 
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_ranks_share_the_batches_of_one_process(world_size: int, shuffle: bool) -> None:
+def test_ranks_divide_the_batches_of_a_single_process(world_size: int, shuffle: bool) -> None:
     ranks = [loader(batch_size=2, shuffle=shuffle, rank=rank, world_size=world_size) for rank in range(world_size)]
-    one = loader(batch_size=2 * world_size, shuffle=shuffle)
+    single = loader(batch_size=2 * world_size, shuffle=shuffle)
     for _ in range(2):
-        shares = [epoch(rank) for rank in ranks]
-        assert [list(chain(*parts)) for parts in zip(*shares, strict=True)] == epoch(one)
+        batches = [epoch(rank) for rank in ranks]
+        assert [list(chain(*parts)) for parts in zip(*batches, strict=True)] == epoch(single)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])
-def test_a_short_last_batch_is_shared_equally(world_size: int) -> None:
+def test_an_incomplete_last_batch_is_divided_equally(world_size: int) -> None:
     ranks = [
         loader(batch_size=2, shuffle=False, drop_last=False, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
-    shares = [epoch(rank) for rank in ranks]
+    batches = [epoch(rank) for rank in ranks]
     assert len({len(rank) for rank in ranks}) == 1
-    assert len({tuple(map(len, share)) for share in shares}) == 1
-    seen = sorted(chain(*chain(*shares)))
+    assert len({tuple(map(len, rank_batches)) for rank_batches in batches}) == 1
+    seen = sorted(chain(*chain(*batches)))
     assert len(seen) == len(set(seen))
     assert EXAMPLES - len(seen) == EXAMPLES % (2 * world_size) % world_size
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("drop_last", [True, False])
-def test_a_state_saved_anywhere_continues_exactly(drop_last: bool, shuffle: bool) -> None:
+def test_a_state_saved_at_any_batch_resumes_exactly(drop_last: bool, shuffle: bool) -> None:
     options = {"shuffle": shuffle, "drop_last": drop_last}
     source = loader(**options)
     length = len(source)
     uninterrupted = [batch for _ in range(3) for batch in epoch(source)]
-    source, delivered = loader(**options), 0
+    source, yielded = loader(**options), 0
     for _ in range(3):
         for _ in source:
-            delivered += 1
+            yielded += 1
             resumed = loader(**options)
             resumed.load_state_dict(source.state_dict())
-            iter(resumed)  # Lightning may ask more than once before it takes a batch
-            rest = [batch for _ in range(3) for batch in epoch(resumed)][: 3 * length - delivered]
-            assert rest == uninterrupted[delivered:]
+            iter(resumed)  # Lightning may create several iterators before it requests a batch
+            remaining = [batch for _ in range(3) for batch in epoch(resumed)][: 3 * length - yielded]
+            assert remaining == uninterrupted[yielded:]
 
 
-def test_a_state_is_plain_and_continues_on_any_number_of_ranks() -> None:
+def test_a_state_has_plain_values_and_resumes_on_any_number_of_ranks() -> None:
     source = loader(batch_size=4)
     iterator = iter(source)
     next(iterator)
     state = source.state_dict()
     assert {type(value) for value in state.values()} == {int}
-    halves = [loader(batch_size=2, rank=rank, world_size=2) for rank in range(2)]
-    for half in halves:
-        half.load_state_dict(state)
+    ranks = [loader(batch_size=2, rank=rank, world_size=2) for rank in range(2)]
+    for rank in ranks:
+        rank.load_state_dict(state)
     expected = next(iterator)["image"].tolist()
-    assert list(chain(*(next(iter(half))["image"].tolist() for half in halves))) == expected
+    assert list(chain(*(next(iter(rank))["image"].tolist() for rank in ranks))) == expected
 
 
 def test_an_abandoned_epoch_is_followed_by_the_next() -> None:
-    source, whole = loader(), loader()
-    next(iter(source))
-    epoch(whole)
-    assert epoch(source) == epoch(whole)
+    abandoned, complete = loader(), loader()
+    next(iter(abandoned))
+    epoch(complete)
+    assert epoch(abandoned) == epoch(complete)
 
 
-def test_uniform_numbers_belong_to_the_batch_and_are_shared_out_like_it() -> None:
-    one = loader(batch_size=4, drop_last=False)
+def test_random_numbers_belong_to_the_batch_and_are_divided_in_the_same_way() -> None:
+    single = loader(batch_size=4, drop_last=False)
     ranks = [loader(batch_size=2, drop_last=False, rank=rank, world_size=2) for rank in range(2)]
-    drawn = []
-    for batch, *shares in zip(one, *ranks, strict=True):
-        numbers = one.rand_per_example()
+    all_numbers = []
+    for batch, *rank_batches in zip(single, *ranks, strict=True):
+        numbers = single.rand_per_example()
         assert numbers.shape == batch["image"].shape
         assert 0 <= numbers.min() <= numbers.max() < 1
-        torch.testing.assert_close(one.rand_per_example(), numbers)
-        count = sum(len(share["image"]) for share in shares)  # one process keeps the odd one out
+        torch.testing.assert_close(single.rand_per_example(), numbers)
+        count = sum(len(rank_batch["image"]) for rank_batch in rank_batches)  # two ranks drop an odd last example
         torch.testing.assert_close(torch.cat([rank.rand_per_example() for rank in ranks]), numbers[:count])
         resumed = loader(batch_size=4, drop_last=False)
-        resumed.load_state_dict(one.state_dict())
+        resumed.load_state_dict(single.state_dict())
         torch.testing.assert_close(resumed.rand_per_example(), numbers)
-        drawn += numbers.tolist()
-    assert len(set(drawn)) == EXAMPLES
+        all_numbers += numbers.tolist()
+    assert len(set(all_numbers)) == EXAMPLES
     with pytest.raises(ValueError, match="has yielded none"):
         loader().rand_per_example()
 
 
-def test_no_global_random_stream_is_moved() -> None:
+def test_global_random_states_are_unchanged() -> None:
     torch.manual_seed(0)
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     source = loader()
@@ -157,7 +157,7 @@ def test_no_global_random_stream_is_moved() -> None:
         ({"rank": 2, "world_size": 2}, "`rank` must be at least 0 and less than `world_size` 2, got 2"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused(options: dict[str, int], message: str) -> None:
+def test_arguments_out_of_range_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loader(**options)
 
@@ -185,7 +185,7 @@ def test_the_state_of_another_order_is_refused(other: InMemoryLoader, message: s
 
 
 class Recorder(pl.LightningModule):
-    """Note the batches seen."""
+    """Record the batches of training."""
 
     def __init__(self, save_after: int | None = None, path: Path | None = None) -> None:
         super().__init__()
@@ -224,10 +224,10 @@ def fit(model: Recorder, ckpt_path: Path | None = None) -> None:
 @pytest.mark.parametrize("save_after", [1, 3, 4, 5, 7, 10])  # an epoch has 5 batches
 def test_a_trainer_resumes_exactly(tmp_path: Path, save_after: int) -> None:
     path = tmp_path / "some.ckpt"
-    whole = Recorder(save_after, path)
-    fit(whole)
+    uninterrupted = Recorder(save_after, path)
+    fit(uninterrupted)
     source = loader()
-    assert whole.seen == [batch for _ in range(3) for batch in epoch(source)]
+    assert uninterrupted.seen == [batch for _ in range(3) for batch in epoch(source)]
     resumed = Recorder()
     fit(resumed, path)
-    assert resumed.seen == whole.seen[save_after:]
+    assert resumed.seen == uninterrupted.seen[save_after:]

@@ -1,4 +1,4 @@
-"""Stacked MNIST: its triples, and the score that counts its modes."""
+"""Test the images of Stacked MNIST, and the metric that counts their modes."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ from lightning_gans.datamodules.stacked_mnist import sample_triples
 from lightning_gans.metrics.stacked_mnist import StackedMNISTModes
 
 FREQUENCIES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-"""Of MNIST's training digits, counted in its label file."""
+"""Frequencies of MNIST's training digits, counted in its label file."""
 
 
 @pytest.fixture
@@ -29,17 +29,17 @@ def make(root: str, **arguments: int) -> StackedMNIST:
     return StackedMNIST(root=root, **{"batch_size": 10, "train_size": 300, "validation_size": 20, **arguments})
 
 
-def plane(digits: Tensor) -> Tensor:
+def predict(digits: Tensor) -> Tensor:
     return digits.float().mean((1, 2, 3)).round().long()
 
 
-def flat(labels: Tensor) -> Tensor:
-    """Images whose colors have the values of the label's digits, hundreds first."""
+def constant_images(labels: Tensor) -> Tensor:
+    """Create images whose channels have the values of the label's digits, hundreds first."""
     digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], dim=1)
     return digits.float().view(-1, 3, 1, 1).expand(-1, 3, 4, 4)
 
 
-def test_the_colors_are_digits_and_the_label_is_their_number(root: str) -> None:
+def test_the_channels_are_digits_and_the_label_is_their_number(root: str) -> None:
     train, test = make(root).load()
     originals = MNIST(root=root).load()
     assert train["image"].shape == (320, 3, 28, 28)
@@ -52,16 +52,16 @@ def test_the_colors_are_digits_and_the_label_is_their_number(root: str) -> None:
             assert label == 100 * red + 10 * green + blue
 
 
-def test_a_triple_depends_on_the_seed_and_its_place_alone(root: str) -> None:
-    few, many = (make(root, train_size=size).load() for size in (50, 300))
-    assert torch.equal(few[0]["image"], many[0]["image"][:70])
+def test_a_triple_depends_only_on_the_seed_and_its_index(root: str) -> None:
+    small, large = (make(root, train_size=size).load() for size in (50, 300))
+    assert torch.equal(small[0]["image"], large[0]["image"][:70])
     again, other = make(root).load(), make(root, seed=1).load()
-    assert torch.equal(many[0]["image"], again[0]["image"])
-    assert not torch.equal(many[0]["label"], other[0]["label"])
-    assert torch.equal(many[1]["image"], other[1]["image"])  # the test set stays
+    assert torch.equal(large[0]["image"], again[0]["image"])
+    assert not torch.equal(large[0]["label"], other[0]["label"])
+    assert torch.equal(large[1]["image"], other[1]["image"])  # the test set is fixed
 
 
-def test_there_are_as_many_as_it_says(root: str) -> None:
+def test_the_splits_have_the_documented_sizes(root: str) -> None:
     assert make(root).sizes == {"train": 300, "validation": 20, "test": 10_000}
     assert StackedMNIST().train_size == 128_000
 
@@ -71,12 +71,12 @@ def test_triples_are_uniform_and_independent() -> None:
     assert (triples.min(), triples.max()) == (0, 9)
     expected = 100_000 / 100
     for first, second in itertools.combinations(range(3), 2):
-        pairs = torch.bincount(10 * triples[:, first] + triples[:, second], minlength=100)
-        chi_squared = float(((pairs - expected) ** 2 / expected).sum())
+        counts = torch.bincount(10 * triples[:, first] + triples[:, second], minlength=100)
+        chi_squared = float(((counts - expected) ** 2 / expected).sum())
         assert chi_squared < 99 + 4 * math.sqrt(2 * 99)
 
 
-def test_what_it_refuses(root: str, tmp_path: Path) -> None:
+def test_arguments_out_of_range_and_missing_files_are_refused(root: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`train_size` must be at least 1, got 0"):
         make(root, train_size=0)
     with pytest.raises(ValueError, match="MNIST cannot be read from `root`"):
@@ -85,12 +85,12 @@ def test_what_it_refuses(root: str, tmp_path: Path) -> None:
         make(str(tmp_path / "elsewhere")).prepare_data()
 
 
-def test_modes_and_divergence_are_those_of_the_histogram() -> None:
-    """Against a count by hand, in Python's own arithmetic."""
+def test_modes_and_divergence_against_the_histogram() -> None:
+    """Reference: the formula in plain Python."""
     labels = torch.randint(0, 1000, (700,), generator=torch.Generator().manual_seed(0))
     labels[:300] = 407
-    metric = StackedMNISTModes(plane)
-    for part in torch.split(flat(labels), 64):
+    metric = StackedMNISTModes(predict)
+    for part in torch.split(constant_images(labels), 64):
         metric.update(part)
     histogram = Counter(labels.tolist())
     divergence = sum(n / 700 * math.log(1000 * n / 700) for n in histogram.values())
@@ -100,30 +100,30 @@ def test_modes_and_divergence_are_those_of_the_histogram() -> None:
     assert metric.counts[407] == histogram[407]
 
 
-def test_one_mode_is_log_1000_away_and_all_alike_are_none() -> None:
-    metric = StackedMNISTModes(plane)
-    metric.update(flat(torch.arange(1000)))
+def test_the_divergence_is_log_1000_for_one_mode_and_zero_for_uniform_modes() -> None:
+    metric = StackedMNISTModes(predict)
+    metric.update(constant_images(torch.arange(1000)))
     assert metric.compute()["modes"] == 1000
     assert metric.compute()["reverse_kl"] == pytest.approx(0, abs=1e-6)
     metric.reset()
-    metric.update(flat(torch.full((9,), 123)))
+    metric.update(constant_images(torch.full((9,), 123)))
     assert metric.compute()["reverse_kl"].item() == pytest.approx(math.log(1000), rel=1e-6)
 
 
-def test_a_perfect_copy_has_all_modes_and_the_known_divergence() -> None:
-    """26,000 triples with MNIST's frequencies: 1,000 modes, .0236 +- .001."""
+def test_a_perfect_sampler_has_all_modes_and_the_known_divergence() -> None:
+    """26,000 triples with MNIST's frequencies: 1,000 modes, 0.0236 +- 0.001."""
     divergences = []
     for seed in range(5):
-        stream = np.random.default_rng(seed)
-        digits = stream.choice(10, (26_000, 3), p=np.array(FREQUENCIES) / sum(FREQUENCIES))
-        metric = StackedMNISTModes(plane)
-        metric.update(flat(torch.from_numpy(digits @ [100, 10, 1])))
+        rng = np.random.default_rng(seed)
+        digits = rng.choice(10, (26_000, 3), p=np.array(FREQUENCIES) / sum(FREQUENCIES))
+        metric = StackedMNISTModes(predict)
+        metric.update(constant_images(torch.from_numpy(digits @ [100, 10, 1])))
         scores = metric.compute()
         assert scores["modes"] == 1000
         divergences.append(scores["reverse_kl"].item())
     assert np.mean(divergences) == pytest.approx(0.0236, abs=0.001)
 
 
-def test_images_without_three_colors_are_refused() -> None:
+def test_images_without_three_channels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"`images` must be of shape \(b, 3, height, width\), got \(2, 1, 4, 4\)"):
-        StackedMNISTModes(plane).update(torch.zeros(2, 1, 4, 4))
+        StackedMNISTModes(predict).update(torch.zeros(2, 1, 4, 4))

@@ -1,4 +1,4 @@
-"""What W&B gets, read back from the file that it would send."""
+"""Test the data for W&B, read from the file that `wandb sync` would upload."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation, Run, Samples, Wandb
-from lightning_gans.callbacks.tracking import ImagesSeenLogger, _resolved
+from lightning_gans.callbacks.tracking import ImagesSeenLogger, _resolve_mode
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
 from lightning_gans.trainer import Trainer
@@ -51,35 +51,35 @@ SHORT = [
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Read W&B's own file: the log format of LevelDB after a header of seven bytes (`:W&B`, 0xBEE1, version)."""
+    """Read the records of a W&B file: LevelDB's log format after a header of seven bytes (`:W&B`, 0xBEE1, version)."""
     content = path.read_bytes()
     assert content[:4] == b":W&B"
     assert struct.unpack("<H", content[4:6]) == (0xBEE1,)
-    position, whole = 7, b""
+    position, record = 7, b""
     while position + 7 <= len(content):
-        if (left := BLOCK - position % BLOCK) < 7:
-            position += left
+        if (remaining := BLOCK - position % BLOCK) < 7:
+            position += remaining
             continue
         _, length, kind = struct.unpack("<IHB", content[position : position + 7])
-        whole += content[position + 7 : position + 7 + length]
+        record += content[position + 7 : position + 7 + length]
         position += 7 + length
-        if kind in (1, 4):  # a whole record, or its last part
-            yield Record.FromString(whole)
-            whole = b""
+        if kind in (1, 4):  # a complete record, or its last part
+            yield Record.FromString(record)
+            record = b""
 
 
-def finished(path: Path) -> list[Record]:
-    """Read the file once it is whole: W&B's service goes on writing for a moment after `finish()`."""
+def complete_records(path: Path) -> list[Record]:
+    """Read the records once the file is complete: W&B's service writes for a moment after `finish()` returns."""
     for _ in range(100):
-        whole = list(records(path))
-        if any(record.WhichOneof("record_type") == "exit" for record in whole):
-            return whole
+        found = list(records(path))
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
         time.sleep(0.1)
-    raise AssertionError(f"{path} has no end")
+    raise AssertionError(f"{path} has no exit record")
 
 
 def collect(items: Iterable[Any]) -> dict[str, Any]:
-    """Put keys, and keys of keys, together again."""
+    """Collect items with flat or nested keys into a nested dictionary."""
     collected: dict[str, Any] = {}
     for item in items:
         *parents, key = [item.key] if item.key else item.nested_key
@@ -91,12 +91,12 @@ def collect(items: Iterable[Any]) -> dict[str, Any]:
 
 
 class Tracked:
-    """One run as W&B has it.
+    """Contents of a W&B run.
 
     Attributes:
-        history: What was logged, in order.
-        axes: The x axis of each declared metric.
-        config: The configuration.
+        history: Logged rows, in order.
+        axes: X axis of each declared metric.
+        config: Configuration.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -105,26 +105,26 @@ class Tracked:
         self.axes: dict[str, str] = {}
         self.config: dict[str, Any] = {}
         self.name = ""
-        for record in finished(self.path):
+        for record in complete_records(self.path):
             kind = record.WhichOneof("record_type")
             if kind == "history":
                 self.history.append(collect(record.history.item))
             elif kind == "metric":
-                assert not record.metric.glob_name  # W&B resolves patterns in an order of its own
+                assert not record.metric.glob_name  # W&B resolves patterns in an undefined order
                 self.axes[record.metric.name] = record.metric.step_metric
             elif kind in ("run", "config"):
                 config = record.run.config if kind == "run" else record.config
-                self.name = record.run.display_name or self.name  # a run record may only carry what is new
+                self.name = record.run.display_name or self.name  # a run record may contain only the changes
                 self.config |= collect(config.update)
 
     def images(self, key: str) -> list[Path]:
-        """The files of a panel."""
+        """List the image files of a panel."""
         return [self.path.parent / "files" / row[key]["path"] for row in self.history if key in row]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was tracked offline."""
+    """Train a run that is tracked offline."""
     folder = tmp_path_factory.mktemp("tracking")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("WANDB_MODE", raising=False)
@@ -152,7 +152,7 @@ def test_the_panels_are_the_images_on_disk(key: str, prefix: str, tracked: Track
         assert pixels.max() > 100
 
 
-def test_every_game_logs_the_same_basic_keys(tracked: Tracked) -> None:
+def test_the_basic_metrics_of_a_gan_are_logged(tracked: Tracked) -> None:
     keys = {key for row in tracked.history for key in row}
     assert keys >= {
         *(f"{player}/{name}" for player in ("discriminator", "generator") for name in ("loss", "gradient_norm")),
@@ -182,7 +182,7 @@ def test_every_chart_has_images_seen_as_its_axis(tracked: Tracked) -> None:
     assert {key: tracked.axes.get(key) for key in charts} == dict.fromkeys(charts, "images_seen")
 
 
-def test_the_numbers_are_those_of_the_run_folder(tracked: Tracked, run: Path) -> None:
+def test_the_scores_equal_those_in_the_run_folder(tracked: Tracked, run: Path) -> None:
     final = json.loads((run / "evaluation.json").read_text())
     sent: dict[str, float] = {}
     for row in tracked.history:
@@ -190,9 +190,9 @@ def test_the_numbers_are_those_of_the_run_folder(tracked: Tracked, run: Path) ->
     assert sent == {f"evaluation/test/{name}": final[name] for name in ("precision", "recall", "density", "coverage")}
 
 
-def test_the_whole_configuration_is_there(tracked: Tracked, run: Path) -> None:
+def test_the_configuration_is_complete(tracked: Tracked, run: Path) -> None:
     written = yaml.safe_load((run / "config.yaml").read_text())
-    tracked.config["model"]["init_args"].pop("image_shape", None)  # it comes from the data
+    tracked.config["model"]["init_args"].pop("image_shape", None)  # the command line takes it from the data
     for section in ("model", "data", "run", "samples", "evaluation", "wandb", "save"):
         assert tracked.config[section] == written[section], section
     assert tracked.config["model"]["init_args"]["generator"]["init_args"] == {"width": 4}
@@ -204,7 +204,7 @@ def test_the_run_has_the_name_of_its_folder(tracked: Tracked) -> None:
     assert (header.project, list(header.tags)) == ("lightning-gans", ["a", "b"])
 
 
-def test_real_images_stay_here(tracked: Tracked, run: Path) -> None:
+def test_real_images_are_not_uploaded(tracked: Tracked, run: Path) -> None:
     assert not tracked.images("real")
     real = np.asarray(Image.open(run / "real.png"))
     sent = [np.asarray(Image.open(path)) for path in tracked.path.parent.rglob("*.png")]
@@ -213,7 +213,7 @@ def test_real_images_stay_here(tracked: Tracked, run: Path) -> None:
     assert not list(tracked.path.parent.rglob("*real*"))
 
 
-def test_real_images_are_sent_on_request_and_two_runs_of_a_process_are_two(tmp_path: Path) -> None:
+def test_real_images_are_uploaded_on_request_and_a_process_may_have_two_runs(tmp_path: Path) -> None:
     for name in ("a", "b"):
         callbacks = [
             Run(name=name, root=str(tmp_path), max_images=64),
@@ -229,7 +229,7 @@ def test_real_images_are_sent_on_request_and_two_runs_of_a_process_are_two(tmp_p
         np.testing.assert_array_equal(Image.open(sent), Image.open(tmp_path / name / "real.png"))
 
 
-# Where it goes
+# Modes
 
 
 @pytest.fixture
@@ -241,25 +241,25 @@ def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
-def test_a_mode_that_is_given_is_taken(mode: Any, keyless: pytest.MonkeyPatch) -> None:
+def test_an_explicit_mode_is_used(mode: Any, keyless: pytest.MonkeyPatch) -> None:
     keyless.setenv("WANDB_MODE", "disabled" if mode != "disabled" else "online")
-    assert _resolved(mode) == mode
+    assert _resolve_mode(mode) == mode
 
 
 def test_auto_without_a_key_is_offline(keyless: pytest.MonkeyPatch) -> None:
-    assert _resolved("auto") == "offline"
+    assert _resolve_mode("auto") == "offline"
 
 
 def test_auto_with_a_key_is_online(keyless: pytest.MonkeyPatch) -> None:
     keyless.setenv("WANDB_API_KEY", "0" * 40)
-    assert _resolved("auto") == "online"
+    assert _resolve_mode("auto") == "online"
 
 
 @pytest.mark.parametrize(
     ("host", "url", "mode"),
     [
         ("api.wandb.ai", None, "online"),
-        ("api.forge.coreweave.com", None, "online"),  # where wandb 0.31 keeps a key
+        ("api.forge.coreweave.com", None, "online"),  # where wandb 0.31 stores a key
         ("example.org", None, "offline"),
         ("example.org:8080", "https://example.org:8080/", "online"),
         ("api.wandb.ai", "https://example.org:8080/", "offline"),
@@ -275,43 +275,43 @@ def test_auto_with_a_netrc(
         keyless.setenv("NETRC", str(tmp_path / file))
     if url:
         keyless.setenv("WANDB_BASE_URL", url)
-    assert _resolved("auto") == mode
+    assert _resolve_mode("auto") == mode
 
 
-def test_a_damaged_netrc_is_no_key(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+def test_a_damaged_netrc_has_no_key(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("nonsense\n")
-    assert _resolved("auto") == "offline"
+    assert _resolve_mode("auto") == "offline"
 
 
 @pytest.mark.parametrize(
     ("variable", "mode"),
     [("online", "online"), ("run", "online"), ("offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled")],
 )
-def test_the_environment_says_what_auto_means(variable: str, mode: str, keyless: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_sets_auto(variable: str, mode: str, keyless: pytest.MonkeyPatch) -> None:
     keyless.setenv("WANDB_API_KEY", "0" * 40)
     keyless.setenv("WANDB_MODE", variable)
-    assert _resolved("auto") == mode
+    assert _resolve_mode("auto") == mode
 
 
-def test_a_server_that_cannot_be_reached_costs_one_line(
+def test_an_unreachable_server_causes_one_warning(
     tmp_path: Path, keyless: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     keyless.setenv("WANDB_API_KEY", "0123456789abcdef" * 2 + "01234567")
     keyless.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    wandb.teardown()  # it reads the environment once in a process: without this it would ask the real server
+    wandb.teardown()  # W&B reads the environment once per process: without this it would contact the real server
     try:
         assert wandb.setup().settings.base_url == "http://127.0.0.1:9"
         assert main(["fit", "--run.root", str(tmp_path), *SHORT]) == 0
     finally:
         wandb.teardown()
     (warning,) = [str(w.message) for w in recwarn if "W&B" in str(w.message)]
-    assert "the run is written offline" in warning
+    assert "the run is stored offline" in warning
     assert "\n" not in warning
     assert Tracked(tmp_path / "x").images("samples")
 
 
 class Crash(pl.Callback):
-    """Kill W&B's own process once."""
+    """Kill the service process of W&B once."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step == 2:
@@ -320,32 +320,38 @@ class Crash(pl.Callback):
 
 
 @pytest.mark.skipif(shutil.which("pkill") is None, reason="pkill is not installed")
-def test_w_and_b_may_die_midway(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_the_run_continues_offline_when_w_and_b_fails(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     callbacks = [Run(name="a", root=str(tmp_path), max_images=320), Wandb(mode="offline"), Samples(every=64, count=4)]
     trainer = Trainer(callbacks=[*callbacks, Evaluation(count=10), Crash()], accelerator="cpu", log_every_n_steps=1)
     trainer.fit(DCGAN(image_shape=(1, 8, 8)), datamodule=Digits())
     (warning,) = [str(w.message) for w in recwarn if "W&B" in str(w.message)]
-    assert warning.endswith("the run goes on offline")
+    assert warning.endswith("the run continues offline")
     assert "\n" not in warning
     *_, later = sorted((tmp_path / "a").glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
-    rows = [collect(record.history.item) for record in finished(later) if record.WhichOneof("record_type") == "history"]
+    rows = [
+        collect(record.history.item)
+        for record in complete_records(later)
+        if record.WhichOneof("record_type") == "history"
+    ]
     images = [row["images_seen"] for row in rows]
     assert (images[0], images[-1]) == (128, 320)
     assert any("samples" in row for row in rows)
 
 
-def test_w_and_b_may_die_twice(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+def test_training_continues_when_w_and_b_fails_twice(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
     monkeypatch.setattr(wandb, "teardown", lambda: None)
 
-    def broken(*_: Any, **__: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise ConnectionResetError("Connection lost")
 
-    gone = SimpleNamespace(define_metric=broken, log=broken, finish=broken)
-    logger = ImagesSeenLogger(gone, reopen=lambda: gone)
+    failing = SimpleNamespace(define_metric=fail, log=fail, finish=fail)
+    logger = ImagesSeenLogger(failing, reopen=lambda: failing)
     for _ in range(3):
         logger.log_metrics({"images_seen": 1.0}, step=1)
     logger.finish()
     assert [str(w.message).rpartition(": ")[2] for w in recwarn] == [
-        "the run goes on offline",
-        "training goes on without it",
+        "the run continues offline",
+        "training continues without it",
     ]

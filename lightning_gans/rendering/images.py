@@ -1,4 +1,4 @@
-"""From examples to what people look at: grids, files, animations."""
+"""Image grids, image files and animations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,23 @@ from torchvision.utils import make_grid
 from lightning_gans.files import atomic_write
 
 RGBImage = npt.NDArray[np.uint8]
-"""(height, width, 3), the form that W&B, TensorBoard and Pillow show as it is."""
+"""(height, width, 3) uint8, the format that W&B, TensorBoard and Pillow display without conversion."""
 
-SMALLEST_TILE = 64
-FRAMES = 120
+MIN_TILE_SIZE = 64
+"""Minimum side of an image in a grid, in pixels."""
+
+MAX_FRAMES = 120
+"""Maximum number of frames in an animation."""
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """Turn values in [-1, 1] into levels 0 to 255, rounding to the nearest.
+    """Convert values in [-1, 1] to the levels 0 to 255, rounded to the nearest level and clamped.
+
+    Args:
+        image: Tensor of any shape.
+
+    Returns:
+        uint8 tensor of the same shape on the CPU.
 
     Example:
         >>> to_uint8(torch.tensor([-1.0, 0.0, 1.0, 1.1]))
@@ -30,36 +39,44 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def grid(image: Tensor, columns: int) -> RGBImage:
-    """Lay images out in rows; small ones are enlarged, pixel by pixel, to at least 64 pixels a side.
+    """Arrange images in a grid; small images are enlarged by an integer factor to at least 64 pixels per side.
 
     Args:
-        image: (n, c, h, w) in [-1, 1]; of more than three channels the first three are shown, of two the first.
-        columns: Images in a row.
+        image: (n, c, h, w) in [-1, 1]. Of three or more channels the first three are shown, otherwise the first.
+        columns: Number of images per row.
 
     Example:
         >>> grid(torch.zeros(6, 1, 8, 8), columns=3).shape
         (134, 200, 3)
     """
     channels, *size = image.shape[1:]
-    scale = -(-SMALLEST_TILE // min(size))
+    scale = -(-MIN_TILE_SIZE // min(size))
     tiles = to_uint8(image[:, : 3 if channels >= 3 else 1]).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return make_grid(tiles, nrow=columns, padding=2).permute(1, 2, 0).numpy()  # type: ignore[no-any-return]
+    arranged: RGBImage = make_grid(tiles, nrow=columns, padding=2).permute(1, 2, 0).numpy()
+    return arranged
 
 
 def save_image(image: RGBImage, path: Path) -> None:
-    """Write an image as PNG, unless the disk is full."""
+    """Save an image as PNG; a write error is only a warning.
+
+    Args:
+        image: (height, width, 3) uint8.
+        path: Path of the PNG file.
+    """
     with atomic_write(path) as part:
         Image.fromarray(image).save(part, format="PNG")
 
 
 def save_animation(paths: Sequence[Path], path: Path) -> None:
-    """Show images one after the other in a GIF, the last one longer; of many, evenly chosen ones.
+    """Save images as the frames of a looping GIF: 0.2 seconds per frame, 2 seconds for the last frame.
+
+    Of more than 120 images, 120 evenly spaced images are used. A write error is only a warning.
 
     Args:
-        paths: Images of one size.
-        path: The GIF.
+        paths: Paths of images of equal size.
+        path: Path of the GIF file.
     """
-    chosen = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), FRAMES)).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MAX_FRAMES)).round().astype(int))
     frames = [Image.open(paths[i]).convert("RGB") for i in chosen]
     durations = [200] * (len(frames) - 1) + [2000]
     with atomic_write(path) as part:

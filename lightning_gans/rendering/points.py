@@ -1,4 +1,4 @@
-"""Points in the plane, drawn over what is known of them: their density, and what the discriminator thinks."""
+"""Scatter plots of points in the plane, over their true density and contour lines of the discriminator score."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,96 +11,120 @@ from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.rendering.images import RGBImage
 
-SHOWN = 2500
-"""Points in an image, as many as scores are taken on."""
+NUM_POINTS = 2500
+"""Number of points in a plot, equal to the number of points that are scored."""
 
-EXTENT, SIZE, FIELD = 1.3, 448, 112
-"""The image shows [-EXTENT, EXTENT]^2 on SIZE pixels a side; the discriminator is asked at FIELD places a side."""
+EXTENT = 1.3
+"""Half the side of the plotted square [-EXTENT, EXTENT]^2."""
 
-LEVELS = 12
-"""Parts that the range of the discriminator's logit is cut into, with a line between two of them."""
+SIZE = 448
+"""Side of the plot in pixels."""
 
-WHITE, TRUTH, LINE, SAMPLE = np.array([(255, 255, 255), (88, 160, 226), (205, 205, 205), (200, 50, 20)])
-"""The colors of the ground, of the density, of level lines and of points."""
+SCORE_SIZE = 112
+"""Side of the square array of points at which the discriminator score is computed."""
+
+NUM_LEVELS = 12
+"""Number of intervals that the range of the discriminator score is divided into; contour lines separate them."""
+
+BACKGROUND_COLOR, DENSITY_COLOR, CONTOUR_COLOR, POINT_COLOR = np.array(
+    [(255, 255, 255), (88, 160, 226), (205, 205, 205), (200, 50, 20)]
+)
+"""RGB colors of the plot."""
 
 
-def scatter(points: Tensor, *, density: Tensor | None = None, rating: Tensor | None = None) -> RGBImage:
-    """Draw points, over a density and over level lines.
+def scatter(points: Tensor, *, log_density: Tensor | None = None, score: Tensor | None = None) -> RGBImage:
+    """Draw a scatter plot of points, over a density and over contour lines of a score.
 
     Args:
-        points: (n, 2), in about [-1, 1]; what lies outside the image is left out.
-        density: (SIZE, SIZE) log density at the places of `mesh(SIZE)`. It is shaded by its ninth root relative to its
-            largest value, so that a normal mode has the size of its three standard deviations.
-        rating: (FIELD, FIELD) values at the places of `mesh(FIELD)`, shown as level lines.
+        points: (n, 2), in about [-1, 1]; points outside the plot are omitted.
+        log_density: (SIZE, SIZE) log density at `pixel_centers(SIZE)`, default None. The shade is the ninth root of the
+            density relative to its maximum, so that the shade of a Gaussian mode is three times as wide as the mode.
+        score: (SCORE_SIZE, SCORE_SIZE) values at `pixel_centers(SCORE_SIZE)`, default None.
+
+    Returns:
+        (SIZE, SIZE, 3) uint8.
 
     Example:
-        >>> scatter(torch.zeros(1, 2))[SIZE // 2 - 1, SIZE // 2].tolist() == SAMPLE.tolist()
+        >>> scatter(torch.zeros(1, 2))[SIZE // 2 - 1, SIZE // 2].tolist() == POINT_COLOR.tolist()
         True
     """
-    image = np.broadcast_to(WHITE, (SIZE, SIZE, 3)).astype(float)
-    if density is not None:
-        shade = ((density - density.max()) / 9).exp().numpy()[..., None]
-        image = (1 - shade) * image + shade * TRUTH
-    if rating is not None:
-        image[_lines(rating)] = LINE
-    at = ((points.double() + EXTENT) / (2 * EXTENT) * SIZE).floor().long().cpu().numpy()
+    image = np.broadcast_to(BACKGROUND_COLOR, (SIZE, SIZE, 3)).astype(float)
+    if log_density is not None:
+        shade = ((log_density - log_density.max()) / 9).exp().numpy()[..., None]
+        image = (1 - shade) * image + shade * DENSITY_COLOR
+    if score is not None:
+        image[_contour_lines(score)] = CONTOUR_COLOR
+    pixels = ((points.double() + EXTENT) / (2 * EXTENT) * SIZE).floor().long().cpu().numpy()
     for right, up in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        column, row = at[:, 0] + right, SIZE - 1 - at[:, 1] - up
+        column, row = pixels[:, 0] + right, SIZE - 1 - pixels[:, 1] - up
         inside = (column >= 0) & (column < SIZE) & (row >= 0) & (row < SIZE)
-        image[row[inside], column[inside]] = SAMPLE
+        image[row[inside], column[inside]] = POINT_COLOR
     return image.round().astype(np.uint8)
 
 
-def mesh(size: int) -> Tensor:
-    """The middles of the pixels of an image of `size` pixels a side, (size * size, 2), from the upper left on.
-
-    Example:
-        >>> mesh(2).tolist()
-        [[-0.65, 0.65], [0.65, 0.65], [-0.65, -0.65], [0.65, -0.65]]
-    """
-    places = EXTENT * ((2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1)
-    return torch.stack([places.repeat(size), -places.repeat_interleave(size)], 1).round(decimals=9)
-
-
-class Scatter:
-    """Draw a model's points over the true density, which is worked out once, and its discriminator's level lines.
+def pixel_centers(size: int) -> Tensor:
+    """Compute the coordinates of the pixel centers of a plot, row by row from the upper left corner.
 
     Args:
-        data: Where the points come from; None draws no density.
+        size: Side of the plot in pixels.
+
+    Returns:
+        (size * size, 2) float64.
+
+    Example:
+        >>> pixel_centers(2).tolist()
+        [[-0.65, 0.65], [0.65, 0.65], [-0.65, -0.65], [0.65, -0.65]]
+    """
+    coordinates = EXTENT * ((2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1)
+    return torch.stack([coordinates.repeat(size), -coordinates.repeat_interleave(size)], 1).round(decimals=9)
+
+
+class ScatterPlot:
+    """Plot samples or examples over the true density of the data, which is computed once.
+
+    Args:
+        data: Data module of the points; the density is plotted if the data module knows it. None plots no density.
     """
 
     def __init__(self, data: DataModule | None) -> None:
-        density = data.log_prob(mesh(SIZE)) if isinstance(data, GroundTruth) else None
-        self.density = None if density is None else density.view(SIZE, SIZE)
+        log_density = data.log_prob(pixel_centers(SIZE)) if isinstance(data, GroundTruth) else None
+        self.log_density = None if log_density is None else log_density.view(SIZE, SIZE)
 
-    def of(self, model: GenerativeModel, *, seed: int) -> RGBImage:
-        """Draw samples.
+    def samples(self, model: GenerativeModel, *, seed: int) -> RGBImage:
+        """Plot 2,500 samples of a model over the contour lines of its discriminator score, if it has a discriminator.
 
         Args:
-            model: What makes them.
-            seed: Their seed.
+            model: Generative model of points in the plane.
+            seed: Seed of the samples.
         """
-        places = mesh(FIELD).float().to(model.device)
+        points = pixel_centers(SCORE_SIZE).float().to(model.device)
         with model.eval_mode(), torch.no_grad():
-            rating = model.discriminator_score({"image": places})
-        field = None if rating is None else rating.double().cpu().view(FIELD, FIELD)
-        return scatter(model.sample(SHOWN, seed=seed)["image"], density=self.density, rating=field)
+            score = model.discriminator_score({"image": points})
+        score = None if score is None else score.double().cpu().view(SCORE_SIZE, SCORE_SIZE)
+        return scatter(model.sample(NUM_POINTS, seed=seed)["image"], log_density=self.log_density, score=score)
 
-    def real(self, data: DataModule) -> RGBImage:
-        """Draw examples to train on.
+    def examples(self, data: DataModule) -> RGBImage:
+        """Plot 2,500 training examples.
 
         Args:
-            data: Where they come from.
+            data: Data module of the points.
         """
-        return scatter(data.examples("train", SHOWN)["image"], density=self.density)
+        return scatter(data.examples("train", NUM_POINTS)["image"], log_density=self.log_density)
 
 
-def _lines(rating: Tensor) -> npt.NDArray[np.bool_]:
-    """Where a pixel is on another level than the one to its right or below it."""
-    fine = F.interpolate(rating[None, None], size=(SIZE, SIZE), mode="bilinear")[0, 0]
-    low, high = fine.min(), fine.max()
-    level = ((fine - low) / (high - low).clamp(min=1e-12) * LEVELS).floor()
-    lines = torch.zeros_like(fine, dtype=torch.bool)
+def _contour_lines(score: Tensor) -> npt.NDArray[np.bool_]:
+    """Find the pixels whose level differs from the level of the pixel to the right or below.
+
+    Args:
+        score: (SCORE_SIZE, SCORE_SIZE).
+
+    Returns:
+        (SIZE, SIZE) mask.
+    """
+    interpolated = F.interpolate(score[None, None], size=(SIZE, SIZE), mode="bilinear")[0, 0]
+    low, high = interpolated.min(), interpolated.max()
+    level = ((interpolated - low) / (high - low).clamp(min=1e-12) * NUM_LEVELS).floor()
+    lines = torch.zeros_like(interpolated, dtype=torch.bool)
     lines[:, :-1] |= level[:, 1:] != level[:, :-1]
     lines[:-1] |= level[1:] != level[:-1]
     return lines.numpy()
