@@ -1,6 +1,6 @@
-"""Batches in parts, and the terms of a loss put together."""
+"""Gradient accumulation: the parts of a batch, and the sum of the terms of a loss."""
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -8,42 +8,45 @@ from torch import Tensor
 from lightning_gans.types import Batch, Losses
 
 
-def split(batch: Batch, count: int) -> list[tuple[Batch, float]]:
-    """Split a batch into parts, each with its share of the examples.
+def split_batch(batch: Batch, count: int) -> list[tuple[Batch, float]]:
+    """Split a batch into parts.
 
     Args:
-        batch: The batch.
-        count: How many parts.
+        batch: Batch of n examples.
+        count: Number of parts.
+
+    Returns:
+        Each part, and its fraction of the n examples.
 
     Raises:
-        ValueError: The batch has fewer examples.
+        ValueError: The batch has fewer than `count` examples.
 
     Example:
-        >>> [(len(part["image"]), share) for part, share in split({"image": torch.zeros(4, 2)}, 2)]
+        >>> [(len(part["image"]), fraction) for part, fraction in split_batch({"image": torch.zeros(4, 2)}, 2)]
         [(2, 0.5), (2, 0.5)]
     """
     size = len(batch["image"])
     if size < count:
         raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
-    columns = {key: tensor.tensor_split(count) for key, tensor in dict(batch).items()}  # type: ignore[attr-defined]
-    parts: list[Any] = [{key: pieces[i] for key, pieces in columns.items()} for i in range(count)]
+    chunks = {key: tensor.tensor_split(count) for key, tensor in cast("dict[str, Tensor]", batch).items()}
+    parts = [cast("Batch", {key: chunks[key][i] for key in chunks}) for i in range(count)]
     return [(part, len(part["image"]) / size) for part in parts]
 
 
 def sum_terms(terms: Losses, player: str) -> Tensor:
-    """The sum of a player's terms.
+    """Sum the terms of a player's loss.
 
     Args:
-        terms: What the game's loss returned.
-        player: "generator" or "discriminator".
+        terms: Named scalar terms, as returned by the player's loss.
+        player: Name of the player, such as "generator".
 
     Raises:
-        ValueError: It is no dictionary of scalars, or does not depend on the player's weights.
+        ValueError: `terms` is not a dictionary of scalars, or does not depend on the player's weights.
 
     Example:
-        >>> sum_terms({"h": torch.zeros(64)}, "generator")
+        >>> sum_terms({"hinge": torch.zeros(64)}, "generator")
         Traceback (most recent call last):
-        ValueError: `generator_loss` must return named scalar terms, got `h` of shape (64,)
+        ValueError: `generator_loss` must return named scalar terms, got `hinge` of shape (64,)
     """
     if not isinstance(terms, dict):
         raise ValueError(

@@ -1,7 +1,8 @@
-"""Models whose samples have a probability that can be computed."""
+"""Base class of models that compute the probability of examples."""
 
 import math
 from abc import abstractmethod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +13,26 @@ from lightning_gans.networks.levels import round_to_levels
 from lightning_gans.types import Batch
 
 DENSITY_CHUNK = 250
-"""Examples whose probabilities are computed at a time."""
+"""Number of examples whose log-probabilities are computed at once."""
 
 
 class DensityModel(GenerativeModel):
-    """Tell how probable examples are. A subclass implements `log_density`; everything else asks `log_prob`.
+    """Compute log-probabilities of examples.
 
-    Data with `levels` are discrete: images whose elements take that many values, evenly from -1 to 1. What is
-    reported of them is the logarithm of their *probability*, and so comparable between models of every kind. A model
-    that has a density on continuous values bounds it from below by the density of the dequantized image; one that
-    has probabilities reports them as they are: `dequantization` says which. Points have no levels, and their density
-    is continuous, in the units that the model sees.
+    A subclass implements `log_density`; callers use `log_prob`.
+
+    Images with `levels` are discrete: each element has one of that many values, evenly spaced from -1 to 1. Their
+    log-*probability* is reported, which is comparable between models of every kind. A model with a density on
+    continuous values reports a lower bound, the density of the dequantized image. A model with exact probabilities
+    reports them unchanged. `dequantization` distinguishes the two. Points have no levels. Their density is continuous,
+    in the units of the model's inputs.
 
     Source: Theis, van den Oord and Bethge 2016, arXiv:1511.01844, section 3.1.
 
     Attributes:
-        levels: How many values an element of an image can have; None where it is continuous.
-        ema: The averaged network, whose density is reported.
-        dequantization: "uniform", or "none" where probabilities are exact.
+        levels: Number of values that an element of an image can have; None for continuous data.
+        ema: EMA of the network; it computes the reported log-probabilities.
+        dequantization: "uniform", or "none" if probabilities are exact.
     """
 
     levels: int | None
@@ -39,51 +42,54 @@ class DensityModel(GenerativeModel):
 
     @abstractmethod
     def log_density(self, network: nn.Module, batch: Batch) -> Tensor:
-        """How probable examples are under that network (the live or the averaged one), in nats, (b,).
+        """Compute the log-probability, or log-density, of examples under a network, (b,) nats.
 
         Args:
-            network: The live or the averaged network.
-            batch: The examples, and what they are conditioned on.
+            network: The live network, or the network that is its EMA.
+            batch: The examples and their conditions.
         """
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, seed: int = 0) -> Tensor:
-        """The logarithm of the probability of examples, or of their density where data have no levels.
+        """Compute the log-probability of examples, or their log-density if the data have no levels.
 
-        By the averaged weights, in evaluation mode, the global random streams untouched.
+        The EMA computes it, in evaluation mode. The global random streams are not changed.
 
         Args:
             batch: The examples, with the keys in `requires`.
-            seed: Of the dequantization, which also depends on an example's place in the batch.
+            seed: Seed of the dequantization noise, which also depends on the position of an example in the batch.
 
         Returns:
-            (b,) nats, on the CPU, in double precision, computed in that of the weights.
+            (b,) nats on the CPU, computed in the precision of the weights and returned in double precision.
 
         Raises:
-            ValueError: The batch lacks a key, or has examples of another shape, or with other values than the levels.
+            ValueError: The batch lacks a key, or its images have another shape or other values than the levels.
         """
         self.validate_keys_and_shape(batch)
         self.validate_levels(batch["image"])
-        count = len(batch["image"])
-        parts = [torch.empty(0, dtype=torch.float64)]
+        tensors = cast("dict[str, Tensor]", batch)
+        log_probs = [torch.empty(0, dtype=torch.float64)]
         with self.seeded_eval(seed):
-            for start in range(0, count, DENSITY_CHUNK):
+            for start in range(0, len(batch["image"]), DENSITY_CHUNK):
                 rows = slice(start, start + DENSITY_CHUNK)
-                part = {key: self.to_device_and_dtype(batch[key][rows]) for key in self.requires}  # type: ignore[literal-required]
-                parts.append(self.log_density(self.ema, part).cpu().double())  # type: ignore[arg-type]
-        return torch.cat(parts)
+                chunk = {key: self.to_device_and_dtype(tensors[key][rows]) for key in self.requires}
+                log_probs.append(self.log_density(self.ema.network, cast("Batch", chunk)).cpu().double())
+        return torch.cat(log_probs)
 
     def bits_per_dim(self, batch: Batch, *, seed: int = 0) -> Tensor:
-        """-log2 of the probability of examples, by the number of their elements, (b,) double precision on the CPU.
+        """Compute bits per dimension of examples: -log2 of the probability, divided by the number of elements.
 
         Args:
             batch: The examples, with the keys in `requires`.
-            seed: Of the dequantization.
+            seed: Seed of the dequantization noise.
+
+        Returns:
+            (b,) on the CPU, in double precision.
         """
         return bits_per_dim(self.log_prob(batch, seed=seed), math.prod(self.image_shape))
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """The mean log-probability in nats, and of images the same in bits per dimension (lower is better)."""
+        """Compute the mean log-probability in nats, and for images the same in bits per dimension (lower is better)."""
         log_prob = self.log_prob(batch).mean()
         scores = {"log_prob": log_prob.item()}
         if self.levels is not None:
@@ -91,15 +97,18 @@ class DensityModel(GenerativeModel):
         return scores
 
     def protocol(self) -> dict[str, int | str | None]:
-        """What those numbers depend on; with `given`, they are of examples where that is known, such as the label."""
+        """Return the settings that the scores depend on.
+
+        With `given`, the scores are conditional log-probabilities: log p(image | label), for example.
+        """
         given = ", ".join(key for key in self.requires if key != "image") or None
         return {"levels": self.levels, "dequantization": self.dequantization, "given": given}
 
     def on_fit_start(self) -> None:
-        """Refuse weights and images of 16 bits, which cannot tell dequantized images of 256 levels apart.
+        """Check that the precision of the trainer distinguishes dequantized images of 256 levels.
 
         Raises:
-            ValueError: The trainer's precision is such.
+            ValueError: Weights and images have 16 bits.
         """
         super().on_fit_start()
         if (precision := str(self.trainer.precision)) in {"16-true", "bf16-true"}:
@@ -109,19 +118,19 @@ class DensityModel(GenerativeModel):
             )
 
     def validate_values(self, image: Tensor) -> None:
-        """Refuse images that have other values than the model was built for.
+        """Validate the values of the first training batch, including their levels.
 
         Raises:
-            ValueError: A value of `image` is none of the `levels`.
+            ValueError: `image` is not a floating-point tensor, or has other values than the levels.
         """
         super().validate_values(image)
         self.validate_levels(image)
 
     def validate_levels(self, image: Tensor) -> None:
-        """Refuse images that have other values than the model was built for.
+        """Validate that all values of images are levels.
 
         Raises:
-            ValueError: They are no floats, or a value is none of the `levels`.
+            ValueError: `image` is not a floating-point tensor, or has other values than the levels.
         """
         if not image.is_floating_point():
             raise ValueError(f"`image` must be float, images in [-1, 1], but the data yields {image.dtype}")
@@ -133,11 +142,11 @@ class DensityModel(GenerativeModel):
 
 
 def bits_per_dim(log_prob: Tensor, dimensions: int) -> Tensor:
-    """Turn nats of a whole example into bits of one of its elements, with the sign changed.
+    """Convert log-probabilities of examples in nats to bits per dimension, with the opposite sign.
 
     Args:
-        log_prob: Nats, of any shape.
-        dimensions: Elements of an example.
+        log_prob: Log-probabilities in nats, of any shape.
+        dimensions: Number of elements of an example.
 
     Example:
         >>> bits_per_dim(torch.tensor(-784 * math.log(2)), 784)

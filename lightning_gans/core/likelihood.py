@@ -1,4 +1,4 @@
-"""Models that are taught by maximum likelihood alone."""
+"""Base class of models that are trained by maximum likelihood."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,21 +16,21 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class LikelihoodModel(SingleOptimizerModel, DensityModel):
-    """Make the data as probable as possible. A subclass implements `log_density` and `draw`.
+    """Minimize the negative log-likelihood of the data, -log p in nats per example.
 
-    What is minimized is -log p in nats of an example; `model/bits_per_dim` of images is logged beside it.
+    A subclass implements `log_density` and `draw`. For images with levels, `model/bits_per_dim` is logged as well.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        levels: How many values an element of an image can have, the data's; None where they are continuous.
-        network: The network; its average is what is sampled from and reported.
-        optimizer: Makes the optimizer from the network's parameters.
-        ema_half_life: Images after which a weight's share in the average has halved; 0 does not average, None lets
-            it rise to 10,000 over the first 200,000 images.
-        **kwargs: What every `SingleOptimizerModel` takes.
+        levels: Number of values that an element of the data's images can have; None for continuous data.
+        network: Factory of the network. Its EMA generates samples and computes the reported log-probabilities.
+        optimizer: Factory of the optimizer from the network's parameters.
+        ema_half_life: Half-life of the network's EMA in images. 0 disables averaging. None lets it rise to 10,000 over
+            the first 200,000 images.
+        **kwargs: Further arguments of `SingleOptimizerModel`.
 
     Raises:
-        ValueError: A number is out of its range; it is named.
+        ValueError: A number is out of its range; the message names it.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class LikelihoodModel(SingleOptimizerModel, DensityModel):
         self.ema = EMA(self.network, half_life=ema_half_life)
 
     def players(self) -> dict[str, Iterable[nn.Parameter]]:
-        """One player, with the live network's weights."""
+        """Return the parameters of the only player: the weights of the live network."""
         return {"model": self.network.parameters()}
 
     def model_loss(self, batch: Batch) -> Losses:
-        """Minus the mean log-probability."""
+        """Compute the negative mean log-likelihood."""
         log_prob = self.log_density(self.network, batch).mean()
         if self.levels is not None:
             self.observe("model/bits_per_dim", bits_per_dim(log_prob, batch["image"][0].numel()))
         return {"negative_log_likelihood": -log_prob}
 
     def after_step(self) -> None:
-        """Let the average take the weights in."""
+        """Update the EMA."""
         self.ema.update(self.network, images_seen=self.images_seen)

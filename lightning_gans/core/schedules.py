@@ -1,7 +1,7 @@
-"""Numbers that change while training: pure functions of the images seen, so that resuming needs no state.
+"""Schedules: numbers that change during training, as pure functions of the images seen.
 
-A schedule may stand wherever a model takes a `float | Schedule`, and drives an optimizer's settings by name
-(`generator_schedules={"lr": Linear(2e-4, 0.0, images=1_000_000)}`).
+A schedule is accepted wherever a model takes a `float | Schedule`, and for the settings of an optimizer by name
+(`generator_schedules={"lr": Linear(2e-4, 0.0, images=1_000_000)}`). It has no state, so resuming needs none.
 """
 
 import math
@@ -11,28 +11,31 @@ from lightning_gans.core.recording import Recorded
 
 
 class Schedule(Recorded, ABC):
-    """A number as a function of the images seen."""
+    """Base class of schedules: monotonic functions of the images seen."""
 
     @abstractmethod
     def __call__(self, images: int) -> float:
-        """The value after that many images, over all devices."""
+        """Compute the value after a number of images, over all devices."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.init_args.items())})"
 
 
 class Linear(Schedule):
-    """Go from `start` to `end` in a straight line over `images` images, and stay there.
+    """Change linearly from `start` to `end` over a number of images; the value is constant before and after.
 
     Args:
-        start: The value at first.
-        end: The value at last.
-        images: How many images the way takes.
-        delay: Images before it sets out.
+        start: Initial value.
+        end: Final value.
+        images: Images from the initial to the final value.
+        delay: Images before the value begins to change, default 0.
+
+    Raises:
+        ValueError: `images` is below 1.
 
     Example:
-        >>> halved = Linear(1.0, 0.5, images=1000)
-        >>> halved(0), halved(500), halved(2000)
+        >>> decay = Linear(1.0, 0.5, images=1000)
+        >>> decay(0), decay(500), decay(2000)
         (1.0, 0.75, 0.5)
     """
 
@@ -42,18 +45,20 @@ class Linear(Schedule):
         self.start, self.end, self.images, self.delay = start, end, images, delay
 
     def __call__(self, images: int) -> float:
-        """The value after that many images."""
+        """Compute the value after a number of images."""
         return self.start + self.progress(images) * (self.end - self.start)
 
     def progress(self, images: int) -> float:
-        """The share of the way that is done, from 0 to 1."""
+        """Compute the completed fraction of the change, from 0 to 1."""
         return min(max((images - self.delay) / self.images, 0.0), 1.0)
 
 
 class Cosine(Linear):
-    """Go from `start` to `end` along half a cosine, slow at both ends (arXiv:1608.03983, without restarts).
+    """Change from `start` to `end` along half a period of a cosine: cosine annealing without restarts.
 
-    The arguments are those of `Linear`.
+    The change is slow at both ends. The arguments are the same as for `Linear`.
+
+    Source: Loshchilov and Hutter 2017, arXiv:1608.03983.
 
     Example:
         >>> decay = Cosine(1.0, 0.0, images=1000)
@@ -62,17 +67,20 @@ class Cosine(Linear):
     """
 
     def __call__(self, images: int) -> float:
-        """The value after that many images."""
+        """Compute the value after a number of images."""
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self.progress(images))) / 2
 
 
 class Exponential(Schedule):
-    """Halve `start` every `half_life` images, down to `floor`.
+    """Decay exponentially from `start`, with a half-life in images and a lower bound.
 
     Args:
-        start: The value at first.
-        half_life: Images in which it halves.
-        floor: What it does not go below.
+        start: Initial value.
+        half_life: Images in which the value halves.
+        floor: Lower bound of the value, default 0.
+
+    Raises:
+        ValueError: `half_life` is not positive.
 
     Example:
         >>> decay = Exponential(0.1, half_life=1000)
@@ -86,12 +94,12 @@ class Exponential(Schedule):
         self.start, self.half_life, self.floor = start, half_life, floor
 
     def __call__(self, images: int) -> float:
-        """The value after that many images."""
+        """Compute the value after a number of images."""
         return max(self.floor, float(self.start * 0.5 ** (images / self.half_life)))
 
 
 def value_at(value: float | Schedule, images: int) -> float:
-    """The value of a setting that may be a schedule, after that many images.
+    """Compute the value of a number or of a schedule after a number of images.
 
     Example:
         >>> value_at(10.0, 500), value_at(Linear(10.0, 0.0, images=1000), 500)
@@ -101,11 +109,15 @@ def value_at(value: float | Schedule, images: int) -> float:
 
 
 def value_range(value: float | Schedule) -> tuple[float, float]:
-    """The least and the greatest value that such a setting takes: schedules go one way, from the first image to no end.
+    """Compute the smallest and the largest value of a number or of a schedule.
+
+    A schedule is monotonic, so both values are at its ends: at 0 images, and after very many.
 
     Example:
-        >>> value_range(10.0), value_range(Linear(10.0, 0.0, images=1000)), value_range(Exponential(0.1, half_life=1000))
-        ((10.0, 10.0), (0.0, 10.0), (0.0, 0.1))
+        >>> value_range(10.0), value_range(Linear(10.0, 0.0, images=1000))
+        ((10.0, 10.0), (0.0, 10.0))
+        >>> value_range(Exponential(0.1, half_life=1000))
+        (0.0, 0.1)
     """
     ends = value_at(value, 0), value_at(value, 10**15)
     return min(ends), max(ends)

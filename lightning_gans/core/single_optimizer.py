@@ -1,4 +1,4 @@
-"""Models that minimize one loss with one optimizer."""
+"""Base class of models that minimize one loss with one optimizer."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -13,19 +13,20 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class SingleOptimizerModel(ManualOptimization):
-    """Minimize one loss over all weights. A subclass implements `model_loss`; all else is here.
+    """Minimize one loss with respect to all weights.
 
-    Its terms are logged as `model/<term>`, beside `model/loss`, `model/gradient_norm` and `model/learning_rate`.
+    A subclass implements `model_loss`. Its terms are logged as `model/<term>`, together with `model/loss`,
+    `model/gradient_norm` and `model/learning_rate`.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        optimizer: Makes the optimizer from the weights.
-        schedules: What drives the optimizer's settings, by name ("lr", "beta1", ...).
-        accumulate_grad_batches: Parts that a batch is split into, one after the other, to save memory.
+        optimizer: Factory of the optimizer from the weights.
+        schedules: Schedules of the optimizer's settings, by name ("lr", "beta1", ...).
+        accumulate_grad_batches: Parts that a batch is split into and processed one by one, to save memory.
         gradient_clip_val: Largest norm of the gradient; None does not clip.
 
     Raises:
-        ValueError: A number is out of its range; it is named.
+        ValueError: A number is out of its range; the message names it.
     """
 
     def __init__(
@@ -47,20 +48,20 @@ class SingleOptimizerModel(ManualOptimization):
 
     @abstractmethod
     def model_loss(self, batch: Batch) -> Losses:
-        """The terms whose sum is minimized."""
+        """Compute the named terms whose sum is minimized."""
 
     def after_step(self) -> None:
-        """Do what follows the step, such as averaging the weights."""
+        """Run after each optimizer step, for example to update an EMA."""
 
     def players(self) -> dict[str, Iterable[nn.Parameter]]:
-        """One player, with all the weights."""
+        """Return the parameters of the only player: all weights."""
         return {"model": self.parameters()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Learn from one batch."""
+        """Update the weights on a batch."""
         self.validate_batch(batch)
         if self.batches_seen == 0:
-            distributed.broadcast_state(self)  # each process may have started from other weights
+            distributed.broadcast_state(self)  # initial weights may differ between processes
         self.begin_batch(batch)
         self.optimize("model", self.model_loss, batch)
         distributed.average_buffers(self)

@@ -1,4 +1,4 @@
-"""The games, and the models that are none, one file each."""
+"""GANs, likelihood models and a classifier: one model per file."""
 
 from lightning_gans.models.classifier import Classifier
 from lightning_gans.models.dcgan import DCGAN

@@ -1,4 +1,4 @@
-"""A classifier, which is no game: what others are scored by."""
+"""Classifier of labeled images, for scores that need one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,28 +14,31 @@ from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.types import Batch, ImageShape, Losses
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
+"""Builds a classifier from (image_shape, num_classes)."""
 
 LOGIT_CHUNK = 500
-"""Images that are classified at a time."""
+"""Number of images whose logits are computed at once."""
 
 
 class Classifier(SingleOptimizerModel):
-    """Tell classes apart, by the cross entropy of labeled images; examples without a label (-1) are left out.
+    """Classify images, trained with the cross-entropy of their labels.
 
-    What differs from the authors' code: Adam's learning rate is torch's 1e-3, theirs 1e-4 for 100,000 batches of 50;
-    and images lie in [-1, 1].
+    Examples without a label (-1) are ignored.
+
+    What differs from the authors' code: the learning rate of Adam is torch's 1e-3, theirs is 1e-4 for 100,000 batches
+    of 50 images. Images have values in [-1, 1].
 
     Source: the natural training of Madry et al. 2018, arXiv:1706.06083, section 5 and Table 1.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        num_classes: How many classes; the data's, which are None where it has no labels.
-        network: Makes the network from (image_shape, num_classes); it returns logits, (b, num_classes).
-        optimizer: Makes the optimizer from the network's parameters.
-        **kwargs: What every `SingleOptimizerModel` takes.
+        num_classes: Number of classes of the data; None, if they have no labels, is refused.
+        network: Factory of the network from (image_shape, num_classes). The network returns logits, (b, num_classes).
+        optimizer: Factory of the optimizer from the network's parameters.
+        **kwargs: Further arguments of `SingleOptimizerModel`.
 
     Raises:
-        ValueError: `num_classes` is None or below 1; in training, a label lies beyond it.
+        ValueError: `num_classes` is None or below 1; or, in training, a label is not below `num_classes`.
 
     Example:
         >>> model = Classifier(image_shape=(1, 8, 8), num_classes=10)
@@ -61,35 +64,35 @@ class Classifier(SingleOptimizerModel):
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """Images and their labels."""
+        """Batch keys that training needs: images and labels."""
         return ("image", "label")
 
     def model_loss(self, batch: Batch) -> Losses:
-        """The cross entropy, over the examples of the batch that have a label."""
+        """Compute the mean cross-entropy of the labeled examples, and log their accuracy."""
         label = batch["label"]
         if (largest := int(label.max())) >= self.num_classes:
             raise ValueError(f"`num_classes` is {self.num_classes}, but the data has the label {largest}")
         logits = self.network(batch["image"])
-        known = label >= 0
-        right = logits.detach().argmax(1) == label
-        self.observe("model/accuracy", right.float().sum() / known.sum().clamp(min=1))
-        loss = F.cross_entropy(logits, label, ignore_index=-1, reduction="sum")
-        return {"cross_entropy": loss / known.sum().clamp(min=1)}
+        count = (label >= 0).sum().clamp(min=1)
+        correct = logits.detach().argmax(1) == label
+        self.observe("model/accuracy", correct.float().sum() / count)
+        return {"cross_entropy": F.cross_entropy(logits, label, ignore_index=-1, reduction="sum") / count}
 
     @torch.no_grad()
     def logits(self, image: Tensor) -> Tensor:
-        """Score images (n, *image_shape) for every class, (n, num_classes), in evaluation mode."""
+        """Compute the logits (n, num_classes) of images (n, *image_shape), in evaluation mode."""
+        chunks = torch.split(image, LOGIT_CHUNK)
         with self.eval_mode():
-            return torch.cat([self.network(self.to_device_and_dtype(part)) for part in torch.split(image, LOGIT_CHUNK)])
+            return torch.cat([self.network(self.to_device_and_dtype(chunk)) for chunk in chunks])
 
     def predict(self, image: Tensor) -> Tensor:
-        """The most probable class of each image (n, *image_shape), (n,) int64."""
+        """Predict the most probable class of images (n, *image_shape), (n,) int64."""
         return self.logits(image).argmax(1)
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """The share of the labeled examples that are classified rightly, where there are any."""
-        known = batch["label"] >= 0
-        if not known.any():
+        """Compute the accuracy on the labeled examples; without labels there are no scores."""
+        labeled = batch["label"] >= 0
+        if not labeled.any():
             return {}
-        right = self.predict(batch["image"][known]) == batch["label"][known].to(self.device)
-        return {"accuracy": right.cpu().double().mean().item()}
+        correct = self.predict(batch["image"][labeled]) == batch["label"][labeled].to(self.device)
+        return {"accuracy": correct.cpu().double().mean().item()}

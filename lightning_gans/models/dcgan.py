@@ -1,4 +1,4 @@
-"""The deep convolutional GAN."""
+"""DCGAN: the deep convolutional GAN."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from lightning_gans.types import ImageShape
 
 
 class DCGAN(VanillaGAN):
-    """Play the first game with convolutional networks: strides, batch normalization, Adam with beta1 = .5.
+    """Train the original GAN with convolutional networks: strides, batch normalization, Adam with beta1 = 0.5.
 
     Source: Radford et al. 2015, arXiv:1511.06434.
 
     Args:
         image_shape: (channels, height, width).
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape).
-        **kwargs: What every `GAN` takes.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the discriminator from (image_shape).
+        **kwargs: Further arguments of `GAN`.
 
     Example:
         >>> DCGAN(image_shape=(3, 61, 45)).sample(2, seed=0)["image"].shape

@@ -1,4 +1,4 @@
-"""The GAN whose generator lets a code be read off what it makes."""
+"""InfoGAN: a GAN whose latent contains a code that can be predicted from each sample."""
 
 import math
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class Codes(NamedTuple):
-    """What is read off examples.
+    """Codes predicted from images.
 
     Attributes:
-        categorical: (b, size) probabilities, for each categorical code.
-        continuous: (b, continuous) means.
+        categorical: Class probabilities (b, size) of each categorical code.
+        continuous: Means (b, continuous) of the continuous codes.
     """
 
     categorical: list[Tensor]
@@ -32,32 +32,33 @@ class Codes(NamedTuple):
 
 
 class InfoGAN(GAN):
-    """Find categories and styles without labels: make part of the latent a code that can be read off each sample.
+    """Learn categories and styles without labels: maximize the mutual information of a code and the samples.
 
-    A recognition head on the discriminator's features estimates the code; both players maximize the bound of the mutual
-    information that it gives, `categorical` and `continuous` in nats. The head's weights are the discriminator's, and
-    its optimizer moves them, as in the authors' code.
+    A part of the latent is a code. A recognition head on the discriminator's features predicts it from samples. Both
+    players maximize the resulting lower bounds of the mutual information, `categorical` and `continuous` in nats. The
+    weights of the head belong to the discriminator and its optimizer, as in the authors' code.
 
-    A latent is drawn from a normal distribution. The generator gets uniform numbers of it, erf(z / sqrt(2)), and for
-    each categorical code the place of the largest of `size` numbers, one-hot: so what lies between two latents is one.
+    Latents are sampled from a normal distribution. The generator receives uniform noise erf(z / sqrt(2)). For each
+    categorical code it receives the one-hot index of the largest of `size` elements. Points between two latents are
+    therefore latents as well.
 
-    Source: Chen et al. 2016, arXiv:1606.03657; settings of the authors' `run_mnist_exp.py`, where both bounds weigh 1
-    and the deviation of continuous codes is fixed at 1. The networks here are DCGAN's.
+    Source: Chen et al. 2016, arXiv:1606.03657; settings of the authors' `run_mnist_exp.py`, where both bounds have
+    weight 1 and the standard deviation of continuous codes is fixed at 1. The networks here are DCGAN's.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         categorical: Sizes of the categorical codes.
-        continuous: How many continuous codes there are, each uniform in [-1, 1].
-        information_weight: Lambda, the factor of both bounds.
-        latent_dim: Numbers in a latent vector, the codes among them: they come last.
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape); it needs `features` and `logit`.
-        recognition_head: Makes the recognition head from (size of the features, numbers to read).
-        generator_optimizer: Makes the generator's optimizer from its parameters.
-        **kwargs: What every `GAN` takes.
+        continuous: Number of continuous codes, each uniform in [-1, 1].
+        information_weight: Factor lambda of both bounds.
+        latent_dim: Size of a latent vector, including the codes, which are its last elements.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the discriminator from (image_shape); it must have `features` and `logit`.
+        recognition_head: Factory of the recognition head from (size of the features, number of code parameters).
+        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        **kwargs: Further arguments of `GAN`.
 
     Raises:
-        ValueError: A number is out of its range, there is no code, or `discriminator` has no features.
+        ValueError: A number is out of its range, there are no codes, or `discriminator` has no features.
 
     Example:
         >>> model = InfoGAN(image_shape=(1, 8, 8), categorical=[10], continuous=2)
@@ -91,17 +92,17 @@ class InfoGAN(GAN):
             raise ValueError(f"`continuous` must be at least 0, got {continuous}")
         if value_range(information_weight)[0] < 0:
             raise ValueError(f"`information_weight` must be at least 0, got {information_weight}")
-        codes = sum(categorical) + continuous
-        if codes == 0:
+        code_dim = sum(categorical) + continuous
+        if code_dim == 0:
             raise ValueError("`categorical` is empty and `continuous` is 0: there must be a code")
-        if latent_dim < codes:
-            raise ValueError(f"`latent_dim` must be at least {codes}, the numbers in the codes, got {latent_dim}")
+        if latent_dim < code_dim:
+            raise ValueError(f"`latent_dim` must be at least {code_dim}, the size of all codes, got {latent_dim}")
         super().__init__(
             image_shape=image_shape,
             latent_dim=latent_dim,
             generator=generator,
             discriminator=lambda shape: InfoGANDiscriminator(
-                discriminator(shape), recognition_head, shape, codes=codes
+                discriminator(shape), recognition_head, shape, codes=code_dim
             ),
             generator_optimizer=generator_optimizer,
             **kwargs,
@@ -109,95 +110,100 @@ class InfoGAN(GAN):
         self.categorical = list(categorical)
         self.continuous = continuous
         self.information_weight = information_weight
+        self.code_dim = code_dim
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
-        """Make codes of normal latents, and examples of both."""
-        return self._generated(generator, self._inputs(latents))
+        """Map normal latents to noise and codes, and these to samples."""
+        return self._generate(generator, self._generator_input(latents))
 
-    def _inputs(self, latents: Tensor) -> Tensor:
-        noise, *scores, style = torch.split(latents, self._sizes, dim=1)
+    def _generator_input(self, latents: Tensor) -> Tensor:
+        """Map normal latents (n, latent_dim) to uniform noise, one-hot categories and uniform continuous codes."""
+        noise, *scores, style = torch.split(latents, [self.latent_dim - self.code_dim, *self._code_sizes], dim=1)
         categories = [F.one_hot(score.argmax(1), score.shape[1]).to(latents) for score in scores]
-        return torch.cat([_uniform(noise), *categories, _uniform(style)], dim=1)
+        return torch.cat([_to_uniform(noise), *categories, _to_uniform(style)], dim=1)
 
-    def _generated(self, generator: nn.Module, inputs: Tensor) -> Batch:
-        return {"image": generator(inputs), "code": inputs[:, self._sizes[0] :]}
+    def _generate(self, generator: nn.Module, inputs: Tensor) -> Batch:
+        return {"image": generator(inputs), "code": inputs[:, self.latent_dim - self.code_dim :]}
 
     @property
-    def _sizes(self) -> list[int]:
-        """The numbers of a latent: of noise, of each categorical code, of the continuous ones."""
-        codes = [*self.categorical, self.continuous]
-        return [self.latent_dim - sum(codes), *codes]
+    def _code_sizes(self) -> list[int]:
+        """Sizes of each categorical code, and of the continuous codes together."""
+        return [*self.categorical, self.continuous]
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The cross-entropy of real against generated, and minus what is known of the codes."""
+        """Compute the cross-entropy of examples against samples, and the negated bounds of the information."""
         samples = self.fake(batch)
         real = self.discriminator(batch["image"])
         fake, code_params = self.discriminator.logits_and_codes(samples["image"])
         self.observe_logits(real, fake)
         return {
             "adversarial": minimax_discriminator_loss(real, fake),
-            **self._information(code_params, samples["code"]),
+            **self._information_terms(code_params, samples["code"]),
         }
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """The non-saturating loss, -log D(G(z)), and minus what is known of the codes."""
+        """Compute the non-saturating loss, -log D(G(z)), and the negated bounds of the information."""
         samples = self.fake(batch)
         fake, code_params = self.discriminator.logits_and_codes(samples["image"])
-        return {"adversarial": non_saturating_generator_loss(fake), **self._information(code_params, samples["code"])}
+        return {
+            "adversarial": non_saturating_generator_loss(fake),
+            **self._information_terms(code_params, samples["code"]),
+        }
 
-    def _information(self, code_params: Tensor, code: Tensor) -> Losses:
-        """Minus the weighted bounds, by kind of code."""
+    def _information_terms(self, code_params: Tensor, code: Tensor) -> Losses:
+        """Compute the negated, weighted bounds for the categorical and for the continuous codes."""
         weight = value_at(self.information_weight, self.images_seen)
-        *logits, mean = torch.split(code_params, self._sizes[1:], dim=1)
-        *categories, style = torch.split(code, self._sizes[1:], dim=1)
+        *logits, mean = torch.split(code_params, self._code_sizes, dim=1)
+        *categories, style = torch.split(code, self._code_sizes, dim=1)
         terms: Losses = {}
         if categories:
-            bounds = [categorical_information(*pair) for pair in zip(logits, categories, strict=True)]
-            terms["categorical"] = -weight * torch.stack(bounds).sum()
+            bounds = torch.stack([*map(categorical_information, logits, categories)])
+            terms["categorical"] = -weight * bounds.sum()
         if self.continuous:
             terms["continuous"] = -weight * continuous_information(mean, style)
         return terms
 
     @torch.no_grad()
     def codes(self, batch: Batch) -> Codes:
-        """Read the codes off examples: probabilities of each category, means of the continuous codes."""
+        """Predict the codes of images, in evaluation mode."""
         with self.eval_mode():
             _, code_params = self.discriminator.logits_and_codes(self.to_device_and_dtype(batch["image"]))
-        *logits, mean = torch.split(code_params, self._sizes[1:], dim=1)
+        *logits, mean = torch.split(code_params, self._code_sizes, dim=1)
         return Codes([logit.softmax(1) for logit in logits], mean)
 
     def scores(self, batch: Batch) -> dict[str, float]:
-        """How far the categories of the first code agree with the labels, where there are both."""
+        """Compute the clustering accuracy of the first categorical code; without labels there are no scores."""
         if not self.categorical or (batch["label"] < 0).all():
             return {}
         return {"cluster_accuracy": cluster_accuracy(self.codes(batch).categorical[0].argmax(1).cpu(), batch["label"])}
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
-        """Add a panel for each code: its categories in rows, or its values in columns; all else is as it was."""
+        """Add a latent traversal for each code: its categories in rows, or its values in columns."""
         panels = super().panels(columns, seed=seed)
-        start = self._sizes[0]
+        start = self.latent_dim - self.code_dim
         for number, size in enumerate([*self.categorical, *[1] * self.continuous]):
             panels[f"code_{number}"] = self._traversal(start, size, columns, seed)
             start += size
         return panels
 
     def _traversal(self, start: int, size: int, columns: int, seed: int | None) -> Batch:
+        """Vary the code at `start` of the generator's input, and keep all other inputs."""
         rows = columns if size == 1 else size
 
-        def made() -> Batch:
-            inputs = self._inputs(self.sample_latents(columns))
-            if size == 1:  # a row is an example, and its columns are values
+        def traverse(_: int) -> Batch:
+            inputs = self._generator_input(self.sample_latents(columns))
+            if size == 1:  # continuous: each row has its own noise, each column a value
                 inputs = inputs.repeat_interleave(columns, 0)
                 values = torch.linspace(-1, 1, columns).to(inputs).repeat(columns).unsqueeze(1)
-            else:  # a column is an example, and its rows are categories
+            else:  # categorical: each column has its own noise, each row a category
                 inputs = inputs.repeat(size, 1)
                 values = torch.eye(size).to(inputs).repeat_interleave(columns, 0)
             inputs[:, start : start + size] = values
-            return self._generated(self.ema, inputs)
+            return self._generate(self.ema, inputs)
 
-        return self.sample_in_chunks(rows * columns, rows * columns, seed, lambda _: made())
+        return self.sample_in_chunks(rows * columns, rows * columns, seed, traverse)
 
 
-def _uniform(normal: Tensor) -> Tensor:
-    """Map normal numbers to uniform ones in [-1, 1], in their order."""
+def _to_uniform(normal: Tensor) -> Tensor:
+    """Map standard normal numbers to uniform numbers in [-1, 1] monotonically."""
     return torch.erf(normal / math.sqrt(2))

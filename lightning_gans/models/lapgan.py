@@ -1,4 +1,4 @@
-"""The GAN on the levels of a Laplacian pyramid."""
+"""LAPGAN: one GAN for each level of a Laplacian pyramid."""
 
 from typing import Any
 
@@ -13,39 +13,41 @@ from lightning_gans.networks.pyramid import (
     LaplacianGenerator,
     PyramidGenerator,
     ResidualGeneratorFactory,
+    gaussian_pyramid,
     level_shapes,
-    scales,
 )
 from lightning_gans.objectives.losses import minimax_discriminator_loss, non_saturating_generator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class LAPGAN(GAN):
-    """Generate coarse to fine, with a game of its own for every level of a Laplacian pyramid.
+    """Generate images from coarse to fine, with one GAN for each level of a Laplacian pyramid.
 
-    The coarsest level is an ordinary GAN on small images. Each finer generator gets the real coarser image,
-    upsampled, and one plane of noise, and makes the residual; its discriminator sees their sum. So the levels learn
-    independently of each other, and only samples chain them: a latent is one vector for the coarsest level and the
-    planes of the others. What the levels add up to may leave [-1, 1], and is clamped there.
+    The coarsest level is an unconditional GAN on small images. The generator of each finer level maps the real coarser
+    image, upsampled, and one plane of noise to the residual. Its discriminator sees the sum of the upsampled image and
+    the residual. The levels are trained independently of each other; only sampling chains them. A latent consists of a
+    vector for the coarsest level and the planes of the other levels. The sum of all levels may exceed [-1, 1] and is
+    clamped.
 
-    The authors' SGD, with its schedules, is in `lapgan_cifar10.yaml`; Adam, the default, needs fewer images. Their
-    noise is uniform, here it is normal, so that what lies between two latents is one; their filters are those of
-    `image.scale`, here means of 2 x 2 pixels and bilinear.
+    What differs from the authors' code: the default optimizer is Adam, which needs fewer images; `lapgan_cifar10.yaml`
+    has their SGD with its schedules. Their noise is uniform; here it is normal, so that points between two latents are
+    latents as well. Their filters are those of `image.scale`; here they are means of 2 x 2 pixels and bilinear
+    interpolation.
 
     Source: Denton et al. 2015, arXiv:1506.05751; networks of the authors' `train_cifar_coarse_to_fine.lua`.
 
     Args:
         image_shape: (channels, height, width), multiples of 2^(depth - 1).
-        depth: Levels of the pyramid; each has twice the size of the one before.
-        generator: Makes the coarsest level's generator from (latent_dim, shape of that level).
-        discriminator: Makes the coarsest level's discriminator from (shape of that level).
-        residual_generator: Makes a finer level's generator from (shape of that level); it maps (noise, image) to a
-            residual, the noise being one plane.
-        residual_discriminator: Makes a finer level's discriminator from (shape of that level).
-        **kwargs: What every `GAN` takes; `latent_dim` is the coarsest level's.
+        depth: Number of levels of the pyramid; each has twice the height and width of the previous level.
+        generator: Factory of the coarsest level's generator from (latent_dim, shape of that level).
+        discriminator: Factory of the coarsest level's discriminator from (shape of that level).
+        residual_generator: Factory of a finer level's generator from (shape of that level). The generator maps
+            (noise, image) to a residual; the noise is one plane.
+        residual_discriminator: Factory of a finer level's discriminator from (shape of that level).
+        **kwargs: Further arguments of `GAN`; `latent_dim` is the coarsest level's.
 
     Raises:
-        ValueError: `image_shape` cannot be halved that often.
+        ValueError: `image_shape` cannot be halved `depth` - 1 times.
 
     Example:
         >>> LAPGAN(image_shape=(3, 32, 48), depth=3).sample(2, seed=0)["image"].shape
@@ -78,43 +80,43 @@ class LAPGAN(GAN):
         self.depth = depth
 
     def sample_latents(self, n: int) -> Tensor:
-        """Draw n latents: a vector, and the planes of all finer levels, side by side."""
+        """Sample n latents: the vector and the planes of all finer levels, concatenated."""
         return self.randn(n, sum(self.generator.sizes))
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
-        """Go from the coarsest level to the finest, each on what the one before made."""
+        """Map latents to samples, from the coarsest level to the finest; each level adds to the previous one."""
         return {"image": generator(latents)[-1].clamp(-1, 1)}
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
-        """Add the samples as they are at each coarser level."""
+        """Add a panel for each coarser level, with the samples at that level."""
 
-        def drawn(level: int) -> Batch:
+        def samples(level: int) -> Batch:
             return self.sample_in_chunks(
                 columns**2, SAMPLE_CHUNK, seed, lambda _: {"image": self.ema(self.sample_latents(SAMPLE_CHUNK))[level]}
             )
 
-        coarser = {f"level_{level}": drawn(level) for level in range(self.depth - 1)}
+        coarser = {f"level_{level}": samples(level) for level in range(self.depth - 1)}
         return {**super().panels(columns, seed=seed), **coarser}
 
     def discriminator_score(self, batch: Batch) -> Tensor:
-        """The logit of the finest level's discriminator."""
+        """Compute the mean logit of each example by the finest level's discriminator, (b,)."""
         logits: Tensor = self.discriminator[-1](batch["image"])
         return logits.unsqueeze(-1).flatten(1).mean(1)
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The cross-entropy of real against generated images, of each level."""
-        images = scales(batch["image"], self.depth)
-        real, fake = self._logits(images), self._logits(self._generated(images))
+        """Compute the cross-entropy of examples against samples at each level."""
+        images = gaussian_pyramid(batch["image"], self.depth)
+        real, fake = self._logits(images), self._logits(self._generate_levels(images))
         self.observe_logits(*(torch.cat([level.flatten() for level in logits]) for logits in (real, fake)))
         pairs = enumerate(zip(real, fake, strict=True))
         return {f"level_{level}": minimax_discriminator_loss(*logits) for level, logits in pairs}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """The non-saturating loss, -log D(G(z)), of each level."""
-        fake = self._logits(self._generated(scales(batch["image"], self.depth)))
+        """Compute the non-saturating loss, -log D(G(z)), at each level."""
+        fake = self._logits(self._generate_levels(gaussian_pyramid(batch["image"], self.depth)))
         return {f"level_{level}": non_saturating_generator_loss(logits) for level, logits in enumerate(fake)}
 
-    def _generated(self, images: list[Tensor]) -> list[Tensor]:
+    def _generate_levels(self, images: list[Tensor]) -> list[Tensor]:
         samples: list[Tensor] = self.generator(self.sample_latents(len(images[0])), images)
         return samples
 

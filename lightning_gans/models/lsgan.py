@@ -1,4 +1,4 @@
-"""The least-squares GAN."""
+"""LSGAN: the least-squares GAN."""
 
 from typing import Any
 
@@ -10,21 +10,23 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class LSGAN(GAN):
-    """Regress real examples on 1 and generated ones on 0, and move what is generated towards 1.
+    """Train a GAN with least-squares losses: the discriminator regresses examples on 1 and samples on 0.
 
-    An example that the discriminator is sure of still pulls: the loss grows with the distance from its label. What
-    differs from the authors' code: DCGAN's networks in place of deeper ones for 112 x 112 pixels, and normal latents in
-    place of 1,024 uniform ones.
+    The loss grows with the distance from the label, so samples that the discriminator classifies with certainty still
+    have a gradient.
+
+    What differs from the authors' code: the networks are DCGAN's, theirs are deeper ones for 112 x 112 pixels. Latents
+    are normal, theirs are 1,024 uniform numbers.
 
     Source: Mao et al. 2016, arXiv:1611.04076, equation 9; settings of the authors' `train_lsun.py` (xudonmao/LSGAN).
 
     Args:
         image_shape: (channels, height, width).
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape).
-        generator_optimizer: Makes the generator's optimizer from its parameters.
-        discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
-        **kwargs: What every `GAN` takes.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the discriminator from (image_shape).
+        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        **kwargs: Further arguments of `GAN`.
 
     Example:
         >>> LSGAN(image_shape=(1, 28, 28)).sample(2, seed=0)["image"].shape
@@ -51,10 +53,10 @@ class LSGAN(GAN):
         )
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """Half the squared distances of real outputs from 1 and of generated ones from 0."""
+        """Compute half the squared errors of the outputs for examples from 1 and of the outputs for samples from 0."""
         real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"least_squares": least_squares_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """Half the squared distance of generated outputs from 1."""
+        """Compute half the squared error of the outputs for samples from 1."""
         return {"least_squares": least_squares_generator_loss(self.discriminator(self.fake(batch)["image"]))}

@@ -1,4 +1,4 @@
-"""The masked autoencoder for distribution estimation."""
+"""MADE: the masked autoencoder for distribution estimation."""
 
 from typing import Any
 
@@ -10,24 +10,28 @@ from lightning_gans.types import ImageShape
 
 
 class MADE(Autoregressive):
-    """Tell each pixel from those before it by one fully connected network, whose weights are masked.
+    """Predict each pixel from earlier pixels by one fully connected network with masked weights.
 
-    The settings are those of karpathy/pytorch-made, which reaches 94.5 nats on binarized MNIST by one hidden layer of
-    500 units and one order; `made_binarized_mnist.yaml` has the rest of them. What differs: the order is the raster's,
-    where that code draws one; there are the paper's direct connections of pixels to outputs, which that code lacks; the
-    masks of hidden units are spread evenly; the rate falls along a cosine; and weights are averaged. In the paper
-    learning rates are Adagrad's, and pixels are black or white. Here gray and colored ones are mixtures of logistics,
-    which PixelCNN++ has; `--model.output Bernoulli` is for those of two levels.
+    The settings are those of karpathy/pytorch-made, which reaches 94.5 nats on binarized MNIST with one hidden layer of
+    500 units and one order. `made_binarized_mnist.yaml` has the settings that are not defaults here.
+
+    What differs from that code: the order of the pixels is raster order, there it is drawn. The paper's direct
+    connections from pixels to outputs exist, there they are missing. The masks of hidden units are evenly spread. The
+    learning rate falls along a cosine. The weights are averaged (EMA).
+
+    What differs from the paper: it uses Adagrad, and binary pixels only. Here gray and colored pixels have PixelCNN++'s
+    mixtures of logistics; `--model.output Bernoulli` is for pixels of two levels.
 
     Source: Germain et al. 2015, arXiv:1502.03509.
 
     Args:
         image_shape: (channels, height, width).
-        levels: How many values an element can have, the data's.
-        network: Makes the network from (image_shape, outputs), and the keyword `num_classes` if it is given classes.
-        output: Makes the distribution of a pixel from (channels, levels).
-        optimizer: Makes the optimizer from the network's parameters.
-        **kwargs: What every `Autoregressive` takes.
+        levels: Number of values that an element of the data's images can have.
+        network: Factory of the network from (image_shape, outputs), and from the keyword `num_classes` if the model is
+            class-conditional.
+        output: Factory of the output distribution of a pixel from (channels, levels).
+        optimizer: Factory of the optimizer from the network's parameters.
+        **kwargs: Further arguments of `Autoregressive`.
 
     Example:
         >>> MADE(image_shape=(1, 4, 4), levels=2).sample(2, seed=0)["image"].shape

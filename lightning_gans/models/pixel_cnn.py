@@ -1,4 +1,4 @@
-"""The gated PixelCNN."""
+"""Gated PixelCNN."""
 
 from typing import Any
 
@@ -10,24 +10,28 @@ from lightning_gans.types import ImageShape
 
 
 class PixelCNN(Autoregressive):
-    """Tell each pixel from those before it by gated convolutions, the same ones for all pixels.
+    """Predict each pixel from earlier pixels by gated convolutions, with the same weights at all pixels.
 
-    The network is the gated PixelCNN, small enough for a CPU; the output and the optimizer are PixelCNN++'s. What
-    differs from the previous: channels of a pixel depend on each other through the output, not through the network. What
-    differs from the latter: it is no U-net and has no dropout; the learning rate stays, unless a schedule lets it fall
-    (theirs by .999995 a step); and the average is this project's, whose half-life rises to 10,000 images
-    (theirs is .9995 a step, 22,000 images of batches of 16).
+    The network is the gated PixelCNN's, small enough for a CPU. The output and the optimizer are PixelCNN++'s.
+
+    What differs from the gated PixelCNN: the channels of a pixel depend on each other through the output distribution,
+    not through the network.
+
+    What differs from PixelCNN++: the network is not a U-Net and has no dropout. The learning rate is constant by
+    default; a schedule reproduces the authors' decay by 0.999995 per step. The half-life of the EMA rises to 10,000
+    images, as in all models here; their decay of 0.9995 per step is a half-life of 22,000 images with batches of 16.
 
     Source: van den Oord et al. 2016, arXiv:1606.05328; Salimans et al. 2017, arXiv:1701.05517, and its `train.py`
     (openai/pixel-cnn).
 
     Args:
         image_shape: (channels, height, width).
-        levels: How many values an element can have, the data's.
-        network: Makes the network from (image_shape, outputs), and the keyword `num_classes` if it is given classes.
-        output: Makes the distribution of a pixel from (channels, levels).
-        optimizer: Makes the optimizer from the network's parameters.
-        **kwargs: What every `Autoregressive` takes.
+        levels: Number of values that an element of the data's images can have.
+        network: Factory of the network from (image_shape, outputs), and from the keyword `num_classes` if the model is
+            class-conditional.
+        output: Factory of the output distribution of a pixel from (channels, levels).
+        optimizer: Factory of the optimizer from the network's parameters.
+        **kwargs: Further arguments of `Autoregressive`.
 
     Example:
         >>> PixelCNN(image_shape=(1, 4, 4), levels=2).sample(2, seed=0)["image"].shape

@@ -1,4 +1,4 @@
-"""R3GAN: a relativistic game whose discriminator is held flat at real and at generated examples."""
+"""R3GAN: the relativistic GAN with zero-centered gradient penalties on examples and samples."""
 
 from typing import Any
 
@@ -12,25 +12,28 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class R3GAN(GAN):
-    """Let each generated example look more real than the real one it is paired with, under R1 and R2 penalties.
+    """Train a GAN with relativistic pairing losses (RpGAN) and the gradient penalties R1 and R2.
 
-    Both penalties are taken at every step. The pairing leaves no minimum that drops modes; with both penalties the game
-    converges locally. In the paper the learning rate falls from 2e-4 to 5e-5, gamma falls and Adam's beta2 rises from
-    .9 to .99 along a cosine, which are schedules here: see `r3gan_cifar10.yaml`. A discriminator with batch
-    normalization would tie the examples of a batch together and void the penalties.
+    Each sample should look more real than the example it is paired with. Pairing removes the local minima that drop
+    modes; with both penalties training converges locally. Both penalties are computed at every step. A discriminator
+    with batch normalization would couple the examples of a batch and invalidate them.
+
+    The paper has schedules along a cosine: the learning rate falls from 2e-4 to 5e-5, gamma falls, and Adam's beta2
+    rises from 0.9 to 0.99. They are in `r3gan_cifar10.yaml`.
 
     Source: Huang et al. 2024, arXiv:2501.05441; the pairing is arXiv:1807.00734, the penalties arXiv:1801.04406.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape); it treats each example on its own.
-        gamma: The penalties' weight: gamma / 2 times the mean squared gradient, at real and at generated examples. What
-            suits depends on the data's scale: a discriminator that tells two places apart needs a slope between them.
-        latent_dim: Numbers in a latent vector.
-        generator_optimizer: Makes the generator's optimizer from its parameters.
-        discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
-        **kwargs: What every `GAN` takes.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the discriminator from (image_shape); it processes each example independently.
+        gamma: Weight of the penalties: gamma / 2 times the mean squared norm of the gradient, for examples and for
+            samples. The best value depends on the scale of the data: a discriminator that separates two places needs a
+            slope between them.
+        latent_dim: Size of a latent vector.
+        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        **kwargs: Further arguments of `GAN`.
 
     Raises:
         ValueError: `gamma` is negative.
@@ -66,7 +69,7 @@ class R3GAN(GAN):
         self.gamma = gamma
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The paired loss, and both weighted penalties."""
+        """Compute the relativistic loss and the weighted penalties R1 and R2."""
         real, fake = batch["image"], self.fake(batch)["image"]
         real_logit, fake_logit = self.discriminate(real, fake)
         weight = value_at(self.gamma, self.images_seen) / 2
@@ -77,6 +80,6 @@ class R3GAN(GAN):
         }
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """The paired loss, seen from the other side."""
+        """Compute the relativistic loss with the two roles exchanged."""
         real_logit, fake_logit = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"])
         return {"relativistic": relativistic_generator_loss(real_logit, fake_logit)}

@@ -1,4 +1,4 @@
-"""The GAN with spectral normalization."""
+"""SNGAN: the GAN with spectral normalization."""
 
 from typing import Any
 
@@ -10,25 +10,25 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class SNGAN(GAN):
-    """Play the hinge game against a discriminator whose every layer has spectral norm 1.
+    """Train a GAN with hinge losses against a discriminator whose layers all have spectral norm 1.
 
-    What differs from the authors' code: the default networks are DCGAN's, not residual ones (those are in
-    `sngan_cifar10.yaml`); the generator moves on as many examples as the discriminator, where theirs takes twice as
-    many (128 and 64); it moves after `discriminator_steps` batches, theirs before; and learning rates stay, unless a
-    schedule lets them fall, which has to know how long the run is (theirs fall linearly to 0 at its end).
+    What differs from the authors' code: the default networks are DCGAN's; `sngan_cifar10.yaml` has the residual ones.
+    Generator and discriminator have the same batch size, theirs is 128 for the generator and 64 for the discriminator.
+    The generator is updated after `discriminator_steps` batches, theirs before. The learning rate is constant by
+    default; a schedule reproduces their linear decay to 0, which needs the run's length.
 
     Source: Miyato et al. 2018, arXiv:1802.05957; settings of the authors' `sn_cifar10_unconditional.yml`
     (pfnet-research/sngan_projection).
 
     Args:
         image_shape: (channels, height, width).
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape); the normalization is its own affair.
-        latent_dim: Numbers in a latent vector.
-        discriminator_steps: Discriminator steps per generator step, each on fresh data.
-        generator_optimizer: Makes the generator's optimizer from its parameters.
-        discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
-        **kwargs: What every `GAN` takes.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the discriminator from (image_shape); it applies spectral normalization itself.
+        latent_dim: Size of a latent vector.
+        discriminator_steps: Discriminator updates per generator update, each on a new batch.
+        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        **kwargs: Further arguments of `GAN`.
 
     Example:
         >>> SNGAN(image_shape=(1, 28, 28)).sample(2, seed=0)["image"].shape
@@ -59,10 +59,10 @@ class SNGAN(GAN):
         )
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The hinge loss of real against generated."""
+        """Compute the hinge loss of examples against samples."""
         real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"hinge": hinge_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """The negated score of generated examples."""
+        """Compute the negated mean logit of samples."""
         return {"hinge": hinge_generator_loss(self.discriminator(self.fake(batch)["image"]))}

@@ -1,4 +1,4 @@
-"""The first GAN."""
+"""The original GAN of Goodfellow et al."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class VanillaGAN(GAN):
-    """Tell real from generated with a classifier, and maximize its error: perceptrons, as in the first paper.
+    """Train the original GAN: the minimax loss against the non-saturating loss, with fully connected networks.
 
-    The discriminator minimizes the cross-entropy of the minimax game; the generator maximizes log D(G(z)), which has
-    the same fixed point and does not saturate. The authors' SGD, with its schedules, is `GoodfellowSGD` (see
-    `vanilla_gan_mnist.yaml`); Adam, the default, needs fewer images.
+    The discriminator minimizes the cross-entropy of the minimax game. The generator maximizes log D(G(z)), which has
+    the same fixed point and does not saturate. The authors' SGD is `GoodfellowSGD`, and `vanilla_gan_mnist.yaml` has
+    its schedules. The default, Adam, needs fewer images.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661; networks of the authors' `mnist.yaml`.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the discriminator from (image_shape).
-        **kwargs: What every `GAN` takes.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the discriminator from (image_shape).
+        **kwargs: Further arguments of `GAN`.
 
     Example:
         >>> VanillaGAN(image_shape=(1, 8, 8)).sample(3, seed=0)["image"].shape
@@ -39,10 +39,10 @@ class VanillaGAN(GAN):
         super().__init__(image_shape=image_shape, generator=generator, discriminator=discriminator, **kwargs)
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The cross-entropy of real against generated."""
+        """Compute the cross-entropy of examples against samples."""
         real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"adversarial": minimax_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """The non-saturating loss, -log D(G(z))."""
+        """Compute the non-saturating loss, -log D(G(z))."""
         return {"adversarial": non_saturating_generator_loss(self.discriminator(self.fake(batch)["image"]))}

@@ -1,4 +1,4 @@
-"""The Wasserstein GAN with gradient penalty."""
+"""WGAN-GP: the Wasserstein GAN with gradient penalty."""
 
 from typing import Any
 
@@ -12,24 +12,24 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class WGANGP(GAN):
-    """Match distributions by a 1-Lipschitz critic, held there by a gradient penalty.
+    """Minimize the Wasserstein distance with a critic that a gradient penalty keeps 1-Lipschitz.
 
-    The critic has no batch normalization, which would tie the examples of a batch together and void the penalty.
+    The critic has no batch normalization: it would couple the examples of a batch and invalidate the penalty.
 
-    Networks are half as wide as the authors', 64 channels; samples are drawn from averaged weights.
+    What differs from the authors' code: the networks are half as wide, 64 channels, and samples come from the EMA.
 
     Source: Gulrajani et al. 2017, arXiv:1704.00028; settings of the authors' `gan_cifar.py`.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Makes the generator from (latent_dim, image_shape).
-        discriminator: Makes the critic from (image_shape).
-        penalty_weight: Lambda, the factor of the mean of (|gradient| - 1)^2.
-        latent_dim: Numbers in a latent vector.
-        discriminator_steps: Critic steps per generator step, each on fresh data.
-        generator_optimizer: Makes the generator's optimizer from its parameters.
-        discriminator_optimizer: Makes the critic's optimizer from its parameters.
-        **kwargs: What every `GAN` takes.
+        generator: Factory of the generator from (latent_dim, image_shape).
+        discriminator: Factory of the critic from (image_shape).
+        penalty_weight: Factor lambda of the penalty, the mean of (|gradient| - 1)^2.
+        latent_dim: Size of a latent vector.
+        discriminator_steps: Critic updates per generator update, each on a new batch.
+        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        discriminator_optimizer: Factory of the critic's optimizer from its parameters.
+        **kwargs: Further arguments of `GAN`.
 
     Raises:
         ValueError: `penalty_weight` is negative.
@@ -67,7 +67,7 @@ class WGANGP(GAN):
         self.penalty_weight = penalty_weight
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """The estimated distance, negated, and the weighted penalty on lines from real to generated points."""
+        """Compute the critic loss, which is the negated estimate of the distance, and the weighted penalty."""
         real, fake = batch["image"], self.fake(batch)["image"]
         real_score, fake_score = self.discriminate(real, fake)
         penalty = gradient_penalty(self.discriminator, real, fake, self.rand(len(real)))
@@ -77,5 +77,5 @@ class WGANGP(GAN):
         }
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """The negated score of generated points."""
+        """Compute the negated mean score of samples."""
         return {"wasserstein": wasserstein_generator_loss(self.discriminator(self.fake(batch)["image"]))}

@@ -1,7 +1,7 @@
-"""Lower bounds of the mutual information between a code and what was generated from it.
+"""Lower bounds of the mutual information between a code and the samples generated from it, in nats.
 
-For any distribution Q, H(c) + E log Q(c | x) is at most I(c; x), and equal to it where Q is the posterior: Barber and
-Agakov's variational bound, as *InfoGAN*, arXiv:1606.03657, equation 4, uses it. All are in nats.
+For any distribution Q, H(c) + E log Q(c | x) is at most I(c; x). The two are equal if Q is the posterior. This is the
+variational bound of Barber and Agakov, used in *InfoGAN*, arXiv:1606.03657, equation 4.
 """
 
 import math
@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 
 def categorical_information(logits: Tensor, code: Tensor) -> Tensor:
-    """Bound the information about a uniform category: log K + E log Q(c | x).
+    """Compute the lower bound of the information about a uniform categorical code, log K + E log Q(c | x).
 
-    It is log K where each category is read off without doubt, and 0 where Q is uniform. From *InfoGAN*,
-    arXiv:1606.03657, equation 5.
+    It is log K if Q predicts each category with certainty, and 0 if Q is uniform. From *InfoGAN*, arXiv:1606.03657,
+    equation 5.
 
     Args:
-        logits: (b, K) of Q.
-        code: (b, K), one-hot.
+        logits: (b, K) logits of Q.
+        code: (b, K) one-hot categories.
 
     Returns:
         () in nats.
@@ -33,14 +33,15 @@ def categorical_information(logits: Tensor, code: Tensor) -> Tensor:
 
 
 def continuous_information(mean: Tensor, code: Tensor) -> Tensor:
-    """Bound the information about codes uniform in [-1, 1]: d log 2 + E log N(c; mean, 1).
+    """Compute the lower bound of the information about codes uniform in [-1, 1], d log 2 + E log N(c; mean, 1).
 
-    The deviation of Q is fixed at 1, as in the authors' MNIST script (`fix_std`), which leaves squared errors: at best
-    the bound is d (log 2 - log(2 pi) / 2) = -.226 d. From *InfoGAN*, arXiv:1606.03657, equation 5.
+    The standard deviation of Q is fixed at 1, as in the authors' MNIST script (`fix_std`), so the bound depends on
+    squared errors only. Its maximum is d (log 2 - log(2 pi) / 2) = -0.226 d. From *InfoGAN*, arXiv:1606.03657,
+    equation 5.
 
     Args:
-        mean: (b, d) of Q.
-        code: (b, d).
+        mean: (b, d) means of Q.
+        code: (b, d) codes.
 
     Returns:
         () in nats.
@@ -50,5 +51,5 @@ def continuous_information(mean: Tensor, code: Tensor) -> Tensor:
         tensor(-0.4516)
     """
     mean = mean.to(torch.promote_types(mean.dtype, torch.float32))
-    errors = (code.to(mean) - mean).square().sum(1).mean() / 2
-    return mean.shape[1] * (math.log(2) - math.log(2 * math.pi) / 2) - errors
+    squared_error = (code.to(mean) - mean).square().sum(1).mean()
+    return mean.shape[1] * (math.log(2) - math.log(2 * math.pi) / 2) - squared_error / 2

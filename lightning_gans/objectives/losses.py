@@ -1,8 +1,8 @@
-"""The adversarial games, as losses to minimize, written in logits.
+"""Adversarial losses, as functions of the discriminator's logits; both players minimize.
 
-Logits have the shape (b, ...): a network that judges patches gives several per sample. Every sample has equally many,
-so a plain mean is the mean over the batch of the per-sample means. A discriminator's probability D = sigmoid(logit) is
-never formed: log D = -softplus(-logit) and log(1 - D) = -softplus(logit) stay exact where it rounds to 0 or 1.
+Logits have the shape (b, ...): a patch discriminator returns several per image. All images have equally many, so a
+plain mean is the mean over the batch of the means per image. The probability D = sigmoid(logit) of a discriminator is
+never computed: log D = -softplus(-logit) and log(1 - D) = -softplus(logit) are exact even where D rounds to 0 or 1.
 """
 
 import torch
@@ -11,14 +11,14 @@ from torch import Tensor
 
 
 def minimax_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Lose -E log D(x) - E log(1 - D(G(z))), the discriminator's side of the minimax game.
+    """Compute the discriminator loss of the minimax game, -E log D(x) - E log(1 - D(G(z))).
 
-    The two terms are summed, not averaged: 2 log 2 where the discriminator cannot tell. From *Generative Adversarial
-    Networks*, arXiv:1406.2661, equation 1.
+    The two terms are summed, not averaged: the loss is 2 log 2 for D = 1/2. From *Generative Adversarial Networks*,
+    arXiv:1406.2661, equation 1.
 
     Args:
-        real: (b, ...) logits of real samples.
-        fake: (b, ...) logits of generated samples.
+        real: (b, ...) logits of examples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         () in nats.
@@ -31,13 +31,13 @@ def minimax_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def minimax_generator_loss(fake: Tensor) -> Tensor:
-    """Lose E log(1 - D(G(z))), the generator's side of the minimax game.
+    """Compute the generator loss of the minimax game, E log(1 - D(G(z))).
 
-    It is minus the discriminator's term, and saturates: where D is sure of a fake the gradient vanishes. From
-    *Generative Adversarial Networks*, arXiv:1406.2661, equation 1.
+    It is the negated term of the discriminator, and it saturates: the gradient vanishes for samples with D close to 0.
+    From *Generative Adversarial Networks*, arXiv:1406.2661, equation 1.
 
     Args:
-        fake: (b, ...) logits of generated samples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         () in nats.
@@ -50,12 +50,13 @@ def minimax_generator_loss(fake: Tensor) -> Tensor:
 
 
 def non_saturating_generator_loss(fake: Tensor) -> Tensor:
-    """Lose -E log D(G(z)), which has the minimax game's fixed point and strong gradients where D is sure of a fake.
+    """Compute the non-saturating generator loss, -E log D(G(z)).
 
-    From *Generative Adversarial Networks*, arXiv:1406.2661, section 3.
+    It has the fixed point of the minimax game, and strong gradients for samples with D close to 0. From *Generative
+    Adversarial Networks*, arXiv:1406.2661, section 3.
 
     Args:
-        fake: (b, ...) logits of generated samples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         () in nats.
@@ -68,13 +69,14 @@ def non_saturating_generator_loss(fake: Tensor) -> Tensor:
 
 
 def least_squares_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Lose 1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2, where D is the logit itself.
+    """Compute the least-squares discriminator loss, 1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2.
 
-    From *Least Squares Generative Adversarial Networks*, arXiv:1611.04076, equation 9 (a = 0, b = c = 1).
+    D is the logit itself. From *Least Squares Generative Adversarial Networks*, arXiv:1611.04076, equation 9 (a = 0,
+    b = c = 1).
 
     Args:
-        real: (b, ...) outputs for real samples.
-        fake: (b, ...) outputs for generated samples.
+        real: (b, ...) logits of examples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         ().
@@ -87,12 +89,13 @@ def least_squares_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def least_squares_generator_loss(fake: Tensor) -> Tensor:
-    """Lose 1/2 E (D(G(z)) - 1)^2, where D is the logit itself.
+    """Compute the least-squares generator loss, 1/2 E (D(G(z)) - 1)^2.
 
-    From *Least Squares Generative Adversarial Networks*, arXiv:1611.04076, equation 9 (a = 0, b = c = 1).
+    D is the logit itself. From *Least Squares Generative Adversarial Networks*, arXiv:1611.04076, equation 9 (a = 0,
+    b = c = 1).
 
     Args:
-        fake: (b, ...) outputs for generated samples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         ().
@@ -105,13 +108,13 @@ def least_squares_generator_loss(fake: Tensor) -> Tensor:
 
 
 def hinge_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Lose E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), which leaves alone what is beyond the margin.
+    """Compute the hinge discriminator loss, E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))).
 
-    From *Geometric GAN*, arXiv:1705.02894.
+    D is the logit itself. Logits beyond the margin have no gradient. From *Geometric GAN*, arXiv:1705.02894.
 
     Args:
-        real: (b, ...) outputs for real samples.
-        fake: (b, ...) outputs for generated samples.
+        real: (b, ...) logits of examples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         ().
@@ -124,12 +127,12 @@ def hinge_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def hinge_generator_loss(fake: Tensor) -> Tensor:
-    """Lose -E D(G(z)), the generator's side of the hinge game.
+    """Compute the hinge generator loss, -E D(G(z)).
 
-    From *Geometric GAN*, arXiv:1705.02894.
+    D is the logit itself. From *Geometric GAN*, arXiv:1705.02894.
 
     Args:
-        fake: (b, ...) outputs for generated samples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         ().
@@ -142,13 +145,14 @@ def hinge_generator_loss(fake: Tensor) -> Tensor:
 
 
 def wasserstein_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Lose E D(G(z)) - E D(x): minus the critic's estimate of the Wasserstein-1 distance, if it is 1-Lipschitz.
+    """Compute the Wasserstein critic loss, E D(G(z)) - E D(x).
 
-    From *Wasserstein GAN*, arXiv:1701.07875, algorithm 1.
+    D is the logit itself. For a 1-Lipschitz critic the loss is the negated estimate of the Wasserstein-1 distance. From
+    *Wasserstein GAN*, arXiv:1701.07875, algorithm 1.
 
     Args:
-        real: (b, ...) outputs for real samples.
-        fake: (b, ...) outputs for generated samples.
+        real: (b, ...) logits of examples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         () in the units of the data.
@@ -161,12 +165,13 @@ def wasserstein_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def wasserstein_generator_loss(fake: Tensor) -> Tensor:
-    """Lose -E D(G(z)), the part of the Wasserstein distance that the generator can change.
+    """Compute the Wasserstein generator loss, -E D(G(z)).
 
-    From *Wasserstein GAN*, arXiv:1701.07875, algorithm 1.
+    D is the logit itself. The loss is the part of the Wasserstein distance that depends on the generator. From
+    *Wasserstein GAN*, arXiv:1701.07875, algorithm 1.
 
     Args:
-        fake: (b, ...) outputs for generated samples.
+        fake: (b, ...) logits of samples.
 
     Returns:
         () in the units of the data.
@@ -179,57 +184,58 @@ def wasserstein_generator_loss(fake: Tensor) -> Tensor:
 
 
 def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Lose -E log sigmoid(D(x) - D(G(z))): each real sample is to look more real than the fake one it is paired with.
+    """Compute the relativistic pairing discriminator loss, -E log sigmoid(D(x) - D(G(z))).
 
-    From *The relativistic discriminator*, arXiv:1807.00734, and *The GAN is dead; long live the GAN!*, arXiv:2501.05441
-    (RpGAN). Only differences of logits count.
+    D is the logit itself. The loss depends only on the differences of paired logits. From *The relativistic
+    discriminator*, arXiv:1807.00734, and *The GAN is dead; long live the GAN!*, arXiv:2501.05441 (RpGAN).
 
     Args:
-        real: (b, ...) logits of real samples.
-        fake: (b, ...) logits of as many generated samples; pair i is (real[i], fake[i]).
+        real: (b, ...) logits of examples.
+        fake: (b, ...) logits of as many samples; pair i is (real[i], fake[i]).
 
     Returns:
         () in nats.
 
     Raises:
-        ValueError: If `real` and `fake` cannot be paired.
+        ValueError: `real` and `fake` have different shapes.
 
     Example:
         >>> relativistic_discriminator_loss(torch.tensor([3.0]), torch.tensor([3.0]))
         tensor(0.6931)
     """
-    return _mean(F.softplus(-_pair(real, fake)))
+    return _mean(F.softplus(-_paired_difference(real, fake)))
 
 
 def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Lose -E log sigmoid(D(G(z)) - D(x)): each fake sample is to look more real than the real one it is paired with.
+    """Compute the relativistic pairing generator loss, -E log sigmoid(D(G(z)) - D(x)).
 
-    From *The relativistic discriminator*, arXiv:1807.00734 (RpGAN); see `relativistic_discriminator_loss`.
+    D is the logit itself. From *The relativistic discriminator*, arXiv:1807.00734 (RpGAN); see
+    `relativistic_discriminator_loss`.
 
     Args:
-        real: (b, ...) logits of real samples.
-        fake: (b, ...) logits of as many generated samples; pair i is (real[i], fake[i]).
+        real: (b, ...) logits of examples.
+        fake: (b, ...) logits of as many samples; pair i is (real[i], fake[i]).
 
     Returns:
         () in nats.
 
     Raises:
-        ValueError: If `real` and `fake` cannot be paired.
+        ValueError: `real` and `fake` have different shapes.
 
     Example:
         >>> relativistic_generator_loss(torch.tensor([1e4]), torch.tensor([0.0]))
         tensor(10000.)
     """
-    return _mean(F.softplus(_pair(real, fake)))
+    return _mean(F.softplus(_paired_difference(real, fake)))
 
 
-def _pair(real: Tensor, fake: Tensor) -> Tensor:
-    # Without the check (b,) and (b, 1) would broadcast to all b * b pairs: another game, and no error.
+def _paired_difference(real: Tensor, fake: Tensor) -> Tensor:
+    # without the check, (b,) and (b, 1) would broadcast to all b * b pairs, which is another loss
     if real.shape != fake.shape:
         raise ValueError(f"`fake` must pair with `real`, {tuple(real.shape)}, but has the shape {tuple(fake.shape)}")
     return real - fake
 
 
 def _mean(values: Tensor) -> Tensor:
-    # In at least float32: two bfloat16 means of 3 digits each would leave their difference none.
+    # in at least float32: bfloat16 means have 3 digits, and their difference would have none
     return values.mean(dtype=torch.promote_types(values.dtype, torch.float32))
