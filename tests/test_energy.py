@@ -1,4 +1,4 @@
-"""The energy distance: by hand, in closed form, and against scipy."""
+"""Test the energy distance: by hand, in closed form, and against scipy."""
 
 import math
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lightning_gans.metrics import energy
-from lightning_gans.metrics.energy import EnergyDistance, energy_distance
+from lightning_gans.metrics import EnergyDistance, energy_distance
 
 
 def test_by_hand() -> None:
@@ -16,23 +15,23 @@ def test_by_hand() -> None:
     assert energy_distance(left, right).item() == pytest.approx(2 * 3.5 - 1 - 2)
 
 
-def test_it_is_scipys_but_for_the_distances_to_oneself() -> None:
-    """scipy takes the root of the V-statistic, whose means within count each sample's distance 0 to itself."""
+def test_it_is_scipys_except_for_the_distances_of_samples_to_themselves() -> None:
+    """Reference: `scipy` computes the root of the V-statistic, which includes the distance 0 of a sample to itself."""
     samples, others = torch.randn(40).double(), 1 + 2 * torch.randn(60).double()
     n, m = len(samples), len(others)
-    within = [(these[:, None] - these).abs().mean().item() for these in (samples, others)]
+    within = [(values[:, None] - values).abs().mean().item() for values in (samples, others)]
     expected = stats.energy_distance(samples, others) ** 2 - within[0] / (n - 1) - within[1] / (m - 1)
     assert energy_distance(samples, others).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_two_points_apart() -> None:
-    """All mass at two places at distance d: 2 d."""
+    """Reference: 2 d for two point masses at distance d."""
     left, right = torch.zeros(3, 2), torch.tensor([[3.0, 4.0]]).expand(5, 2)
     assert energy_distance(left, right).item() == 10.0
 
 
 def test_shifted_normals_in_one_dimension() -> None:
-    """E|N(m, 2)| = 2 exp(-m^2 / 4) / sqrt(pi) + m erf(m / 2)."""
+    """Reference: E|N(m, 2)| = 2 exp(-m^2 / 4) / sqrt(pi) + m erf(m / 2), where 2 is the variance."""
     shift = 1.5
     between = 2 / math.sqrt(math.pi) * math.exp(-(shift**2) / 4) + shift * math.erf(shift / 2)
     expected = 2 * between - 2 * 2 / math.sqrt(math.pi)
@@ -43,16 +42,16 @@ def test_shifted_normals_in_one_dimension() -> None:
 
 def test_it_has_no_bias() -> None:
     generator = torch.Generator().manual_seed(0)
-    draws = torch.randn(1500, 2, 5, 2, generator=generator)
-    values = torch.stack([energy_distance(left, right) for left, right in draws])
+    pairs = torch.randn(1500, 2, 5, 2, generator=generator)
+    values = torch.stack([energy_distance(left, right) for left, right in pairs])
     assert abs(values.mean().item()) < 4 * values.std().item() / math.sqrt(len(values))
     assert values.min() < 0
 
 
-def test_parts_of_the_matrix_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_the_distance_matrix_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, others = torch.randn(20, 3), torch.randn(30, 3)
     whole = energy_distance(samples, others)
-    monkeypatch.setattr(energy, "_ROWS", 7)
+    monkeypatch.setattr("lightning_gans.metrics.energy._ROWS", 7)
     torch.testing.assert_close(energy_distance(samples, others), whole)
 
 
@@ -70,7 +69,7 @@ def test_the_metric_is_the_function_over_all_batches() -> None:
     torch.testing.assert_close(metric.compute(), energy_distance(samples, others))
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_sets_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(ValueError, match="`samples` must hold at least 2 samples, got 1"):
         energy_distance(torch.zeros(1, 2), torch.zeros(2, 2))
     with pytest.raises(ValueError, match="`others` must hold at least 2 samples, got 0"):

@@ -1,4 +1,4 @@
-"""Modes, high-quality share and reverse KL: closed forms, a perfect sampler, and what is refused."""
+"""Test mode coverage: closed forms, exact samples, and invalid arguments."""
 
 import math
 
@@ -8,19 +8,13 @@ import torch
 from scipy.stats import entropy
 
 from lightning_gans.datamodules.distributions import GaussianMixture, grid_centers, ring_centers
-from lightning_gans.metrics.modes import (
-    ModeCoverage,
-    ModeCoverageResult,
-    high_quality_counts,
-    mode_coverage,
-    reverse_kl,
-)
+from lightning_gans.metrics import ModeCoverage, ModeCoverageResult, high_quality_counts, mode_coverage, reverse_kl
 
 RING, GRID = GaussianMixture(ring_centers(8), sigma=0.01), GaussianMixture(grid_centers(), sigma=0.05)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 8, 1000])
-def test_the_reverse_kl_of_even_and_of_single_bins(bins: int) -> None:
+def test_the_reverse_kl_of_uniform_and_of_single_bins(bins: int) -> None:
     torch.testing.assert_close(reverse_kl(torch.full((bins,), 7)).item(), 0.0)
     single = torch.zeros(bins)
     single[-1] = 3
@@ -36,7 +30,7 @@ def test_the_reverse_kl_is_that_of_scipy() -> None:
 
 @pytest.mark.parametrize(("mixture", "divergence"), [(RING, 0.0014), (GRID, 0.0048)])
 def test_a_perfect_sampler(mixture: GaussianMixture, divergence: float) -> None:
-    """Within 3 sigma in the plane lie 1 - exp(-9/2); the divergence of n draws is (k - 1) / 2n."""
+    """Reference: 1 - exp(-9/2) of the samples in the plane are within 3 sigma; n samples diverge by (k - 1) / 2n."""
     results = [
         mode_coverage(mixture.sample(2500, np.random.RandomState(seed))[0], mixture.centers, sigma=mixture.sigma)
         for seed in range(40)
@@ -49,7 +43,7 @@ def test_a_perfect_sampler(mixture: GaussianMixture, divergence: float) -> None:
     assert divergences.mean() == pytest.approx(divergence, rel=0.25)
 
 
-def test_shrunken_modes_are_seen() -> None:
+def test_shrunken_modes_are_detected() -> None:
     points, _ = GaussianMixture(GRID.centers, sigma=0.7 * GRID.sigma).sample(2500, np.random.RandomState(0))
     assert mode_coverage(points, GRID.centers, sigma=GRID.sigma).high_quality > 0.993
 
@@ -82,12 +76,12 @@ def test_the_metric_is_the_function_over_all_batches() -> None:
 
 
 @pytest.mark.parametrize("counts", [torch.tensor([1, -1]), torch.ones(2, 2), torch.ones(0)])
-def test_what_is_no_histogram_is_refused(counts: torch.Tensor) -> None:
+def test_invalid_histograms_are_refused(counts: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="`counts` must be a histogram"):
         reverse_kl(counts)
 
 
-def test_what_cannot_be_scored_is_refused() -> None:
+def test_invalid_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="`sigma` must be above 0, got 0"):
         mode_coverage(torch.zeros(1, 2), RING.centers, sigma=0)
     with pytest.raises(ValueError, match="`sigma` must be above 0, got -1"):

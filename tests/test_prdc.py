@@ -1,4 +1,6 @@
-"""Precision, recall, density and coverage, against the definitions, their expectations and published figures."""
+"""Test precision, recall, density and coverage: definitions, expectations and published values."""
+
+import sys
 
 import numpy as np
 import pytest
@@ -6,8 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_gans.metrics import prdc as module
-from lightning_gans.metrics.prdc import PRDC, prdc
+from lightning_gans.metrics import PRDC, prdc
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +46,8 @@ def test_is_the_authors_definition(k: int, real_count: int, fake_count: int, off
     assert prdc(real, fake, k=k) == pytest.approx(brute_force(real.numpy(), fake.numpy(), k))
 
 
-def test_distance_between_clusters_takes_no_precision_inside_them() -> None:
-    # |x|^2 - 2 x.y + |y|^2 has no digit left here: squares of 1e12, squared distances of 1e-4.
+def test_distances_inside_distant_clusters_are_precise() -> None:
+    # |x|^2 - 2 x.y + |y|^2 would cancel completely: squares of 1e12, squared distances of 1e-4.
     shift = 1e6 * torch.tensor([1.0, -1.0], dtype=torch.float64).repeat_interleave(15)[:, None]
     real = shift + 1e-2 * torch.randn(30, 3, dtype=torch.float64)
     fake = shift + 1e-2 * torch.randn(30, 3, dtype=torch.float64)
@@ -54,10 +55,10 @@ def test_distance_between_clusters_takes_no_precision_inside_them() -> None:
 
 
 def test_duplicates_are_at_distance_zero() -> None:
-    # Balls are open: one of radius 0 holds nothing, not even its own center.
+    # Balls are open: a ball of radius 0 is empty, and does not contain its center.
     real = 3 + torch.randn(4, 50).repeat_interleave(4, dim=0)
     assert prdc(real, real.clone(), k=3) == (0, 0, 0, 0)
-    # With k beyond the copies the ball reaches the next point, and holds the 4 copies of its center.
+    # With k above the number of other copies, the radius is the distance to the next point.
     assert prdc(real, real.clone(), k=4) == (1, 1, 1, 1)
 
 
@@ -76,7 +77,7 @@ def test_a_set_against_itself_is_perfect() -> None:
     points = torch.randn(64, 4)
     result = prdc(points, points[torch.randperm(64)], k=5)
     assert (result.precision, result.recall, result.coverage) == (1, 1, 1)
-    # A ball holds its center and the k - 1 nearest: k of m, and there are m balls.
+    # Each of the m balls contains k of the m points: its center and the k - 1 nearest.
     assert result.density == pytest.approx(1)
 
 
@@ -106,7 +107,7 @@ def test_only_distances_and_their_order_count(monkeypatch: pytest.MonkeyPatch) -
     assert prdc(real.double().flatten(1) @ rotation, fake.double().flatten(1) @ rotation) == pytest.approx(expected)
     assert prdc(real.double() + 8, fake.double() + 8) == pytest.approx(expected)
     for rows in (1, 7, 60):
-        monkeypatch.setattr(module, "_ROWS", rows)
+        monkeypatch.setattr(sys.modules[prdc.__module__], "_ROWS", rows)
         assert prdc(real, fake) == pytest.approx(expected)
 
 
@@ -118,8 +119,8 @@ def test_real_and_fake_swap_precision_and_recall() -> None:
 
 @pytest.mark.full
 def test_published_figures() -> None:
-    # The authors' README: one draw of 10,000 against 10,000 N(0, I_1000), k = 5. Hubs make draws differ in
-    # 1000 dimensions: `deviations` are a draw's standard deviations (of 4 draws), and two draws are compared.
+    # The authors' README: 10,000 against 10,000 samples of N(0, I_1000), k = 5. Hubs make the scores vary in 1000
+    # dimensions: `deviations` are standard deviations over 4 runs, and two runs are compared.
     published = {"precision": 0.4772, "recall": 0.4705, "density": 1.0555, "coverage": 0.9735}
     deviations = {"precision": 0.013, "recall": 0.010, "density": 0.077, "coverage": 0.008}
     result = prdc(torch.randn(10_000, 1000), torch.randn(10_000, 1000))._asdict()
@@ -138,7 +139,7 @@ def test_published_figures() -> None:
         (torch.zeros(9, 2), torch.full((9, 2), torch.inf), 3, "`fake` must hold finite features"),
     ],
 )
-def test_refusals(real: Tensor, fake: Tensor, k: int, message: str) -> None:
+def test_invalid_sets_are_refused(real: Tensor, fake: Tensor, k: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prdc(real, fake, k=k)
 

@@ -1,4 +1,4 @@
-"""The energy distance of two sets of samples."""
+"""Energy distance of two sets of samples."""
 
 from typing import Any
 
@@ -8,50 +8,51 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 _ROWS = 1024
+"""Number of rows of a distance matrix computed at once."""
 
 
 def energy_distance(samples: Tensor, others: Tensor) -> Tensor:
-    """The squared energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'|, without bias.
+    """Compute an unbiased estimate of the squared energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'|.
 
-    It is 0 exactly if both have the same distribution. The means within a set leave out each sample's distance to
-    itself (the U-statistic), so the expectation is that of the distributions, whatever the counts, and the value may be
-    below 0. From *Energy statistics*, Szekely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018. `scipy`'s
-    `energy_distance` is the square root of the V-statistic, which counts those zeros.
+    The squared energy distance is 0 if and only if both distributions are the same. The means within a set exclude the
+    distance of each sample to itself (U-statistic). The estimate is therefore unbiased for any number of samples, and
+    can be below 0. From *Energy statistics*, Szekely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018.
+    `scipy.stats.energy_distance` is the square root of the V-statistic, which includes these zero distances.
 
     Args:
-        samples: (n, ...); trailing axes are flattened.
-        others: (m, ...).
+        samples: Samples (n, ...); trailing axes are flattened.
+        others: Samples (m, ...) of the other distribution.
 
     Returns:
-        () in double precision, in the units of the samples.
+        Scalar tensor in double precision, in the units of the samples.
 
     Raises:
-        ValueError: A set has fewer than two samples, or the sets differ in shape.
+        ValueError: If a set has fewer than two samples, or the samples of both sets differ in shape.
 
     Example:
         >>> energy_distance(torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [3.0]]))
         tensor(2., dtype=torch.float64)
     """
-    for name, these in (("samples", samples), ("others", others)):
-        if len(these) < 2:
-            raise ValueError(f"`{name}` must hold at least 2 samples, got {len(these)}")
+    for name, values in (("samples", samples), ("others", others)):
+        if len(values) < 2:
+            raise ValueError(f"`{name}` must hold at least 2 samples, got {len(values)}")
     if samples.shape[1:] != others.shape[1:]:
         raise ValueError(
             f"`others` must have the shape of `samples`, {tuple(samples.shape[1:])}, got {tuple(others.shape[1:])}"
         )
     n, m = len(samples), len(others)
     samples, others = samples.reshape(n, -1).double(), others.reshape(m, -1).to(samples.device).double()
-    between = 2 * _total(samples, others) / (n * m)
-    return between - _total(samples, samples) / (n * (n - 1)) - _total(others, others) / (m * (m - 1))
+    between = 2 * _sum_distances(samples, others) / (n * m)
+    return between - _sum_distances(samples, samples) / (n * (n - 1)) - _sum_distances(others, others) / (m * (m - 1))
 
 
 class EnergyDistance(Metric):
-    """Accumulate real and generated samples, and compute their squared energy distance.
+    """Accumulate real examples and generated samples, and compute their squared energy distance.
 
-    See `energy_distance`. All samples are kept until `reset`.
+    See `energy_distance` for the definition. All samples are stored until `reset`.
 
     Args:
-        **kwargs: Of `torchmetrics.Metric`.
+        **kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
         >>> metric = EnergyDistance()
@@ -74,22 +75,22 @@ class EnergyDistance(Metric):
         self.add_state("fake", default=[], dist_reduce_fx="cat")
 
     def update(self, samples: Tensor, *, real: bool) -> None:
-        """Add real or generated samples.
+        """Add real examples or generated samples.
 
         Args:
-            samples: (b, ...).
-            real: Whether they are real.
+            samples: Examples or samples (b, ...).
+            real: Whether `samples` are real examples.
         """
         (self.real if real else self.fake).append(samples)
 
     def compute(self) -> Tensor:
-        """Compute it over all that has been added."""
+        """Compute the squared energy distance of all examples and samples."""
         return energy_distance(dim_zero_cat(self.fake), dim_zero_cat(self.real))
 
 
-def _total(samples: Tensor, others: Tensor) -> Tensor:
-    """The sum of all distances; a few rows of the matrix at a time, each pair subtracted, as equal ones are at 0."""
-    mode = "donot_use_mm_for_euclid_dist"
+def _sum_distances(samples: Tensor, others: Tensor) -> Tensor:
+    """Sum all Euclidean distances, computed in blocks of rows."""
+    mode = "donot_use_mm_for_euclid_dist"  # exact: the distance of equal samples is 0
     return torch.stack(
         [torch.cdist(rows, others, compute_mode=mode).sum() for rows in torch.split(samples, _ROWS)]
     ).sum()

@@ -1,4 +1,4 @@
-"""Which modes of a known mixture samples reach, and how evenly."""
+"""Coverage of the modes of a known mixture: number of modes, share of high-quality samples, reverse KL divergence."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,16 +8,18 @@ from torch import Tensor
 from torchmetrics import Metric
 
 RADIUS = 3.0
-"""Standard deviations within which a sample counts: 98.89 % of a mode's own."""
+"""Maximum distance of a high-quality sample from its mode, in standard deviations: 98.89 % of a 2D Gaussian."""
 
 
 class ModeCoverageResult(NamedTuple):
-    """How samples spread over the modes of a mixture.
+    """Scores of the coverage of the modes of a mixture.
 
     Attributes:
-        modes: Modes with at least one sample of high quality.
-        high_quality: Share of the samples within 3 sigma of their nearest mode; of a perfect sampler 1 - exp(-9/2).
-        reverse_kl: KL divergence of their histogram over the modes from the even one, in nats; log k if there are none.
+        modes: Number of modes with at least one high-quality sample.
+        high_quality: Share of high-quality samples, which are within 3 sigma of the nearest mode; the expected share is
+            1 - exp(-9/2) for exact samples in the plane.
+        reverse_kl: KL divergence of the histogram of high-quality samples over the modes from the uniform distribution,
+            in nats; log k if no sample is of high quality.
     """
 
     modes: float
@@ -26,25 +28,25 @@ class ModeCoverageResult(NamedTuple):
 
 
 def reverse_kl(counts: Tensor) -> Tensor:
-    """The KL divergence of a histogram from the even distribution, sum_i p_i log(k p_i), in nats.
+    """Compute the KL divergence of a histogram from the uniform distribution, sum_i p_i log(k p_i), in nats.
 
-    Empty bins contribute nothing. A perfect sampler's n draws have about (k - 1) / 2n.
+    Empty bins contribute 0. For n uniform samples the expectation is about (k - 1) / 2n.
 
     Args:
-        counts: (k,) how many fell into each bin.
+        counts: Counts (k,) of the bins.
 
     Returns:
-        () in double precision; log k, the largest there is, if nothing fell anywhere.
+        Scalar tensor in double precision; log k, the maximum, if all counts are 0.
 
     Raises:
-        ValueError: `counts` has another shape, no bin or a negative number.
+        ValueError: If `counts` has another shape, no bins or a negative count.
 
     Example:
         >>> reverse_kl(torch.tensor([5, 5])), reverse_kl(torch.tensor([5, 0]))
         (tensor(0., dtype=torch.float64), tensor(0.6931, dtype=torch.float64))
     """
     if counts.dim() != 1 or len(counts) == 0 or (counts < 0).any():
-        raise ValueError(f"`counts` must be a histogram, numbers from 0 of shape (k,), got {counts.tolist()}")
+        raise ValueError(f"`counts` must be a histogram, non-negative numbers of shape (k,), got {counts.tolist()}")
     counts = counts.double()
     if counts.sum() == 0:
         return torch.full_like(counts[0], math.log(len(counts)))
@@ -53,18 +55,18 @@ def reverse_kl(counts: Tensor) -> Tensor:
 
 
 def high_quality_counts(points: Tensor, centers: Tensor, *, sigma: float) -> Tensor:
-    """Count the samples of high quality, those within 3 sigma of their nearest mode, by mode.
+    """Count the high-quality samples of each mode: the samples within 3 sigma of their nearest mode.
 
     Args:
-        points: (n, d) samples.
-        centers: (k, d) the modes.
+        points: Samples (n, d).
+        centers: Means (k, d) of the modes.
         sigma: Standard deviation of each coordinate within a mode.
 
     Returns:
-        (k,) int64.
+        Counts (k,), int64.
 
     Raises:
-        ValueError: `sigma` is not above 0, there is no sample, or one is not finite.
+        ValueError: If `sigma` is not above 0, there are no samples, or a sample is not finite.
 
     Example:
         >>> high_quality_counts(torch.tensor([[0.0], [0.2], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]]), sigma=0.1)
@@ -83,18 +85,19 @@ def high_quality_counts(points: Tensor, centers: Tensor, *, sigma: float) -> Ten
 
 
 def mode_coverage(points: Tensor, centers: Tensor, *, sigma: float) -> ModeCoverageResult:
-    """Say how samples spread over the modes of an even mixture of equal normal distributions.
+    """Compute the coverage of the modes of a mixture of equally likely normal distributions.
 
-    From *VEEGAN*, arXiv:1705.07761, and *PacGAN*, arXiv:1712.04086, which ask 2,500 samples: the modes and the
-    divergence depend on how many there are. Shares above 99.3 % in the plane mean that the modes have shrunk.
+    From *VEEGAN*, arXiv:1705.07761, and *PacGAN*, arXiv:1712.04086, which use 2,500 samples: `modes` and `reverse_kl`
+    depend on the number of samples. A `high_quality` share above 99.3 % in the plane indicates that the modes have
+    shrunk.
 
     Args:
-        points: (n, d) samples.
-        centers: (k, d) the modes.
+        points: Samples (n, d).
+        centers: Means (k, d) of the modes.
         sigma: Standard deviation of each coordinate within a mode.
 
     Raises:
-        ValueError: `sigma` is not above 0, there is no sample, or one is not finite.
+        ValueError: If `sigma` is not above 0, there are no samples, or a sample is not finite.
 
     Example:
         >>> mode_coverage(torch.tensor([[0.0], [0.2], [0.5], [0.9]]), torch.tensor([[0.0], [1.0]]), sigma=0.1)
@@ -104,17 +107,17 @@ def mode_coverage(points: Tensor, centers: Tensor, *, sigma: float) -> ModeCover
 
 
 class ModeCoverage(Metric):
-    """Accumulate samples, and say how they spread over the modes of a mixture.
+    """Accumulate samples, and compute their coverage of the modes of a mixture.
 
     See `mode_coverage` for the definitions and the references; arXiv:1712.04086.
 
     Args:
-        centers: (k, d) the modes.
+        centers: Means (k, d) of the modes.
         sigma: Standard deviation of each coordinate within a mode.
-        **kwargs: Of `torchmetrics.Metric`.
+        **kwargs: Arguments of `torchmetrics.Metric`.
 
     Raises:
-        ValueError: `sigma` is not above 0.
+        ValueError: If `sigma` is not above 0.
 
     Example:
         >>> metric = ModeCoverage(torch.tensor([[0.0], [1.0]]), sigma=0.1)
@@ -139,12 +142,12 @@ class ModeCoverage(Metric):
         self.add_state("total", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, points: Tensor) -> None:
-        """Add samples, (b, d)."""
+        """Add samples (b, d)."""
         self.counts += high_quality_counts(points, self.centers, sigma=self.sigma)
         self.total += len(points)
 
     def compute(self) -> dict[str, Tensor]:
-        """Compute the three scores, by name, over all that has been added."""
+        """Compute the three scores of all samples, by name."""
         result = _coverage(self.counts, int(self.total))
         return {name: torch.tensor(value, device=self.device) for name, value in result._asdict().items()}
 

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage of generated samples in a feature space."""
+"""Precision, recall, density and coverage (PRDC) of generated samples in a feature space."""
 
 from typing import Any, NamedTuple
 
@@ -7,19 +7,21 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from lightning_gans.checks import check_positive
+
 _ROWS = 512
-"""Rows of a distance matrix held at once: 10,000 float64 columns are then 41 MB."""
+"""Number of rows of a distance matrix computed at once; with 10,000 float64 columns they take 41 MB."""
 
 
 class PRDCResult(NamedTuple):
     """Fidelity (precision, density) and diversity (recall, coverage) of generated samples.
 
     Attributes:
-        precision: Share of the fake samples that lie within some real sample's neighborhood.
-        recall: Share of the real samples that lie within some fake sample's neighborhood.
-        density: Mean number of real neighborhoods that a fake sample lies in, divided by k: 1 is expected of a perfect
-            generator, and it may exceed 1.
-        coverage: Share of the real neighborhoods that hold a fake sample.
+        precision: Share of the generated samples that are in the neighborhood of a real example.
+        recall: Share of the real examples that are in the neighborhood of a generated sample.
+        density: Mean number of real neighborhoods that contain a generated sample, divided by k. A perfect generator
+            has the expectation 1, and the density can exceed 1.
+        coverage: Share of the real neighborhoods that contain a generated sample.
     """
 
     precision: float
@@ -29,19 +31,19 @@ class PRDCResult(NamedTuple):
 
 
 def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
-    """Compare two sets of samples by their k-nearest-neighbor balls.
+    """Compute precision, recall, density and coverage from k-nearest-neighbor balls.
 
-    A sample's neighborhood is the open ball that reaches to its k-th nearest neighbor in its own set, not counting
-    itself. From *Reliable Fidelity and Diversity Metrics for Generative Models*, arXiv:2002.09797. The scores depend on
-    the numbers of samples and on k, so they compare only at equal ones.
+    The neighborhood of an example is the open ball whose radius is the distance to the k-th nearest other example of
+    the same set. From *Reliable Fidelity and Diversity Metrics for Generative Models*, arXiv:2002.09797. The scores
+    depend on the numbers of examples and on k, so they are comparable only if these are equal.
 
     Args:
-        real: (n, ...) features of real samples; trailing axes are flattened.
-        fake: (m, ...) features of generated samples.
-        k: Which neighbor bounds a neighborhood.
+        real: Features (n, ...) of real examples; trailing axes are flattened.
+        fake: Features (m, ...) of generated samples.
+        k: Number of nearest neighbors that defines a neighborhood.
 
     Raises:
-        ValueError: If `k` is below 1, a set has fewer than k + 1 samples or features that are not finite, or the sets
+        ValueError: If `k` is below 1, a set has fewer than k + 1 examples or features that are not finite, or the sets
             differ in the number of features.
 
     Example:
@@ -49,8 +51,7 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
         >>> prdc(real, torch.tensor([[0.5], [0.6]]), k=1)
         PRDCResult(precision=1.0, recall=0.0, density=2.0, coverage=0.666...)
     """
-    if k < 1:
-        raise ValueError(f"`k` must be at least 1, got {k}")
+    check_positive(k=k)
     for name, samples in (("real", real), ("fake", fake)):
         if len(samples) <= k:
             raise ValueError(f"`{name}` must hold at least k + 1 = {k + 1} samples, got {len(samples)}")
@@ -59,25 +60,25 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
     real, fake = _rows_of_float64(real), _rows_of_float64(fake)
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"`fake` must have the features of `real`, {real.shape[1]} of them, got {fake.shape[1]}")
-    center = real.mean(0)  # a common shift changes no distance, and leaves less to cancel
+    center = real.mean(0)  # a common shift preserves distances, and reduces cancellation
     real, fake = real - center, fake - center
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
 
-    precise, hits = 0.0, 0.0
+    num_precise, num_hits = 0.0, 0.0
     recalled = torch.zeros_like(real_radii, dtype=torch.bool)
     covered = torch.zeros_like(recalled)
     for start in range(0, len(fake), _ROWS):
         rows = slice(start, start + _ROWS)
         distances = _distances(fake[rows], real)
         inside = distances < real_radii
-        precise += inside.any(1).sum().item()
-        hits += inside.sum().item()
+        num_precise += inside.any(1).sum().item()
+        num_hits += inside.sum().item()
         recalled |= (distances < fake_radii[rows, None]).any(0)
         covered |= inside.any(0)
     return PRDCResult(
-        precision=precise / len(fake),
+        precision=num_precise / len(fake),
         recall=recalled.double().mean().item(),
-        density=hits / (k * len(fake)),
+        density=num_hits / (k * len(fake)),
         coverage=covered.double().mean().item(),
     )
 
@@ -85,11 +86,11 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
 class PRDC(Metric):
     """Accumulate features, and compute their precision, recall, density and coverage.
 
-    See `prdc` for the definitions and the reference; arXiv:2002.09797. All features are kept until `reset`.
+    See `prdc` for the definitions and the reference; arXiv:2002.09797. All features are stored until `reset`.
 
     Args:
-        k: Which neighbor bounds a neighborhood.
-        **kwargs: Of `torchmetrics.Metric`.
+        k: Number of nearest neighbors that defines a neighborhood.
+        **kwargs: Arguments of `torchmetrics.Metric`.
 
     Raises:
         ValueError: If `k` is below 1.
@@ -111,57 +112,58 @@ class PRDC(Metric):
 
     def __init__(self, *, k: int = 5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if k < 1:
-            raise ValueError(f"`k` must be at least 1, got {k}")
+        check_positive(k=k)
         self.k = k
         self.add_state("real_features", default=[], dist_reduce_fx="cat")
         self.add_state("fake_features", default=[], dist_reduce_fx="cat")
 
     def update(self, features: Tensor, *, real: bool) -> None:
-        """Add features of real or of generated samples.
+        """Add features of real examples or of generated samples.
 
         Args:
-            features: (b, ...).
-            real: Whether they are of real samples.
+            features: Features (b, ...).
+            real: Whether the features are those of real examples.
         """
         (self.real_features if real else self.fake_features).append(features.detach())
 
     def compute(self) -> dict[str, Tensor]:
-        """Compute the four scores, by name, over all that has been added."""
+        """Compute the four scores of all features, by name."""
         result = prdc(dim_zero_cat(self.real_features), dim_zero_cat(self.fake_features), k=self.k)
         return {name: torch.tensor(value, device=self.device) for name, value in result._asdict().items()}
 
 
 def _radii(points: Tensor, k: int) -> Tensor:
-    """Measure each point's distance to its k-th nearest other point."""
+    """Compute the distance of each point to its k-th nearest other point."""
     radii = []
     for start in range(0, len(points), _ROWS):
-        distances = _distances(points[start : start + _ROWS], points, itself=start)
+        distances = _distances(points[start : start + _ROWS], points, offset=start)
         radii.append(distances.topk(k, largest=False).values[:, -1])
-    # The ball is open. Rounding must not let in the k-th neighbor itself, when a generator has copied it.
+    # The ball is open: despite rounding, it must not contain a copy of the k-th neighbor that a generator made.
     return torch.cat(radii) * (1 - 1e-9)
 
 
-def _distances(points: Tensor, others: Tensor, *, itself: int | None = None) -> Tensor:
-    """Measure euclidean distances, (len(points), len(others)).
+def _distances(points: Tensor, others: Tensor, *, offset: int | None = None) -> Tensor:
+    """Compute Euclidean distances, (len(points), len(others)).
 
-    |x|^2 - 2 x.y + |y|^2 is a matrix product, but cancels for close pairs: duplicates would be some 1e-8 apart, and a
-    collapsed generator's distances noise. Rows with such a pair are subtracted directly, which is exact and slower.
+    |x|^2 - 2 x.y + |y|^2 is a fast matrix product, but suffers from cancellation for close pairs: the distance of
+    duplicates would be about 1e-8, and the distances of a collapsed generator would be noise. Rows with such a pair are
+    computed by subtraction instead, which is exact and slower.
 
     Args:
-        points: (r, d) float64.
-        others: (n, d) float64.
-        itself: Where `others` has the rows `points`, if it has; a point is then infinitely far from itself.
+        points: Points (r, d), float64.
+        others: Points (n, d), float64.
+        offset: Index of the first of `points` in `others`, if these contain them; the distance of a point to itself is
+            then infinite.
     """
     scale = points.square().sum(1, keepdim=True) + others.square().sum(1)
     squared = torch.addmm(scale, points, others.T, alpha=-2)
-    if itself is not None:
-        squared.diagonal(itself).fill_(torch.inf)
+    if offset is not None:
+        squared.diagonal(offset).fill_(torch.inf)
     canceled = (squared < 1e-4 * scale).any(1)  # elsewhere the relative error is below 1e-10
     distances = squared.clamp_(min=0).sqrt_()
     distances[canceled] = torch.cdist(points[canceled], others, compute_mode="donot_use_mm_for_euclid_dist")
-    if itself is not None:
-        distances.diagonal(itself).fill_(torch.inf)
+    if offset is not None:
+        distances.diagonal(offset).fill_(torch.inf)
     return distances
 
 

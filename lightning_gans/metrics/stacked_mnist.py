@@ -1,4 +1,4 @@
-"""Which of the 1,000 modes of Stacked MNIST samples reach, and how evenly."""
+"""Coverage of the 1,000 modes of Stacked MNIST."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,22 +10,22 @@ from torchmetrics import Metric
 from lightning_gans.metrics.modes import reverse_kl
 
 Predict = Callable[[Tensor], Tensor]
-"""Tells the digit, (n,) int64 from 0 to 9, of gray images (n, 1, h, w)."""
+"""Predicts the digits, (n,) int64 from 0 to 9, of gray images (n, 1, h, w)."""
 
 
 class StackedMNISTModes(Metric):
-    """Count the triples of digits that samples show: how many of the 1,000 there are, and how evenly.
+    """Accumulate the triples of digits in samples, and compute the number of modes and the reverse KL divergence.
 
-    A classifier reads each color of an image as a digit. `modes` is the number of different triples, `reverse_kl` the
-    KL divergence of their histogram from the even one, in nats. Both depend on how many samples there are: 26,000 real
-    ones have all 1,000 modes and a divergence of .0236 +- .001, mostly for being so few, and partly as MNIST's digits
-    are not equally frequent.
+    A classifier predicts the digit in each color channel of an image. `modes` is the number of distinct triples of the
+    1,000 possible. `reverse_kl` is the KL divergence of their histogram from the uniform distribution, in nats. Both
+    depend on the number of samples. 26,000 real examples have all 1,000 modes and a divergence of 0.0236 +- 0.001,
+    mostly from the finite number, and partly because the digits of MNIST are not equally frequent.
 
     Source: Metz et al. 2017, arXiv:1611.02163; 26,000 samples as in VEEGAN, arXiv:1705.07761.
 
     Args:
-        predict: Reads gray images, such as `Classifier.predict`.
-        **kwargs: Of `torchmetrics.Metric`.
+        predict: Function that predicts the digits of gray images, such as `Classifier.predict`.
+        **kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
         >>> metric = StackedMNISTModes(lambda digits: digits.mean((1, 2, 3)).long())
@@ -45,10 +45,10 @@ class StackedMNISTModes(Metric):
         self.add_state("counts", default=torch.zeros(1000, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, images: Tensor) -> None:
-        """Add samples, (b, 3, h, w) in [-1, 1].
+        """Add samples (b, 3, h, w) in [-1, 1].
 
         Raises:
-            ValueError: They do not have three colors.
+            ValueError: If `images` do not have three color channels.
         """
         if images.dim() != 4 or images.shape[1] != 3:
             raise ValueError(f"`images` must be of shape (b, 3, height, width), got {tuple(images.shape)}")
@@ -57,5 +57,5 @@ class StackedMNISTModes(Metric):
         self.counts += torch.bincount(triples, minlength=1000).to(self.counts.device)
 
     def compute(self) -> dict[str, Tensor]:
-        """Compute both scores, by name, over all that has been added."""
+        """Compute both scores of all samples, by name."""
         return {"modes": (self.counts > 0).sum().float(), "reverse_kl": reverse_kl(self.counts).float()}

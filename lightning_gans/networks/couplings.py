@@ -25,7 +25,7 @@ class Coupling(Bijection):
 
     Args:
         identity_idx: Indices of the channels that pass through unchanged.
-        transform_idx: Indices of the channels that are transformed; each index belongs to one of the two sets.
+        transform_idx: Indices of the channels that are transformed; each index belongs to one of both sets.
         conditioner: Factory of the conditioner from (inputs, outputs); it maps (b, inputs, ...) to (b, outputs, ...).
         params_per_element: Number of parameters of the transform of an element. All zero, they give the identity.
     """
@@ -81,7 +81,7 @@ class Coupling(Bijection):
 class AdditiveCoupling(Coupling):
     """Couple by a shift, which preserves volume. From *NICE*, arXiv:1410.8516, equation 8.
 
-    The arguments are those of `Coupling`, without `params_per_element`.
+    The arguments are the same as for `Coupling`, except `params_per_element`.
     """
 
     def __init__(self, identity_idx: Indices, transform_idx: Indices, conditioner: ConditionerFactory) -> None:

@@ -98,7 +98,7 @@ class MADENetwork(CausalImageNetwork):
 
 
 class _MaskedLinear(nn.Linear):
-    """A linear layer whose weights outside of `mask` (outputs, inputs) are 0.
+    """Apply a linear layer whose weights outside of `mask` (outputs, inputs) are 0.
 
     Masked weights are also initialized to 0. Otherwise weight decay would shrink them to subnormal numbers, which are
     slow on a CPU.

@@ -12,10 +12,10 @@ from lightning_gans.types import ImageShape
 class NICE(Chain):
     """Transform examples by additive coupling layers on alternating halves, followed by one scaling layer.
 
-    From *NICE: Non-linear Independent Components Estimation*, arXiv:1410.8516, where the prior is logistic. Width and
-    depth are those of the Flow-GAN code (`ermongroup/flow-gan`, README). Two initializations differ from the paper and
-    save training steps. The last layer of each conditioner is initialized to 0. The final layer is an `ActNorm`, which
-    normalizes the first batch to mean 0 and standard deviation 1.
+    From *NICE: Non-linear Independent Components Estimation*, arXiv:1410.8516, where the prior is logistic. The default
+    width and depth come from the Flow-GAN code (`ermongroup/flow-gan`, README). Two initializations differ from the
+    paper, to save training steps. The last layer of each conditioner is initialized to 0. The final layer is an
+    `ActNorm`, which normalizes the first batch to mean 0 and standard deviation 1.
 
     Images are expected dequantized, in [-1, 1], and points as they are. The outputs of `inverse` are unbounded.
 

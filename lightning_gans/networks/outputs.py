@@ -48,7 +48,7 @@ class OutputDistribution(nn.Module, ABC):
 
 
 class Bernoulli(OutputDistribution):
-    """Independent Bernoulli distributions of the channels of a binary pixel, given by logits.
+    """Model the channels of a binary pixel by independent Bernoulli distributions, given by logits.
 
     Args:
         channels: Number of channels.
@@ -80,7 +80,7 @@ class Bernoulli(OutputDistribution):
 
 
 class Categorical(OutputDistribution):
-    """Independent categorical distributions of the channels of a pixel, with one logit per level.
+    """Model the channels of a pixel by independent categorical distributions, with one logit per level.
 
     The distribution is arbitrary, and does not use the order of the levels. From van den Oord et al. 2016,
     arXiv:1601.06759, section 2.2. There the channels of a pixel depend on each other through the network; here they are
@@ -120,12 +120,12 @@ class Categorical(OutputDistribution):
 
 
 class DiscretizedLogisticMixture(OutputDistribution):
-    """A mixture of discretized logistic distributions, in which later channels of a pixel depend on earlier channels.
+    """Model a pixel by a mixture of discretized logistic distributions.
 
-    The mean of channel i in a component is m_i + sum over j < i of tanh(c_ij) x_j, and all channels share one
-    component. The probability of a level is the logistic mass of its bin; the first and the last bin are unbounded. The
-    mass of narrow bins is exact: log(sigma(a) - sigma(b)) = log sigma(a) + log sigma(-b) + log(1 - exp(b - a)). The
-    authors' code approximates it there by the density at the center.
+    Later channels of a pixel depend on earlier channels: the mean of channel i in a component is m_i + sum over j < i
+    of tanh(c_ij) x_j. All channels share one component. The probability of a level is the logistic mass of its bin; the
+    first and the last bin are unbounded. The mass of narrow bins is exact: log(sigma(a) - sigma(b)) = log sigma(a) +
+    log sigma(-b) + log(1 - exp(b - a)). The authors' code approximates it there by the density at the center.
 
     Source: Salimans et al. 2017, arXiv:1701.05517, section 2.1 and 2.2; openai/pixel-cnn, `nn.py`.
 

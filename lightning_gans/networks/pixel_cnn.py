@@ -124,7 +124,7 @@ class GatedPixelCNN(CausalImageNetwork):
 
 
 class _Block(nn.Module):
-    """One gated layer of both stacks; the first block is not residual, as its inputs are images."""
+    """Apply a gated layer to both stacks; the first block is not residual, as its inputs are images."""
 
     def __init__(self, inputs: int, width: int, kernel: int, num_classes: int | None, *, residual: bool) -> None:
         super().__init__()

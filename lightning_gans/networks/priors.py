@@ -25,7 +25,7 @@ class Prior(nn.Module, ABC):
 
 
 class StandardNormal(Prior):
-    """Standard normal prior: independent elements of mean 0 and standard deviation 1.
+    """Model latents by the standard normal distribution: independent elements of mean 0 and standard deviation 1.
 
     Example:
         >>> StandardNormal().log_prob(torch.zeros(1, 2))  # -log 2 pi
@@ -42,9 +42,10 @@ class StandardNormal(Prior):
 
 
 class StandardLogistic(Prior):
-    """Standard logistic prior: density 1 / (4 cosh(z/2)^2), standard deviation pi / sqrt(3).
+    """Model latents by the standard logistic distribution, the prior of NICE.
 
-    It is the prior of NICE, and has heavier tails than the normal distribution.
+    An element has density 1 / (4 cosh(z/2)^2) and standard deviation pi / sqrt(3); the tails are heavier than the
+    normal distribution's.
 
     Example:
         >>> StandardLogistic().log_prob(torch.zeros(1, 2))  # -2 log 4

@@ -26,7 +26,7 @@ def upsample(images: Tensor) -> Tensor:
 def gaussian_pyramid(images: Tensor, depth: int) -> list[Tensor]:
     """Compute the Gaussian pyramid: images downsampled repeatedly, from the coarsest to the images themselves.
 
-    The filter is a mean of 2 x 2 pixels, not a Gaussian; the name is that of the data structure.
+    The name is the standard name of the data structure; the filter here is a mean of 2 x 2 pixels, not a Gaussian.
 
     Args:
         images: (b, c, h, w).
