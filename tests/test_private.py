@@ -1,9 +1,15 @@
-"""Every private name of others that is touched is in `core/private.py`, and still does what is relied on."""
+"""Private names of other libraries are used in `core/private.py` only, and behave as that module assumes."""
 
+import argparse
 import ast
 import functools
+import importlib
+import inspect
 import os
+import pkgutil
+import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +22,8 @@ import torch
 from cases import MLPS, Case
 from conftest import Fit
 from jsonargparse import _typehints
+from pytorch_lightning.cli import LightningCLI
+from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
@@ -31,35 +39,68 @@ from lightning_gans.types import ImageShape
 POINTS = Case("points", VanillaGAN, (2,), MLPS)
 PACKAGE = Path(lightning_gans.__file__).parent
 TOLERATED = {"_foreach_lerp_", "_asdict", "_NormBase"}
-"""Of torch and of the standard library: stable for years, and covered by the tests of their users."""
+"""Private names of PyTorch and of the standard library that are stable, and that the tests of their users cover."""
+
+INTERNAL = {
+    "fit_loop",
+    "epoch_loop",
+    "optim_step_progress",
+    "batch_progress",
+    "epoch_progress",
+    "_batches_that_stepped",
+}
+"""Names without a documentation of their own: Lightning's loops and their progress."""
 
 
-# -- nothing private elsewhere -------------------------------------------------------------------------------------
+# -- private names elsewhere ---------------------------------------------------------------------------------------
 
 
 def private_names(tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Each name with a leading underscore, and whether it is defined there."""
+    """Find each name with a leading underscore and each internal name, and whether the code defines it."""
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr=name, ctx=context) | ast.Name(id=name, ctx=context):
-                found = [(name, isinstance(context, ast.Store))]
+                found = [(name, isinstance(context, ast.Store) and name not in INTERNAL)]
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
-                found = [(name, True)]
-            case ast.ImportFrom(names=names):
-                found = [(alias.name, False) for alias in names]
+                found = [(name, name not in INTERNAL)]
+            case ast.ImportFrom(module=module, names=names):
+                parts = [] if module is None or module.startswith("lightning_gans") else module.split(".")
+                found = [(name, False) for name in (*parts, *(alias.name for alias in names))]
+            case ast.Import(names=names):
+                found = [(part, False) for alias in names for part in alias.name.split(".")]
+            case ast.Constant(value=str(name)):
+                found = [(name, False)] if name in INTERNAL else []
             case _:
                 found = []
-        yield from (pair for pair in found if pair[0].startswith("_") and not pair[0].endswith("__") and pair[0] != "_")
+        yield from (pair for pair in found if _is_private(pair[0]) or pair[0] in INTERNAL)
 
 
-def test_private_names_of_others_are_touched_in_one_file_only() -> None:
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and name != "_"
+
+
+def test_a_private_name_is_found_in_each_form() -> None:
+    source = """
+        import a._b
+        from c._d import _e
+        trainer._f.g
+        trainer.fit_loop.epoch_loop.max_steps = 3
+        checkpoint["loops"]["fit_loop"]
+        def _own(self, _argument): self._attribute = __name__
+    """
+    names = list(private_names(ast.parse(textwrap.dedent(source))))
+    assert {name for name, defined in names if not defined} == {"_b", "_d", "_e", "_f", "fit_loop", "epoch_loop"}
+    assert {name for name, defined in names if defined} == {"_own", "_argument", "_attribute"}
+
+
+def test_private_names_of_others_are_used_in_one_file_only() -> None:
     folders = [PACKAGE, PACKAGE / "callbacks", PACKAGE / "datamodules"]
     files = {path.resolve() for folder in folders for path in folder.rglob("*.py")}
     used: dict[str, set[str]] = {}
     defined: set[str] = set()
     for path in files:
-        for name, definition in private_names(ast.parse(path.read_text())):
-            if definition:
+        for name, is_definition in private_names(ast.parse(path.read_text())):
+            if is_definition:
                 defined.add(name)
             elif path.name != "private.py":
                 used.setdefault(name, set()).add(path.name)
@@ -67,11 +108,54 @@ def test_private_names_of_others_are_touched_in_one_file_only() -> None:
     assert {name: where for name, where in used.items() if name not in defined | TOLERATED} == {}
 
 
+@functools.cache
+def private_attributes(cls: type) -> set[str]:
+    """Find the private methods and attributes of a class in its source."""
+    names = set(vars(cls))
+    with suppress(OSError, TypeError):  # without a source, its methods and class attributes remain
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        names |= {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    return {name for name in names if _is_private(name) and name != "_abc_impl"}
+
+
+def overridden(cls: type) -> set[str]:
+    """Find the private names of a class that a base class from another library has as well."""
+    own = (PACKAGE.name, "builtins", "typing")
+    others = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in own]
+    return private_attributes(cls) & set[str]().union(*map(private_attributes, others))
+
+
+def test_an_overridden_private_name_is_found() -> None:
+    class Overriding(LightningCLI):
+        def _parse_ckpt_path(self) -> None: ...
+
+    Overriding.__module__ = PACKAGE.name
+    assert overridden(Overriding) == {"_parse_ckpt_path"}
+
+
+def test_no_class_overrides_a_private_name_of_others() -> None:
+    names = [module.name for module in pkgutil.walk_packages([str(PACKAGE)], "lightning_gans.")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    classes = {
+        cls for module in modules for cls in vars(module).values() if getattr(cls, "__module__", "") == module.__name__
+    }
+    found = {cls.__name__: names for cls in classes if isinstance(cls, type) and (names := overridden(cls))}
+    assert len(classes) > 100
+    assert found == {}
+
+
+def test_each_function_of_the_module_is_tested() -> None:
+    names = {name for name, value in vars(private).items() if getattr(value, "__module__", "") == private.__name__}
+    source = Path(__file__).read_text()
+    assert {name for name in names if f"private.{name}" not in source} == set()
+
+
 # -- Lightning -----------------------------------------------------------------------------------------------------
 
 
 class Manual(pl.LightningModule):
-    """A manual model with two optimizers, each moved once per batch as Lightning's documentation has it."""
+    """A model with manual optimization of two optimizers, each stepped once per batch."""
 
     def __init__(self, step: Callable[[pl.LightningModule], None]) -> None:
         super().__init__()
@@ -88,12 +172,12 @@ class Manual(pl.LightningModule):
         return [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in self.layers]
 
 
-def move_both(model: pl.LightningModule) -> None:
+def step_both(model: pl.LightningModule) -> None:
     for optimizer in model.optimizers():  # type: ignore[union-attr]
         optimizer.step()
 
 
-def move_both_as_one_batch(model: pl.LightningModule) -> None:
+def step_both_as_one_batch(model: pl.LightningModule) -> None:
     for optimizer in model.optimizers(use_pl_optimizer=False):  # type: ignore[union-attr]
         model.trainer.strategy.optimizer_step(optimizer, lambda: None, model=model)
     private.count_batch(model.trainer)
@@ -102,8 +186,8 @@ def move_both_as_one_batch(model: pl.LightningModule) -> None:
 @pytest.mark.parametrize(
     ("step", "batches"),
     [
-        pytest.param(move_both, 3, id="Lightning counts each step of each optimizer: still needed"),
-        pytest.param(move_both_as_one_batch, 6, id="with count_batch it counts batches"),
+        pytest.param(step_both, 3, id="Lightning counts each step of each optimizer: still needed"),
+        pytest.param(step_both_as_one_batch, 6, id="with count_batch it counts batches"),
     ],
 )
 def test_count_batch_makes_global_step_count_batches(step: Any, batches: int, fit: Fit) -> None:
@@ -113,60 +197,129 @@ def test_count_batch_makes_global_step_count_batches(step: Any, batches: int, fi
     assert model.batches == batches
 
 
+class StopAt(pl.Callback):
+    """Lower the maximum number of steps during training."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.steps:
+            private.set_max_steps(trainer, self.steps)
+
+
+def test_set_max_steps_ends_training(fit: Fit) -> None:
+    trainer = fit(POINTS.make(), [POINTS.batch()] * 9, max_steps=9, callbacks=[StopAt(2)])
+    assert (trainer.global_step, trainer.max_steps, trainer.should_stop) == (2, 2, False)
+
+
+def test_data_state_key_is_the_key_of_the_data_modules_state(fit: Fit, tmp_path: Path) -> None:
+    data = POINTS.data()
+    fit(POINTS.make(), data, max_steps=1).save_checkpoint(tmp_path / "model.ckpt")
+    checkpoint = torch.load(tmp_path / "model.ckpt", weights_only=True)
+    assert checkpoint[private.data_state_key(data)] == data.state_dict()
+
+
+class Batches(pl.Callback):
+    """Record the index of each batch and the epoch in which it came."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.seen.append((trainer.current_epoch, batch_idx))
+
+
+@pytest.mark.parametrize(
+    ("aligned", "seen"),
+    [
+        pytest.param(False, [(1, 5), *((2, i) for i in range(4))], id="the next epoch has one batch: still needed"),
+        pytest.param(True, [(1, i) for i in range(5)], id="with align_loop_progress it is whole"),
+    ],
+)
+def test_align_loop_progress_starts_the_next_epoch(
+    aligned: bool, seen: list[tuple[int, int]], fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that has ended with an epoch of 5 batches is resumed."""
+    align, recorded = private.align_loop_progress, Batches()
+    monkeypatch.setattr(private, "align_loop_progress", align if aligned else lambda *_, **__: None)
+    fit(POINTS.make(), POINTS.data(), max_steps=5).save_checkpoint(tmp_path / "model.ckpt")
+    fit(POINTS.make(), POINTS.data(), max_steps=10, callbacks=[recorded], ckpt_path=tmp_path / "model.ckpt")
+    assert recorded.seen == seen
+
+
 @pytest.fixture
 def one_process_group() -> Iterator[None]:
-    """Let a test start a group of one process, and leave nothing of it behind."""
+    """Let a test start a process group of one process, and restore the environment after it."""
     threads = torch.get_num_threads()
     with mock.patch.dict(os.environ):
         yield
-    torch.set_num_threads(threads)  # Lightning's launcher took a thread for every core, which stall on a busy machine
+    torch.set_num_threads(threads)  # Lightning's launcher sets a thread per core, which is slow on a busy machine
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-class Wrapping(pl.Callback):
-    """Remember what the strategy calls its model while it trains."""
+class StrategyModel(pl.Callback):
+    """Record the model of the strategy during training."""
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.model = trainer.strategy.model
 
 
 @pytest.mark.usefixtures("one_process_group")
-@pytest.mark.parametrize("taken_away", [False, True])
-def test_unsynchronized_takes_the_reducer_away(taken_away: bool, fit: Fit) -> None:
+@pytest.mark.parametrize("removed", [False, True])
+def test_remove_ddp_reducer_leaves_the_bare_model(removed: bool, fit: Fit) -> None:
     def step(module: pl.LightningModule) -> None:
         module.manual_backward(sum(layer(torch.ones(1, 2)).sum() for layer in model.layers))
         private.count_batch(module.trainer)
 
-    model, wrapping = Manual(step), Wrapping()
-    if taken_away:
+    model, recorded = Manual(step), StrategyModel()
+    if removed:
         model.on_fit_start = lambda: private.remove_ddp_reducer(model.trainer, model)  # type: ignore[method-assign]
-    fit(model, [POINTS.batch()] * 2, max_steps=1, callbacks=[wrapping], strategy="ddp", devices=1)  # type: ignore[arg-type]
-    assert isinstance(wrapping.model, DistributedDataParallel) is not taken_away
-    assert (wrapping.model is model) is taken_away
+    fit(model, [POINTS.batch()] * 2, max_steps=1, callbacks=[recorded], strategy="ddp", devices=1)  # type: ignore[arg-type]
+    assert isinstance(recorded.model, DistributedDataParallel) is not removed
+    assert (recorded.model is model) is removed
 
 
 @pytest.mark.usefixtures("one_process_group")
-def test_a_game_trains_under_ddp_without_a_reducer(fit: Fit) -> None:
-    model, alone, wrapping = POINTS.make(), POINTS.make(), Wrapping()
+def test_a_gan_trains_under_ddp_without_a_reducer(fit: Fit) -> None:
+    model, alone, recorded = POINTS.make(), POINTS.make(), StrategyModel()
     torch.manual_seed(1)
-    fit(model, [POINTS.batch()] * 2, max_steps=2, callbacks=[wrapping], strategy="ddp", devices=1)
+    fit(model, [POINTS.batch()] * 2, max_steps=2, callbacks=[recorded], strategy="ddp", devices=1)
     torch.manual_seed(1)
     fit(alone, [POINTS.batch()] * 2, max_steps=2)
-    assert wrapping.model is model
+    assert recorded.model is model
     state = model.state_dict()
     assert [name for name, tensor in alone.state_dict().items() if not torch.equal(tensor, state[name])] == []
 
 
+def cpu_trainer(precision: str, scaler: torch.amp.GradScaler | None = None) -> pl.Trainer:
+    """Create a trainer of a precision; a scaler makes 16-mixed possible on the CPU."""
+    options: dict[str, Any] = {"precision": precision}
+    if scaler is not None:
+        options = {"plugins": [MixedPrecision("16-mixed", "cpu", scaler)]}
+    return pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **options)
+
+
 @pytest.mark.parametrize(("precision", "scales"), [("16-mixed", True), ("bf16-mixed", False), ("32-true", False)])
-def test_scales_losses_knows_a_scaler(precision: str, scales: bool) -> None:
-    plugin: Any = precision
-    if precision == "16-mixed":  # on the CPU, too
-        plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
-        trainer = pl.Trainer(accelerator="cpu", plugins=[plugin], logger=False, enable_checkpointing=False)
-    else:
-        trainer = pl.Trainer(accelerator="cpu", precision=plugin, logger=False, enable_checkpointing=False)
+def test_uses_grad_scaler_finds_a_scaler(precision: str, scales: bool) -> None:
+    trainer = cpu_trainer(precision, torch.amp.GradScaler("cpu") if scales else None)
     assert private.uses_grad_scaler(trainer) is scales
+
+
+@pytest.mark.parametrize(("fused", "gradient"), [(True, 3.0), (False, 24.0)])
+def test_unscale_unscales_what_lightning_leaves_scaled(fused: bool, gradient: float) -> None:
+    """A fused optimizer unscales within its step; before the step of another optimizer Lightning unscales."""
+    weight = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(3 * weight.sum()).backward()
+    private.unscale(cpu_trainer("16-mixed", scaler), optimizer)
+    assert weight.grad is not None
+    assert weight.grad.item() == gradient
+    scaler.step(optimizer)
+    scaler.update()
+    torch.testing.assert_close(weight.detach(), torch.tensor([1 - 0.1 * 3.0]))
 
 
 def test_replace_experiment_gives_a_logger_another_run() -> None:
@@ -175,7 +328,7 @@ def test_replace_experiment_gives_a_logger_another_run() -> None:
     assert logger.experiment.name == "two"
 
 
-def test_lightnings_checkpoints_are_known(fit: Fit, tmp_path: Path) -> None:
+def test_is_lightning_checkpoint_recognizes_a_checkpoint(fit: Fit, tmp_path: Path) -> None:
     fit(POINTS.make(), [POINTS.batch()], max_steps=1).save_checkpoint(tmp_path / "model.ckpt")
     checkpoint = torch.load(tmp_path / "model.ckpt", weights_only=True)
     assert private.is_lightning_checkpoint(checkpoint)
@@ -183,7 +336,45 @@ def test_lightnings_checkpoints_are_known(fit: Fit, tmp_path: Path) -> None:
     assert not private.is_lightning_checkpoint([checkpoint])
 
 
+class Sized(BoringModel):
+    """A model with a hyper-parameter that Lightning saves in a checkpoint."""
+
+    def __init__(self, size: int = 1) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.size = size
+
+
+class PlainCLI(LightningCLI):
+    """A CLI that does not run its subcommand."""
+
+    def _run_subcommand(self, subcommand: str) -> None: ...
+
+
+class FirmCLI(private.IgnoreCheckpointHyperparameters, PlainCLI):
+    """The same CLI, whose command line takes precedence."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("cli", "size"), [(PlainCLI, 2), (FirmCLI, 3)])
+def test_the_command_line_takes_precedence_over_a_checkpoint(
+    cli: type[LightningCLI], size: int, tmp_path: Path
+) -> None:
+    trainer = pl.Trainer(fast_dev_run=True, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(Sized(size=2))
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    arguments = ["fit", "--model.size", "3", "--ckpt_path", str(tmp_path / "model.ckpt"), "--trainer.logger", "false"]
+    assert cli(Sized, args=arguments, save_config_callback=None).model.size == size
+
+
 # -- jsonargparse --------------------------------------------------------------------------------------------------
+
+
+def test_option_names_are_those_of_the_parser_and_its_subcommands() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--seed", "-s")
+    parser.add_subparsers().add_parser("fit", add_help=False).add_argument("--model")
+    assert private.option_names(parser) == ["--seed", "-s", "--model"]
 
 
 def factory_from_command_line(*arguments: str) -> Any:
@@ -194,12 +385,12 @@ def factory_from_command_line(*arguments: str) -> Any:
 
 def test_a_factory_of_the_command_line_is_unwrapped() -> None:
     wrapped = factory_from_command_line("--net", "lightning_gans.networks.dcgan.DCGANDiscriminator", "--net.width", "4")
-    assert wrapped.func.__module__.startswith("jsonargparse"), "no longer wrapped: `unwrap_factory` can go"
+    assert wrapped.func.__module__.startswith("jsonargparse"), "not wrapped any more: `unwrap_factory` can be removed"
     bare = private.unwrap_factory(wrapped)
     assert (bare.func, bare.args, bare.keywords) == (DCGANDiscriminator, (), {"width": 4})
 
 
-def test_a_partial_of_python_stays() -> None:
+def test_a_partial_of_python_is_unchanged() -> None:
     partial = functools.partial(DCGANCritic, width=4)
     assert private.unwrap_factory(partial) is partial
 
@@ -214,27 +405,27 @@ def model_from_command_line(*arguments: str) -> GAN:
     return parser.instantiate_classes(namespace).model  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("forgetting", [False, True])
-def test_another_class_starts_from_its_own_defaults(forgetting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("patched", [False, True])
+def test_another_class_starts_from_its_own_defaults(patched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "discard_init_args_on_class_path_change"
     original = _original(getattr(_typehints, name))
     monkeypatch.setattr(_typehints, name, original)
-    if forgetting:
+    if patched:
         private.patch_class_change()
-        patched = getattr(_typehints, name)
+        replacement = getattr(_typehints, name)
         private.patch_class_change()
-        assert getattr(_typehints, name) is patched is not original
+        assert getattr(_typehints, name) is replacement is not original
     arguments = ["--model.latent_dim", "7", "--model", "lightning_gans.models.WGANGP"]
     model = model_from_command_line(*arguments)
     assert isinstance(model, WGANGP)
-    assert model.latent_dim == 7  # what was given is kept
-    assert isinstance(model.discriminator, DCGANCritic) is forgetting
-    assert model.discriminator_steps == (5 if forgetting else 1)
+    assert model.latent_dim == 7  # given, and therefore kept
+    assert isinstance(model.discriminator, DCGANCritic) is patched
+    assert model.discriminator_steps == (5 if patched else 1)
     assert isinstance(model_from_command_line(), DCGAN)
 
 
 def _original(function: Any) -> Any:
-    """The function of jsonargparse, under what another test of this process may have put over it."""
+    """Return the function of jsonargparse, which another test in this process may have patched."""
     for cell in function.__closure__ or ():
         if callable(cell.cell_contents) and function.__module__ == private.__name__:
             return cell.cell_contents
