@@ -51,7 +51,7 @@ def fit(root: Path, *callbacks: pl.Callback, images: int = 256, model: Model | N
     """Train for a few batches of 64 examples and return the run folder."""
     run = Run(root=str(root), name="x", max_images=images)
     defaults = (Wandb(mode="disabled"), Samples(count=4), Evaluation(count=10))
-    missing = [default for default in defaults if not any(isinstance(given, type(default)) for given in callbacks)]
+    missing = [default for default in defaults if not any(isinstance(own, type(default)) for own in callbacks)]
     options = {"accelerator": "cpu", "enable_progress_bar": False, **options}
     torch.manual_seed(1)
     Trainer(callbacks=[run, *missing, *callbacks], **options).fit(model or small(), datamodule=Digits())
@@ -212,9 +212,9 @@ def test_tensorboard_gets_the_images_and_the_numbers(tmp_path: Path) -> None:
     run = fit(tmp_path, Samples(every=128, count=4), logger=logger, log_every_n_steps=1)
     events = EventAccumulator(str(tmp_path / "board"), size_guidance={IMAGES: 0, SCALARS: 0}).Reload()
     assert set(events.Tags()["images"]) == {"samples", "interpolation"}  # no real images
-    drawn = events.Images("samples")
-    assert [event.step for event in drawn] == [0, 128, 256]
-    for event, name in zip(drawn, ("000000k", "000000128", "000000256"), strict=True):
+    grids = events.Images("samples")
+    assert [event.step for event in grids] == [0, 128, 256]
+    for event, name in zip(grids, ("000000k", "000000128", "000000256"), strict=True):
         image = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
         np.testing.assert_array_equal(image, Image.open(run / "samples" / f"{name}.png"))
     assert {"discriminator/loss", "generator/loss", "evaluation/test/coverage"} <= set(events.Tags()["scalars"])

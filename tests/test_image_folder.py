@@ -1,4 +1,4 @@
-"""A folder of images: what is found, how each format becomes numbers, and what is refused."""
+"""Test `ImageFolder`: listing, decoding of each format, splits, and errors."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def write(root: Path, *names: str, size: tuple[int, int] = (8, 8)) -> None:
-    """Write images of one gray each: the i-th is of level 10 i."""
+    """Write images of constant gray; the i-th has the level 10 i."""
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", size, 10 * i).save(root / name)
@@ -28,42 +28,42 @@ def folder(root: Path, **options: Any) -> ImageFolder:
     return ImageFolder(root=str(root), **{"image_size": 8, "batch_size": 1} | options)
 
 
-def read(image: Image.Image, file: Path, image_shape: tuple[int, int, int], **options: Any) -> np.ndarray:
+def write_and_read(image: Image.Image, file: Path, image_shape: tuple[int, int, int], **options: Any) -> np.ndarray:
     image.save(file, **options)
     return read_image(file, image_shape)
 
 
-def flat_color(array: np.ndarray) -> tuple[int, ...]:
-    """Return the one color of an image."""
+def constant_color(array: np.ndarray) -> tuple[int, ...]:
+    """Return the color of an image of constant color."""
     assert (array == array[:, :1, :1]).all()
     return tuple(array[:, 0, 0].tolist())
 
 
-# What is found
+# Listing
 
 
 def test_images_are_found_by_suffix_and_sorted_by_path(tmp_path: Path) -> None:
     write(tmp_path, "b.PNG", "a/z.jpg", "a/deep/er/y.JPEG", "c.bmp", "a.webp", "B.Jpg")
     write(tmp_path, ".hidden.png", ".cache/x.png", "a/._z.jpg.png")
     (tmp_path / "metadata.jsonl").write_text("{}")
-    (tmp_path / "png").write_text("no image")
+    (tmp_path / "png").write_text("not an image")
     (tmp_path / "folder.png").mkdir()
     assert list_images(str(tmp_path)) == ["B.Jpg", "a.webp", "a/deep/er/y.JPEG", "a/z.jpg", "b.PNG", "c.bmp"]
 
 
-def test_folders_are_classes_known_before_decoding(tmp_path: Path) -> None:
+def test_subfolders_are_classes_known_before_decoding(tmp_path: Path) -> None:
     names = [f"{animal}/{i}.png" for animal in ("dog", "cat", "ant") for i in range(7)]
     write(tmp_path, *names)
     data = folder(tmp_path)
     assert data.class_names == ("ant", "cat", "dog")
     assert data.num_classes == 3
     assert data.image_shape == (3, 8, 8)
-    number = {10 * i: ("ant", "cat", "dog").index(name.split("/")[0]) for i, name in enumerate(names)}
+    level_to_label = {10 * i: ("ant", "cat", "dog").index(name.split("/")[0]) for i, name in enumerate(names)}
     for split, size in {"train": 18, "validation": 1, "test": 2}.items():
         examples = data.examples(split)
         assert len(examples["label"]) == size
         levels = examples["image"][:, 0, 0, 0].add(1).mul(127.5).round().int().tolist()
-        assert examples["label"].tolist() == [number[level] for level in levels]
+        assert examples["label"].tolist() == [level_to_label[level] for level in levels]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_splits_are_disjoint_and_independent_of_the_listing(
     assert levels(folder(tmp_path, seed=5, **options)) == expected
 
 
-# How a file becomes numbers
+# Decoding
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_splits_are_disjoint_and_independent_of_the_listing(
         (Image.new("L", (8, 8), 77), (77, 77, 77)),
         (Image.new("1", (8, 8), 1), (255, 255, 255)),
         (Image.new("RGB", (8, 8), (10, 20, 30)).quantize(4), (10, 20, 30)),
-        # over white: a c + (1 - a) 255
+        # composited over white: a c + (1 - a) 255
         (Image.new("RGBA", (8, 8), (255, 0, 0, 51)), (255, 204, 204)),
         (Image.new("RGBA", (8, 8), (1, 2, 3, 0)), (255, 255, 255)),
         (Image.new("LA", (8, 8), (0, 153)), (102, 102, 102)),
@@ -122,54 +122,52 @@ def test_the_splits_are_disjoint_and_independent_of_the_listing(
 def test_every_kind_of_png_becomes_eight_bit_color(
     image: Image.Image, expected: tuple[int, int, int], tmp_path: Path
 ) -> None:
-    assert flat_color(read(image, tmp_path / "x.png", (3, 8, 8))) == expected
+    assert constant_color(write_and_read(image, tmp_path / "x.png", (3, 8, 8))) == expected
     luma = np.dot(expected, (0.299, 0.587, 0.114))
-    assert flat_color(read_image(tmp_path / "x.png", (1, 8, 8)))[0] == pytest.approx(luma, abs=0.51)
+    assert constant_color(read_image(tmp_path / "x.png", (1, 8, 8)))[0] == pytest.approx(luma, abs=0.51)
 
 
 def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 9, 9, 9])
-    assert flat_color(read(image, tmp_path / "x.png", (3, 8, 8), transparency=1)) == (255, 255, 255)
+    assert constant_color(write_and_read(image, tmp_path / "x.png", (3, 8, 8), transparency=1)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "bmp"])
 def test_the_other_formats_are_read(suffix: str, tmp_path: Path) -> None:
-    array = read(Image.new("RGB", (16, 16), (200, 100, 50)), tmp_path / f"x.{suffix}", (3, 8, 8))
-    np.testing.assert_allclose(array[:, 4, 4], (200, 100, 50), atol=3)  # two of them are lossy
+    array = write_and_read(Image.new("RGB", (16, 16), (200, 100, 50)), tmp_path / f"x.{suffix}", (3, 8, 8))
+    np.testing.assert_allclose(array[:, 4, 4], (200, 100, 50), atol=3)  # JPEG and WebP are lossy
 
 
 def test_cmyk_is_converted(tmp_path: Path) -> None:
-    color = flat_color(read(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "x.jpg", (3, 8, 8)))
+    color = constant_color(write_and_read(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), tmp_path / "x.jpg", (3, 8, 8)))
     np.testing.assert_allclose(color, (255, 0, 0), atol=5)
 
 
-def test_images_are_turned_as_exif_says(tmp_path: Path) -> None:
+def test_images_are_rotated_by_their_exif_orientation(tmp_path: Path) -> None:
     image = Image.fromarray(np.arange(8, dtype=np.uint8).reshape(2, 4))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    turned = read(image, tmp_path / "x.png", (1, 4, 2), exif=exif)
-    np.testing.assert_array_equal(turned[0], np.rot90(np.arange(8).reshape(2, 4), -1))
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
+    rotated = write_and_read(image, tmp_path / "x.png", (1, 4, 2), exif=exif)
+    np.testing.assert_array_equal(rotated[0], np.rot90(np.arange(8).reshape(2, 4), -1))
 
 
-def test_an_image_of_the_right_size_is_untouched(tmp_path: Path) -> None:
+def test_an_image_of_the_target_size_is_unchanged(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    array = read(Image.fromarray(pixels), tmp_path / "x.png", (3, 6, 9))
+    array = write_and_read(Image.fromarray(pixels), tmp_path / "x.png", (3, 6, 9))
     np.testing.assert_array_equal(array, pixels.transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize(("size", "box"), [((16, 8), (4, 0)), ((8, 16), (0, 4))])
-def test_what_exceeds_the_target_is_cropped_around_the_center(
-    size: tuple[int, int], box: tuple[int, int], tmp_path: Path
-) -> None:
+def test_an_image_is_cropped_around_its_center(size: tuple[int, int], box: tuple[int, int], tmp_path: Path) -> None:
     image = Image.new("L", size, 0)
     image.paste(255, (*box, box[0] + 8, box[1] + 8))
-    assert flat_color(read(image, tmp_path / "x.png", (1, 8, 8))) == (255,)
+    assert constant_color(write_and_read(image, tmp_path / "x.png", (1, 8, 8))) == (255,)
 
 
 def test_the_resize_is_bicubic_and_antialiased(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
-    array = read(Image.fromarray(pixels), tmp_path / "x.png", (1, 8, 8))
+    array = write_and_read(Image.fromarray(pixels), tmp_path / "x.png", (1, 8, 8))
     expected = F.interpolate(
         torch.from_numpy(pixels)[None, None].double(), (8, 8), mode="bicubic", antialias=True, align_corners=False
     )
@@ -183,14 +181,14 @@ def test_height_comes_before_width(tmp_path: Path) -> None:
     assert data.examples("train")["image"].shape == (1, 1, 4, 6)
 
 
-def test_the_rule_is_recorded(tmp_path: Path) -> None:
+def test_the_preprocessing_is_recorded(tmp_path: Path) -> None:
     write(tmp_path, "1.png", "2.png", "3.png")
-    rule = folder(tmp_path).preprocessing
-    assert (rule["levels"], rule["image_shape"], rule["background"]) == (256, [3, 8, 8], "white")
-    assert "bicubic" in rule["resize"]
+    settings = folder(tmp_path).preprocessing
+    assert (settings["levels"], settings["image_shape"], settings["background"]) == (256, [3, 8, 8], "white")
+    assert "bicubic" in settings["resize"]
 
 
-# Mistakes
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -213,7 +211,7 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: st
         folder(tmp_path, **options)
 
 
-def test_more_than_the_images_in_a_batch_is_refused(tmp_path: Path) -> None:
+def test_a_batch_size_above_the_number_of_images_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "1.png", "2.png", "3.png")
     with pytest.raises(ValueError, match="`batch_size` must be at most the 1 training examples of ImageFolder, got 64"):
         folder(tmp_path, batch_size=64).setup("fit")
@@ -231,11 +229,11 @@ def test_a_root_without_images_is_refused(tmp_path: Path) -> None:
         folder(tmp_path / "1.png")
 
 
-def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_read_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(path: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "scandir", forbidden)  # not by file modes, which a superuser passes
+    monkeypatch.setattr(os, "scandir", forbidden)  # file modes would not stop a superuser
     with pytest.raises(ValueError, match=r"`root` '.*' cannot be listed: .*Permission denied"):
         folder(tmp_path)
 
@@ -243,13 +241,13 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: p
 def test_damaged_images_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     write(tmp_path, *(f"{i}.png" for i in range(6)), size=(64, 64))
     (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:50])
-    (tmp_path / "4.png").write_text("no\nimage")
+    (tmp_path / "4.png").write_text("not\nan image")
     with pytest.raises(ValueError, match=r"2 of 6 images cannot be decoded: .* the first is '.*2.png'") as caught:
         folder(tmp_path).setup("fit")
     assert "\n" not in str(caught.value)
 
 
-def test_more_than_the_memory_is_refused_before_decoding(tmp_path: Path) -> None:
+def test_more_than_the_memory_limit_is_refused_before_decoding(tmp_path: Path) -> None:
     write(tmp_path, "1.png", "2.png", "3.png")
     data = folder(tmp_path, image_size=1000, memory_limit_gb=0.01)
     # 2 x 3 images x 3 channels x 10^6 pixels
@@ -257,7 +255,7 @@ def test_more_than_the_memory_is_refused_before_decoding(tmp_path: Path) -> None
         data.setup("fit")
 
 
-@pytest.mark.skipif(not (REAL_DATA / "emoji").is_dir(), reason=f"no emoji in {REAL_DATA}")
+@pytest.mark.skipif(not (REAL_DATA / "emoji").is_dir(), reason=f"{REAL_DATA} has no emoji")
 def test_real_images(tmp_path: Path) -> None:
     for file in sorted((REAL_DATA / "emoji").glob("*.png"))[:40]:
         shutil.copy(file, tmp_path)

@@ -46,7 +46,8 @@ def test_the_channels_are_digits_and_the_label_is_their_number(root: str) -> Non
     assert test["image"].shape == (10_000, 3, 28, 28)
     assert train["image"].dtype == torch.uint8
     for stacked, digits in zip((train, test), originals, strict=True):
-        known = {image.numpy().tobytes(): int(label) for image, label in zip(*digits.values(), strict=True)}  # type: ignore[attr-defined]
+        pairs = zip(digits["image"], digits["label"], strict=True)
+        known = {image.numpy().tobytes(): int(label) for image, label in pairs}
         for image, label in zip(stacked["image"][:200], stacked["label"][:200].tolist(), strict=True):
             red, green, blue = (known[color.unsqueeze(0).numpy().tobytes()] for color in image)
             assert label == 100 * red + 10 * green + blue

@@ -1,4 +1,4 @@
-"""Points in the plane: the truth about each distribution, and how it is served."""
+"""Test the toy distributions, their densities and entropies, and `Toy2D`."""
 
 import math
 from itertools import pairwise
@@ -20,7 +20,7 @@ from lightning_gans.metrics.energy import energy_distance
 NAMES: list[ToyName] = list(get_args(ToyName))
 
 
-def drawn(name: str, n: int, seed: int = 0) -> torch.Tensor:
+def sample_points(name: str, n: int, seed: int = 0) -> torch.Tensor:
     points, _ = TOYS[name].make().sample(n, np.random.RandomState(seed))
     return points
 
@@ -38,21 +38,21 @@ def drawn(name: str, n: int, seed: int = 0) -> torch.Tensor:
     ],
 )
 def test_entropies(name: ToyName, entropy: float) -> None:
-    """Independently computed ones, and the mean of -log p over draws."""
-    truth = TOYS[name].make()
-    assert truth.entropy == pytest.approx(entropy, abs=5e-4)
-    surprise = -truth.log_prob(drawn(name, 20_000))
-    assert surprise.mean().item() == pytest.approx(entropy, abs=4 * surprise.std().item() / math.sqrt(20_000) + 5e-4)
+    """Reference: independently computed entropies, and the mean of -log p over random points."""
+    distribution = TOYS[name].make()
+    assert distribution.entropy == pytest.approx(entropy, abs=5e-4)
+    nll = -distribution.log_prob(sample_points(name, 20_000))
+    assert nll.mean().item() == pytest.approx(entropy, abs=4 * nll.std().item() / math.sqrt(20_000) + 5e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_densities_integrate_to_one(name: ToyName) -> None:
-    """On a grid of fourth parts of sigma around each of a mixture's modes, elsewhere over all where there is any."""
-    truth = TOYS[name].make()
-    if isinstance(truth, GaussianMixture) and name != "overlapping_gaussians":
-        side = truth.sigma * torch.arange(-8, 8.01, 0.25, dtype=torch.float64)
+    """Integrate on a grid: of spacing sigma / 4 around each mode of a mixture, otherwise over the whole support."""
+    distribution = TOYS[name].make()
+    if isinstance(distribution, GaussianMixture) and name != "overlapping_gaussians":
+        side = distribution.sigma * torch.arange(-8, 8.01, 0.25, dtype=torch.float64)
         cell = torch.cartesian_prod(side, side)
-        points, area = (truth.centers[:, None] + cell).flatten(0, 1), (0.25 * truth.sigma) ** 2
+        points, area = (distribution.centers[:, None] + cell).flatten(0, 1), (0.25 * distribution.sigma) ** 2
     else:
         side_length, step = {
             "overlapping_gaussians": (14.0, 0.1),
@@ -62,77 +62,78 @@ def test_densities_integrate_to_one(name: ToyName) -> None:
         }[name]
         side = torch.arange(-side_length / 2, side_length / 2, step, dtype=torch.float64) + step / 2
         points, area = torch.cartesian_prod(side, side), step**2
-    assert truth.log_prob(points).exp().sum().item() * area == pytest.approx(1, abs=1e-6)
+    assert distribution.log_prob(points).exp().sum().item() * area == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["swiss_roll", "two_moons"])
-def test_the_density_along_a_curve_is_the_integral(name: str) -> None:
-    """At places on the curve, at its ends and off it, by adaptive quadrature."""
-    truth = TOYS[name].make()
-    assert isinstance(truth, NoisyCurve)
-    curves = truth.curves(torch.tensor([0.0, 1e-3, 0.37, 1.0], dtype=torch.float64))
-    points = torch.cat([curves[:, 0], curves[:, -1] + 1.3 * truth.sigma])
-    for point, log_prob in zip(points, truth.log_prob(points), strict=True):
+def test_the_density_of_a_noisy_curve_is_the_integral(name: str) -> None:
+    """Reference: adaptive quadrature, at points on the curve, at its ends and away from it."""
+    distribution = TOYS[name].make()
+    assert isinstance(distribution, NoisyCurve)
+    curves = distribution.curves(torch.tensor([0.0, 1e-3, 0.37, 1.0], dtype=torch.float64))
+    points = torch.cat([curves[:, 0], curves[:, -1] + 1.3 * distribution.sigma])
+    for point, log_prob in zip(points, distribution.log_prob(points), strict=True):
 
-        def density(share: float, curve: int, point: torch.Tensor = point) -> float:
-            place = truth.curves(torch.tensor([share], dtype=torch.float64))[0, curve]
-            squared = (place - point).square().sum().item() / (2 * truth.sigma**2)
-            return math.exp(-squared) / (2 * math.pi * truth.sigma**2)
+        def density(t: float, curve: int, point: torch.Tensor = point) -> float:
+            position = distribution.curves(torch.tensor([t], dtype=torch.float64))[0, curve]
+            squared = (position - point).square().sum().item() / (2 * distribution.sigma**2)
+            return math.exp(-squared) / (2 * math.pi * distribution.sigma**2)
 
         pieces = np.linspace(0, 1, 21)
         total = sum(
             integrate.quad(density, start, end, args=(curve,), epsabs=1e-9, epsrel=1e-9)[0]
-            for curve in range(truth.num_classes)
+            for curve in range(distribution.num_classes)
             for start, end in pairwise(pieces)
         )
-        assert log_prob.item() == pytest.approx(math.log(total / truth.num_classes), abs=1e-6)
+        assert log_prob.item() == pytest.approx(math.log(total / distribution.num_classes), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["swiss_roll", "two_moons"])
-def test_the_nodes_of_a_curve_are_dense_enough_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where they lie furthest apart, a sum over too few would ripple from node to node."""
-    truth = TOYS[name].make()
-    assert isinstance(truth, NoisyCurve)
-    gaps = (truth.nodes[1:] - truth.nodes[:-1]).norm(dim=-1).max().item()
-    assert gaps < 1.05 * truth.sigma
-    points = truth.curves(torch.linspace(0.66, 0.71, 100, dtype=torch.float64)).flatten(0, 1)
-    log_prob = truth.log_prob(points)
+def test_the_quadrature_has_enough_nodes_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too few nodes the density would oscillate between nodes, most where their distance is largest."""
+    distribution = TOYS[name].make()
+    assert isinstance(distribution, NoisyCurve)
+    gaps = (distribution.nodes[1:] - distribution.nodes[:-1]).norm(dim=-1).max().item()
+    assert gaps < 1.05 * distribution.sigma
+    points = distribution.curves(torch.linspace(0.66, 0.71, 100, dtype=torch.float64)).flatten(0, 1)
+    log_prob = distribution.log_prob(points)
     monkeypatch.setattr(distributions, "NODES", 1500)
     torch.testing.assert_close(log_prob, TOYS[name].make().log_prob(points), rtol=0, atol=1e-7)
 
 
-def test_the_roll_and_the_moons_are_those_of_scikit_learn() -> None:
-    """Equal in distribution: an energy distance within the noise of 3,000 draws, .0003 for equal and .01 for moved."""
+def test_the_swiss_roll_and_the_two_moons_equal_those_of_scikit_learn() -> None:
+    """Compare distributions by the energy distance of 3,000 points: 0.0003 if they are equal, 0.01 if shifted."""
     roll = make_swiss_roll(3000, noise=0.25, random_state=0)[0][:, [0, 2]] / 7.5
     moons = make_moons(3000, noise=0.2, random_state=0)[0]
-    for name, theirs in (("swiss_roll", roll), ("two_moons", moons)):
-        assert abs(energy_distance(drawn(name, 3000), torch.from_numpy(theirs)).item()) < 3e-3
+    for name, reference in (("swiss_roll", roll), ("two_moons", moons)):
+        assert abs(energy_distance(sample_points(name, 3000), torch.from_numpy(reference)).item()) < 3e-3
 
 
-def test_the_board_is_a_board() -> None:
+def test_the_checkerboard_has_eight_dark_squares() -> None:
     points, label = Checkerboard().sample(4000, np.random.RandomState(0))
     squares = torch.stack([(points[:, 0] / 2).floor(), (points[:, 1] / 2).floor()], 1)
     assert (squares.sum(1) % 2 == 0).all()
     assert len(torch.unique(squares, dim=0)) == 8
-    assert all(len(torch.unique(squares[label == part], dim=0)) == 1 for part in range(8))
+    assert all(len(torch.unique(squares[label == k], dim=0)) == 1 for k in range(8))
     outside = torch.tensor([[5.0, 5.0], [-5.0, 1.0], [4.0, 4.0]])
     assert Checkerboard().log_prob(outside).tolist() == [-math.inf] * 3
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_labels_are_the_parts(name: ToyName) -> None:
+def test_labels_are_the_components(name: ToyName) -> None:
     data = Toy2D(name=name, count=2000, validation_size=0)
     batch = data.examples("train")
     assert data.num_classes == data.distribution.num_classes
     assert set(batch["label"].tolist()) == set(range(data.distribution.num_classes))
     if isinstance(data.distribution, GaussianMixture):
         nearest = torch.cdist(data.unscale(batch["image"]), data.distribution.centers).argmin(1)
-        overlap = 0.005 if name == "overlapping_gaussians" else 0.0  # 6.1 sigma apart: .2 % fall beyond the middle
+        # at a distance of 6.1 sigma 0.2 % of the points are beyond the midpoint
+        overlap = 0.005 if name == "overlapping_gaussians" else 0.0
         assert (nearest != batch["label"]).double().mean().item() <= overlap
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_points_are_about_within_one_and_come_back(name: ToyName) -> None:
+def test_points_are_scaled_to_about_one_and_unscale_inverts_it(name: ToyName) -> None:
     data = Toy2D(name=name, count=5000, validation_size=0)
     image = data.examples("train")["image"]
     assert image.dtype == torch.float32
@@ -142,13 +143,13 @@ def test_points_are_about_within_one_and_come_back(name: ToyName) -> None:
 
 
 @pytest.mark.parametrize("name", ["ring", "grid", "checkerboard"])
-def test_the_entropy_is_in_the_units_that_a_model_sees(name: ToyName) -> None:
+def test_the_entropy_is_in_scaled_units(name: ToyName) -> None:
     data = Toy2D(name=name, count=20_000, validation_size=0)
-    surprise = -data.log_prob(data.examples("train")["image"])
-    assert data.entropy == pytest.approx(surprise.mean().item(), abs=0.03)
+    nll = -data.log_prob(data.examples("train")["image"])
+    assert data.entropy == pytest.approx(nll.mean().item(), abs=0.03)
 
 
-def test_the_points_depend_on_the_name_and_the_seed_alone() -> None:
+def test_the_points_depend_only_on_the_name_and_the_seed() -> None:
     def points(**options: Any) -> torch.Tensor:
         return Toy2D(**{"name": "grid", "count": 100, "validation_size": 10, "batch_size": 5, **options}).examples(
             "train"
@@ -159,12 +160,12 @@ def test_the_points_depend_on_the_name_and_the_seed_alone() -> None:
     assert not torch.equal(points(), points(name="ring"))
 
 
-def test_of_100_000_points_5_000_are_for_validation() -> None:
+def test_the_default_splits_have_95_000_and_5_000_and_10_000_points() -> None:
     assert Toy2D().sizes == {"train": 95_000, "validation": 5000, "test": 10_000}
 
 
 @pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25), ("swiss_roll", None)])
-def test_scores_are_taken_in_the_datas_own_units(name: ToyName, modes: int | None) -> None:
+def test_scores_are_computed_in_the_units_of_the_data(name: ToyName, modes: int | None) -> None:
     data = Toy2D(name=name)
     scores = data.scores(lambda n: data.sample_batch(n, np.random.RandomState(5))["image"])
     assert abs(scores["energy_distance"]) < 0.01
@@ -191,14 +192,14 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
         Toy2D(**options)
 
 
-def test_distributions_refuse_noise_without_width() -> None:
+def test_distributions_refuse_a_sigma_of_zero() -> None:
     for make in (lambda: GaussianMixture(grid_centers(), sigma=0), lambda: NoisyCurve(two_moons().curves, sigma=0)):
         with pytest.raises(ValueError, match="`sigma` must be above 0, got 0"):
             make()
 
 
-def test_an_integrated_entropy_is_the_closed_form() -> None:
-    """Of parts just too close for it, 11 sigma apart; of two parts in one place."""
+def test_an_integrated_entropy_equals_the_closed_form() -> None:
+    """Two components slightly too close for the closed form, at 11 sigma; two components with the same center."""
     close = GaussianMixture(torch.tensor([[0.0, 0.0], [1.1, 0.0]]), sigma=0.1)
     assert close.entropy == pytest.approx(math.log(2) + math.log(2 * math.pi * math.e * 0.01), abs=1e-6)
     center = GaussianMixture(torch.zeros(2, 2), sigma=0.3)
@@ -210,17 +211,17 @@ def test_the_recipes_have_the_settings_of_the_benchmark() -> None:
     folder = Path(__file__).resolve().parents[1] / "configs"
     for data in ("ring", "grid"):
         recipe = yaml.safe_load((folder / f"r3gan_{data}.yaml").read_text())
-        game = mixtures.game("R3GAN", recipe["run"]["max_images"])
+        gan = mixtures.make_model("R3GAN", recipe["run"]["max_images"])
         model = recipe["model"]["init_args"]
-        assert model["gamma"]["init_args"] == pytest.approx(game.gamma.init_args | {"start": 0.1}, rel=1e-2)
-        assert model["ema_half_life"]["init_args"] == pytest.approx(game.ema.half_life.init_args)
+        assert model["gamma"]["init_args"] == pytest.approx(gan.gamma.init_args | {"start": 0.1}, rel=1e-2)
+        assert model["ema_half_life"]["init_args"] == pytest.approx(gan.ema.half_life.init_args)
         assert (model["latent_dim"], recipe["data"]["init_args"]["batch_size"]) == (2, mixtures.BATCH_SIZE)
         for player in ("generator", "discriminator"):
             assert model[player]["init_args"]["width"] == mixtures.WIDTH
             (group,) = [
                 optimizer.param_groups[0]
-                for optimizer, name in zip(game.configure_optimizers(), ("generator", "discriminator"), strict=True)
+                for optimizer, name in zip(gan.configure_optimizers(), ("generator", "discriminator"), strict=True)
                 if name == player
             ]
-            given = model[f"{player}_optimizer"]["init_args"]
-            assert {**given, "betas": tuple(given["betas"])}.items() <= group.items()
+            settings = model[f"{player}_optimizer"]["init_args"]
+            assert {**settings, "betas": tuple(settings["betas"])}.items() <= group.items()
