@@ -1,4 +1,4 @@
-"""Generators and discriminators: shapes, ranges, initial weights, gradients, refusals."""
+"""Test generators and discriminators: shapes, ranges, initial weights, gradients and invalid arguments."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,9 +67,9 @@ def inputs(network: type[nn.Module], image_shape: ImageShape, n: int = 4) -> Ten
 
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES, ids=str)
 @pytest.mark.parametrize("network", GENERATORS)
-def test_generator_makes_images_of_any_size(network: type[nn.Module], image_shape: ImageShape) -> None:
+def test_generators_support_images_of_any_size(network: type[nn.Module], image_shape: ImageShape) -> None:
     generator = build(network, image_shape, width=4)
-    nn.init.normal_(next(generator.parameters()), std=10)  # far into the saturation
+    nn.init.normal_(next(generator.parameters()), std=10)  # so that the tanh saturates
     images = generator(torch.randn(4, 6))
     assert images.shape == (4, *image_shape)
     assert images.abs().max() <= 1
@@ -77,7 +77,7 @@ def test_generator_makes_images_of_any_size(network: type[nn.Module], image_shap
 
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES, ids=str)
 @pytest.mark.parametrize("network", DISCRIMINATORS)
-def test_discriminator_gives_each_image_of_any_size_a_logit(network: type[nn.Module], image_shape: ImageShape) -> None:
+def test_discriminators_support_images_of_any_size(network: type[nn.Module], image_shape: ImageShape) -> None:
     assert build(network, image_shape, width=4)(torch.randn(4, *image_shape)).shape == (4,)
 
 
@@ -90,7 +90,7 @@ def test_points_are_not_bounded() -> None:
 
 
 @pytest.mark.parametrize("network", [MLPDiscriminator, MaxoutDiscriminator])
-def test_points_are_judged(network: type[nn.Module]) -> None:
+def test_points_get_logits(network: type[nn.Module]) -> None:
     assert build(network, (2,), width=16)(torch.randn(32, 2)).shape == (32,)
 
 
@@ -98,17 +98,17 @@ def test_points_are_judged(network: type[nn.Module]) -> None:
 @pytest.mark.parametrize("network", [*GENERATORS, *DISCRIMINATORS])
 def test_every_parameter_gets_a_gradient(network: type[nn.Module], image_shape: ImageShape) -> None:
     net = build(network, image_shape, width=8).double()
-    if network in START_AT_ZERO:  # what lies before a weight of 0 moves from the second step on
+    if network in START_AT_ZERO:  # layers before a weight of 0 have no gradient in the first step
         for parameter in net.parameters():
             nn.init.normal_(parameter, std=0.1)
     net(inputs(network, image_shape, 16).double()).square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 1e-12, name  # a bias before a normalization gets rounding errors, 1e-17
+        assert parameter.grad.abs().max() > 1e-12, name  # 1e-17 for a bias before normalization
 
 
 @pytest.mark.parametrize("image_shape", IMAGE_SHAPES, ids=str)
-def test_discriminator_mirrors_the_generator(image_shape: ImageShape) -> None:
+def test_the_sizes_of_the_discriminator_mirror_the_generator(image_shape: ImageShape) -> None:
     def sizes(
         network: type[nn.Module], of: Callable[[Tensor, Tensor], Tensor], kind: type[nn.Module]
     ) -> list[torch.Size]:
@@ -161,7 +161,7 @@ def test_initial_weights_of_the_first_gan(network: type[nn.Module], bound: float
             assert module.bias.count_nonzero() == 0
 
 
-def test_normalization_is_where_it_belongs() -> None:
+def test_normalized_layers_are_those_of_the_paper() -> None:
     def kinds(network: type[nn.Module]) -> list[type[nn.Module]]:
         known = nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d | nn.Linear | nn.Tanh
         return [type(m) for m in build(network, (1, 28, 28)).modules() if isinstance(m, known)]
@@ -183,7 +183,7 @@ def test_normalization_is_where_it_belongs() -> None:
         R3GANDiscriminator,
     ],
 )
-def test_critic_judges_each_sample_on_its_own(network: type[nn.Module]) -> None:
+def test_the_logit_of_a_sample_does_not_depend_on_others(network: type[nn.Module]) -> None:
     critic, samples = build(network, (1, 8, 8), width=8).eval(), torch.randn(4, 1, 8, 8)
     alone = torch.cat([critic(sample) for sample in samples.split(1)])
     torch.testing.assert_close(critic(samples), alone)
@@ -197,7 +197,7 @@ def test_maxout_by_hand() -> None:
     torch.testing.assert_close(net(x), (torch.tensor(units) @ logit.weight.T).squeeze(1))
 
 
-def test_dropout_is_that_of_the_first_gan() -> None:
+def test_dropout_of_the_first_gan() -> None:
     net = build(MaxoutDiscriminator, (1, 28, 28))
     assert [m.p for m in net.modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5]
 

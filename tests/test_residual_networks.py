@@ -1,4 +1,4 @@
-"""The residual families: their outline, initial weights and resizing, beside what `test_networks.py` asks of all."""
+"""Test residual networks: structure, initial weights and resizing, in addition to `test_networks.py`."""
 
 import math
 
@@ -23,8 +23,8 @@ def sizes_of_outputs(network: nn.Module, inputs: Tensor, kind: type[nn.Module]) 
 # -- WGAN-GP's and SNGAN's -----------------------------------------------------------------------------------------
 
 
-def test_the_resnets_have_the_authors_outline() -> None:
-    """Reference: gan_cifar_resnet.py; 32 x 32 pixels, three blocks up; two down and two that keep the size."""
+def test_the_resnets_have_the_authors_structure() -> None:
+    """Reference: gan_cifar_resnet.py; for 32 x 32 pixels, three blocks up; two blocks down, and two at equal size."""
     up = sizes_of_outputs(ResNetGenerator(128, (3, 32, 32), width=4), torch.randn(2, 128), _UpBlock)
     assert up == [(4, 8, 8), (4, 16, 16), (4, 32, 32)]
     down = sizes_of_outputs(ResNetDiscriminator((3, 32, 32), width=4), torch.randn(2, 3, 32, 32), _Block)
@@ -38,7 +38,7 @@ def test_the_resnets_have_as_many_weights_as_the_authors() -> None:
         return outputs * (inputs * kernel**2 + 1)
 
     up_block = 2 * conv(128, 128, 3) + conv(128, 128, 1) + 2 * 2 * 128
-    up_block -= 3 * 128  # the biases, which batch normalization takes away
+    up_block -= 3 * 128  # the biases, which batch normalization cancels
     generator = (128 + 1) * 16 * 128 + 3 * up_block + 2 * 128 + conv(128, 3, 3)
     first = conv(3, 128, 3) + conv(128, 128, 3) + conv(3, 128, 1)
     critic = first + 3 * 2 * conv(128, 128, 3) + conv(128, 128, 1) + 128 + 1
@@ -47,8 +47,8 @@ def test_the_resnets_have_as_many_weights_as_the_authors() -> None:
 
 
 @pytest.mark.parametrize("network", [ResNetGenerator(100, (3, 32, 32), width=64), ResNetDiscriminator((3, 32, 32))])
-def test_the_resnets_start_by_glorots_rule(network: nn.Module) -> None:
-    """Reference: U(-a, a) of variance 2 gain^2 / (fan in + fan out); gain^2 = 2 in the 3 x 3 layers of blocks."""
+def test_the_resnets_have_glorots_initialization(network: nn.Module) -> None:
+    """Reference: U(-a, a) with variance 2 gain^2 / (fan in + fan out); gain^2 = 2 in the 3 x 3 layers of blocks."""
     for name, module in network.named_modules():
         if not isinstance(module, nn.Linear | nn.Conv2d):
             continue
@@ -61,31 +61,31 @@ def test_the_resnets_start_by_glorots_rule(network: nn.Module) -> None:
 
 
 def test_an_up_block_by_the_authors_order() -> None:
-    """Reference: both ways are doubled first, then convolved; what is even comes out as in `gan_cifar_resnet.py`."""
+    """Reference: `gan_cifar_resnet.py`, where the residual and the shortcut are upsampled, then convolved."""
     block = _UpBlock(4, (6, 10)).double().eval()
     x = torch.randn(2, 4, 3, 5, dtype=torch.float64)
 
-    def doubled(pixels: Tensor) -> Tensor:
+    def upsampled(pixels: Tensor) -> Tensor:
         return pixels.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    residual = block.conv2(F.relu(block.norm2(block.conv1(doubled(F.relu(block.norm1(x)))))))
-    torch.testing.assert_close(block(x), block.shortcut(doubled(x)) + residual)
+    residual = block.conv2(F.relu(block.norm2(block.conv1(upsampled(F.relu(block.norm1(x)))))))
+    torch.testing.assert_close(block(x), block.shortcut(upsampled(x)) + residual)
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_block_by_the_authors_order(first: bool) -> None:
-    """Reference: both ways are convolved first, then averaged over 2 x 2 pixels."""
-    block = _Block(4, 5, first=first, halves=True).double()
+    """Reference: the residual and the shortcut are convolved, then averaged over 2 x 2 pixels."""
+    block = _Block(4, 5, first=first, downsample=True).double()
     x = torch.randn(2, 4, 6, 10, dtype=torch.float64)
 
-    def halved(pixels: Tensor) -> Tensor:
+    def pooled(pixels: Tensor) -> Tensor:
         return (pixels[..., ::2, ::2] + pixels[..., 1::2, ::2] + pixels[..., ::2, 1::2] + pixels[..., 1::2, 1::2]) / 4
 
     residual = block.conv2(F.relu(block.conv1(x if first else F.relu(x))))
-    torch.testing.assert_close(block(x), halved(block.shortcut(x)) + halved(residual))
+    torch.testing.assert_close(block(x), pooled(block.shortcut(x)) + pooled(residual))
 
 
-def test_a_block_that_keeps_the_size_keeps_its_input() -> None:
+def test_the_shortcut_of_a_block_of_equal_size_is_the_identity() -> None:
     block = _Block(4, 4)
     nn.init.zeros_(block.conv2.weight)
     nn.init.zeros_(block.conv2.bias)  # type: ignore[arg-type]
@@ -93,8 +93,8 @@ def test_a_block_that_keeps_the_size_keeps_its_input() -> None:
     assert torch.equal(block(x), x)
 
 
-def test_an_odd_edge_is_averaged_over_what_is_there() -> None:
-    block = _Block(1, 1, halves=True)
+def test_the_edge_of_an_odd_size_is_averaged_over_existing_pixels() -> None:
+    block = _Block(1, 1, downsample=True)
     pooled = block.pool(torch.arange(9.0).view(1, 1, 3, 3))
     assert pooled.flatten().tolist() == [2.0, 3.5, 6.5, 8.0]
 
@@ -102,8 +102,8 @@ def test_an_odd_edge_is_averaged_over_what_is_there() -> None:
 # -- R3GAN's -------------------------------------------------------------------------------------------------------
 
 
-def test_r3gan_is_linear_at_first() -> None:
-    """Every block is the identity, so logits are linear in pixels, and images, before the tanh, in latents."""
+def test_r3gan_is_initially_linear() -> None:
+    """Every block is the identity: logits are linear in pixels, and images before the tanh are linear in latents."""
     discriminator = R3GANDiscriminator((2, 9, 7), width=8).double()
     x, y = torch.randn(2, 3, 2, 9, 7, dtype=torch.float64)
     torch.testing.assert_close(discriminator(x + 2 * y), discriminator(x) + 2 * discriminator(y))
@@ -119,18 +119,18 @@ def test_a_block_of_r3gan_by_hand() -> None:
     nn.init.normal_(last.weight)
     nn.init.normal_(second.bias)
     x = torch.randn(2, 16, 5, 5, dtype=torch.float64)
-    inside = F.leaky_relu(torch.einsum("oi,bihw->bohw", first.weight[..., 0, 0], x) + first.bias.view(-1, 1, 1), 0.2)
+    hidden = F.leaky_relu(torch.einsum("oi,bihw->bohw", first.weight[..., 0, 0], x) + first.bias.view(-1, 1, 1), 0.2)
     groups = [
-        F.conv2d(part, weight, padding=1)  # 16 channels see each other, and no others
-        for part, weight in zip(inside.chunk(2, 1), second.weight.chunk(2, 0), strict=True)
+        F.conv2d(part, weight, padding=1)  # groups of 16 channels
+        for part, weight in zip(hidden.chunk(2, 1), second.weight.chunk(2, 0), strict=True)
     ]
-    inside = F.leaky_relu(torch.cat(groups, 1) + second.bias.view(-1, 1, 1), 0.2)
-    torch.testing.assert_close(block(x), x + torch.einsum("oi,bihw->bohw", last.weight[..., 0, 0], inside))
+    hidden = F.leaky_relu(torch.cat(groups, 1) + second.bias.view(-1, 1, 1), 0.2)
+    torch.testing.assert_close(block(x), x + torch.einsum("oi,bihw->bohw", last.weight[..., 0, 0], hidden))
 
 
 @pytest.mark.parametrize("blocks", [1, 4])
-def test_r3gan_starts_by_fixup(blocks: int) -> None:
-    """Reference: He's deviation times (number of all blocks)^(-1/4), and 0 in the last layer of each."""
+def test_r3gan_has_fixup_initialization(blocks: int) -> None:
+    """Reference: He's standard deviation times (number of blocks)^(-1/4), and 0 in the last layer of each block."""
     network = R3GANDiscriminator((1, 8, 8), width=64, blocks=blocks)
     found = [module for module in network.modules() if type(module).__name__ == "_Block"]
     assert len(found) == 3 * blocks  # at 8, 4 and 2 pixels
@@ -143,8 +143,8 @@ def test_r3gan_starts_by_fixup(blocks: int) -> None:
         assert not last.weight.any()
 
 
-def test_r3gan_keeps_the_scale_from_end_to_end() -> None:
-    """At first: images of deviation near 1 before the tanh, and logits of the order of 1."""
+def test_r3gan_initially_preserves_the_scale() -> None:
+    """Initially, images before the tanh have a standard deviation near 1, and logits are of order 1."""
     images = R3GANGenerator(64, (3, 16, 16), width=32)(torch.randn(32, 64)).atanh()
     assert 0.3 < images.std() < 2
     assert 0.1 < R3GANDiscriminator((3, 16, 16), width=32)(torch.randn(32, 3, 16, 16)).std() < 3
