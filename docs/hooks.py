@@ -8,13 +8,20 @@ import griffe
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = {f"results/{path.name}": path for path in sorted((ROOT / "benchmarks" / "results").glob("*.md"))}
+"""The results of the benchmarks, by page."""
+
+
+def on_config(config: Any) -> Any:
+    """Add the results of the benchmarks to the navigation."""
+    config.nav.append({"Results": list(RESULTS)})
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the changelog, the contributors' guide and the results of the benchmarks."""
     pages = {f"{name}.md": ROOT / f"{name.upper()}.md" for name in ("changelog", "contributing")}
-    pages |= {f"results/{path.name}": path for path in sorted((ROOT / "benchmarks" / "results").glob("*.md"))}
-    for name, path in pages.items():
+    for name, path in {**pages, **RESULTS}.items():
         files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
