@@ -20,7 +20,7 @@ SYNC_EVERY = 50
 class Checkpointing(Periodic, Checkpoint):
     """Save `checkpoints/last.ckpt`, the state to resume training from, at regular intervals and at the end.
 
-    The checkpoint before it is kept as `checkpoints/previous.ckpt`.
+    The preceding checkpoint is kept as `checkpoints/previous.ckpt`.
 
     Args:
         every: Images between saves, default 50,000.

@@ -156,7 +156,7 @@ def test_what_it_refuses(arguments: dict[str, Any], text: str) -> None:
 
 
 def test_what_makes_no_samples_is_not_measured_by_them(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`monitor` is coverage, but a Classifier generates no samples"):
+    with pytest.raises(ValueError, match="`monitor` is coverage, but a Classifier does not generate samples"):
         fit(
             Classifier(image_shape=(1, 8, 8), num_classes=3),
             [],
