@@ -28,7 +28,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from showing import listed
+from showing import join_unique
 
 PARTS = (
     Part(
@@ -130,7 +130,7 @@ def _options(arguments: Sequence[str] | None, parts: Sequence[Part]) -> argparse
     parser = harness.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=listed(names))
+    parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=join_unique(names))
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="where to measure (cuda)")
     parser.add_argument("--quick", action="store_true", help="rehearse with tiny networks and few steps")
     parser.add_argument("--data", type=_folder, metavar="FOLDER", help="folder with MNIST/raw, for the part `quality`")
