@@ -82,8 +82,8 @@ def test_a_set_against_itself_is_perfect() -> None:
 
 
 def test_density_and_coverage_expected_of_equal_distributions() -> None:
-    # By exchangeability of n real examples and m samples, a neighborhood contains a given sample with probability k / n,
-    # so the expected density is 1. It contains no sample with probability prod_j (n - 1 - j) / (n + m - 1 - j).
+    # Examples and samples are exchangeable. A neighborhood contains a given sample with probability k / n, so the
+    # expected density is 1. It contains no sample with probability prod_j (n - 1 - j) / (n + m - 1 - j).
     n, m, k, repetitions = 60, 80, 5, 40
     results = [prdc(torch.randn(n, 3), torch.randn(m, 3), k=k) for _ in range(repetitions)]
     expected = 1 - np.prod([(n - 1 - j) / (n + m - 1 - j) for j in range(k)])
