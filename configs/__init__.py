@@ -1,1 +1,4 @@
-"""Recipes: each trains as its first line says; `fit --config NAME` finds them by name."""
+"""Recipes: configuration files that `fit --config NAME` finds by name.
+
+The first line of a recipe describes it, the second line is its command.
+"""

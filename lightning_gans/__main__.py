@@ -1,81 +1,81 @@
-"""`python -m lightning_gans`: say what there is at once, without importing torch, and hand all work on."""
+"""`python -m lightning_gans`: print the help without importing torch, or run a command."""
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
 
 from lightning_gans._version import __version__
+from lightning_gans.errors import UsageError, did_you_mean, print_error
 
 COMMANDS = {
-    "fit": "train a model: fit --model WGANGP --data MNIST, fit --config dcgan_mnist; alone, DCGAN on Digits",
-    "sample": "draw examples from a run: sample RUN --count 100 --output grid.png",
-    "evaluate": "score a run against held-out examples: evaluate RUN",
-    "list": "list models, data and recipes",
+    "fit": "train a model (default: DCGAN on handwritten digits)",
+    "sample": "generate samples with a trained model",
+    "evaluate": "score a trained model on held-out examples",
+    "list": "list the models, data sets and recipes",
 }
+"""The commands, each with its line of help."""
+
 REDIRECTS = {
-    "validate": "a game has no validation loss: `evaluate RUN --split validation` scores its samples",
-    "test": "a game has no test loss: `evaluate RUN` scores its samples against the test split",
-    "predict": "`sample RUN` draws examples",
+    "validate": "a GAN has no validation loss; `evaluate RUN --split validation` scores its samples",
+    "test": "a GAN has no test loss; `evaluate RUN` scores its samples against the test split",
+    "predict": "`sample RUN` generates samples",
 }
+"""The commands of LightningCLI that do not exist here, each with a replacement."""
 
+HELP = f"""\
+usage: python -m lightning_gans COMMAND [OPTIONS]
 
-def help_text() -> str:
-    """What `--help` prints."""
-    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in COMMANDS.items())
-    return (
-        "usage: python -m lightning_gans VERB ...\n\n"
-        f"Generative adversarial networks and densities on PyTorch Lightning, version {__version__}.\n\n"
-        f"{verbs}\n\n"
-        "VERB --help lists what a verb takes; fit --model.help NAME what a model takes.\n"
-        "A RUN is a folder in runs/, or a checkpoint. `fit --dry_run` says what a run would need."
-    )
+Generative adversarial networks and density models on PyTorch Lightning, version {__version__}.
+
+commands:
+{"".join(f"  {command:<10}{description}{chr(10)}" for command, description in COMMANDS.items())}
+examples:
+  python -m lightning_gans fit --model WGANGP --data MNIST
+  python -m lightning_gans fit --config dcgan_mnist
+  python -m lightning_gans sample runs/dcgan-digits-1 --count 100 --output grid.png
+  python -m lightning_gans evaluate runs/dcgan-digits-1
+
+`COMMAND --help` prints the options of a command, `fit --model.help NAME` those of a model.
+`fit --dry_run` prints shapes, numbers of parameters, memory and time, without training.
+A trained model is a run folder in runs/, or a checkpoint."""
+"""The output of `--help`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line.
+    """Run a command.
 
     Args:
-        arguments: What follows the program's name; None takes the process's own.
+        arguments: Arguments after the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 2 for a mistake in the command line.
+        The exit code: 0, 2 for a usage error, 1 for a run whose numbers are not finite.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
-    if verb in ("-h", "--help", "help"):
-        print(help_text())
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command in ("-h", "--help", "help"):
+        print(HELP)
         return 0
-    if verb == "--version":
+    if command == "--version":
         print(__version__)
         return 0
-    if verb in REDIRECTS:
-        return fail(f"{verb}: {REDIRECTS[verb]}")
-    if verb not in COMMANDS:
-        near = difflib.get_close_matches(verb, COMMANDS, n=1)
-        return fail(
-            f"there is no {verb!r}; " + (f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(COMMANDS)}")
-        )
+    if command in REDIRECTS:
+        return print_error(UsageError(f"there is no command `{command}`: {REDIRECTS[command]}"))
+    if command not in COMMANDS:
+        return print_error(UsageError(f"there is no command `{command}`{did_you_mean(command, COMMANDS)}"))
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # the console script finds a user's my_gan.py as `python -m` does
-    if verb == "list":
+        sys.path.insert(0, os.getcwd())  # the console script finds a user's my_gan.py, as `python -m` does
+    if command == "list":
         from lightning_gans.listing import listing  # noqa: PLC0415
 
         print(listing())
         return 0
-    if verb == "fit":
-        from lightning_gans.cli import fit  # noqa: PLC0415 (torch and Lightning take seconds)
+    if command == "fit":
+        from lightning_gans.cli import fit  # noqa: PLC0415 (torch and Lightning take seconds to import)
 
         return fit(rest)
     from lightning_gans.commands import run  # noqa: PLC0415
 
-    return run(verb, rest)
-
-
-def fail(message: str) -> int:
-    """Say what is wrong, in one line."""
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+    return run(command, rest)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`sample` and `evaluate`: what is done with a run."""
+"""The commands `sample` and `evaluate`, which work on a trained model."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -25,17 +25,33 @@ from lightning_gans.types import Batch, ImageShape
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser that raises a `UsageError` instead of exiting."""
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` lists the options")
 
 
-def run(verb: str, arguments: Sequence[str]) -> int:
-    """Run a verb with these arguments; the exit code is 2 for a mistake in them."""
-    parser = _Parser(prog=f"python -m lightning_gans {verb}", allow_abbrev=False)
-    parser.add_argument("run", help="a run folder, or a checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (0)")
-    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help="a module of yours to import")
-    execute = COMMANDS[verb](parser)
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        command: Name of the command.
+        arguments: Arguments of the command.
+
+    Returns:
+        The exit code: 0, or 2 for a usage error.
+    """
+    parser = _Parser(prog=f"python -m lightning_gans {command}", allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (default: 0)")
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module to import, with classes of the run",
+    )
+    execute = COMMANDS[command](parser)
     try:
         options = parser.parse_args(arguments)
     except UsageError as error:
@@ -53,22 +69,37 @@ Execute = Callable[[Model, argparse.Namespace], None]
 
 
 def _sample(parser: argparse.ArgumentParser) -> Execute:
-    parser.description = "Draw examples; example i depends on the seed and on i alone."
-    parser.add_argument("--count", type=int, default=64, help="how many (64)")
-    parser.add_argument("--label", type=int, help="the class of all, by its number (each drawn evenly)")
-    parser.add_argument("--output", type=Path, default=Path("samples.png"), help="grid.png, samples.npz or folder/")
-    parser.add_argument("--interpolate", action="store_true", help="walk between latents, 8 steps in a row")
+    parser.description = "Generate samples. Sample i depends on the seed and on i only."
+    parser.add_argument("--count", type=int, default=64, help="number of samples (default: 64)")
+    parser.add_argument("--label", type=int, help="class of all samples, by its index (default: random classes)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("samples.png"),
+        help="an image grid (.png), an array (.npz), or a folder with a file for each sample (default: samples.png)",
+    )
+    parser.add_argument(
+        "--interpolate", action="store_true", help="rows of 8 samples, each an interpolation between two latents"
+    )
     return sample
 
 
 def sample(model: Model, options: argparse.Namespace) -> None:
-    """Draw, and write: a grid, an array `image` (n, height, width, channels) of bytes, or one file an example.
+    """Generate samples and write them to an image grid, an array, or a folder with one file for each sample.
 
-    Of points: one image, or an array `image` (n, dimensions) as the model made them. Arrays of a class-conditional
-    model have `label` (n,) beside.
+    The array `image` has the shape (n, height, width, channels) and the type uint8. Points are written as a scatter
+    plot, or as an array `image` (n, dimensions) in the units of the model. A class-conditional model adds the array
+    `label` (n,).
+
+    Args:
+        model: The model.
+        options: Options of the command.
+
+    Raises:
+        UsageError: The model does not generate samples, or an option is invalid or does not apply to the model.
     """
     if not isinstance(model, GenerativeModel):
-        raise UsageError(f"{type(model).__name__} makes no examples")
+        raise UsageError(f"{type(model).__name__} does not generate samples")
     if options.count < 1:
         raise UsageError(f"`--count` must be at least 1, got {options.count}")
     if options.seed < 0:
@@ -76,22 +107,21 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     if options.label is not None and "label" not in model.conditions:
         raise UsageError(f"`--label` is for class-conditional models, which this {type(model).__name__} is not")
     columns = 8 if options.interpolate else math.ceil(math.sqrt(options.count))
-    write = _writer(model.image_shape, options.output, columns)  # which refuses a name before anything is drawn
+    write = _writer(model.image_shape, options.output, columns)  # an error is raised before sampling starts
     if options.interpolate:
         if not isinstance(model, GAN) or model.conditions:
-            raise UsageError(
-                f"`--interpolate` walks between latents, which {type(model).__name__} alone does not sample from"
-            )
-        walks = model.interpolate(-(-options.count // 8), 8, seed=options.seed)["image"]
-        write({"image": walks[: options.count]})
+            reason = "is conditional" if isinstance(model, GAN) else "has no latents"
+            raise UsageError(f"`--interpolate` needs an unconditional GAN; {type(model).__name__} {reason}")
+        rows = model.interpolate(math.ceil(options.count / 8), 8, seed=options.seed)["image"]
+        write({"image": rows[: options.count]})
     else:
-        given: Batch = {} if options.label is None else {"label": torch.full((options.count,), options.label)}
-        write(model.sample(options.count, condition=given, seed=options.seed))
+        condition: Batch = {} if options.label is None else {"label": torch.full((options.count,), options.label)}
+        write(model.sample(options.count, condition=condition, seed=options.seed))
     print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {options.output}")
 
 
 def _writer(shape: ImageShape, output: Path, columns: int) -> Callable[[Batch], None]:
-    """What writes examples of that shape in the form that the name asks for."""
+    """Return a function that writes a batch in the format that the suffix of a path selects."""
     points = len(shape) == 1
     match output.suffix:
         case ".npz":
@@ -114,7 +144,8 @@ def _write_arrays(batch: Batch, output: Path) -> None:
     if "label" in batch:
         arrays["label"] = batch["label"].cpu()
     output.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(output, **{name: array.numpy() for name, array in arrays.items()})  # type: ignore[arg-type]
+    numpy_arrays: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
+    np.savez(output, **numpy_arrays)
 
 
 def _write_files(batch: Batch, folder: Path) -> None:
@@ -124,19 +155,26 @@ def _write_files(batch: Batch, folder: Path) -> None:
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     parser.description = (
-        "Score samples against held-out examples: precision, recall, density, coverage of pixels; "
-        "and models by what they alone can do, such as a classifier's accuracy."
+        "Score samples against held-out examples: precision, recall, density and coverage, on pixels. "
+        "Some models add scores of their own, such as log-probabilities or the accuracy of a classifier."
     )
-    parser.add_argument("--split", choices=["validation", "test"], default="test", help="which examples (test)")
     parser.add_argument(
-        "--count", type=int, default=1000, help="examples to generate, and to compare with at most (1000)"
+        "--split", choices=["validation", "test"], default="test", help="split of the data (default: test)"
     )
-    parser.add_argument("--k", type=int, default=5, help="nearest neighbors (5)")
+    parser.add_argument(
+        "--count", type=int, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
+    )
+    parser.add_argument("--k", type=int, default=5, help="nearest neighbors (default: 5)")
     return evaluate
 
 
 def evaluate(model: Model, options: argparse.Namespace) -> None:
-    """Score, and print with the protocol, as JSON."""
+    """Score a model on held-out examples, and print the scores and their protocol as JSON.
+
+    Args:
+        model: The model.
+        options: Options of the command.
+    """
     data = load_data(options.run, trust=options.trust)
     data.prepare_data()
     evaluation = Evaluation(count=options.count, k=options.k, seed=options.seed)

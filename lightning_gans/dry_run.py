@@ -1,4 +1,4 @@
-"""What a run would need, found out in a few steps on made-up data: nothing is read, downloaded or kept."""
+"""Estimate the memory and the time of a run from a few batches of dummy data; no data is read, and nothing is saved."""
 
 import resource
 import sys
@@ -17,11 +17,15 @@ from lightning_gans.datamodules.indexing import as_dict
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.trainer import Trainer
 
-WARM_UP, TIMED = 2, 5
+WARM_UP_BATCHES = 2
+"""Batches before the time is measured."""
+
+TIMED_BATCHES = 5
+"""Smallest number of batches whose time is measured."""
 
 
 class _BatchTimer(pl.Callback):
-    """Note when each batch ended."""
+    """Record the time at which each batch ends."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
@@ -33,36 +37,36 @@ class _BatchTimer(pl.Callback):
 
 
 def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
-    """Play a few batches of made-up data; what that says about the whole run.
+    """Train on a few batches of dummy data, and report what the whole run needs.
 
     Args:
-        trainer: The trainer of the run; its limits, device and precision are taken over.
-        model: The model; its weights are used up.
-        data: The data; only its shapes are asked.
+        trainer: Trainer of the run, whose limits, device and precision are used.
+        model: The model, whose weights are changed.
+        data: The data module, of which only the shapes are used.
 
     Returns:
-        Lines for the terminal.
+        Lines for the terminal: shapes, numbers of parameters, peak memory and time.
     """
-    watch = _BatchTimer()
-    batches = max(model.discriminator_steps if isinstance(model, GAN) else 1, TIMED)
+    timer = _BatchTimer()
+    batches = max(model.discriminator_steps if isinstance(model, GAN) else 1, TIMED_BATCHES)
     batch = data.dummy_batch(data.batch_size)
-    made_up = data.dummy_batch(data.batch_size * (WARM_UP + batches))
+    dummy = data.dummy_batch(data.batch_size * (WARM_UP_BATCHES + batches))
     trial = Trainer(
         accelerator=trainer.accelerator,
         devices=1,
         precision=trainer.precision,
-        fast_dev_run=WARM_UP + batches,
-        callbacks=[watch],
+        fast_dev_run=WARM_UP_BATCHES + batches,
+        callbacks=[timer],
         enable_progress_bar=False,
     )
-    trial.fit(model, InMemoryLoader(as_dict(made_up), batch_size=data.batch_size, shuffle=False, drop_last=True))
-    seconds = (watch.ends[-1] - watch.ends[WARM_UP - 1]) / batches
+    trial.fit(model, InMemoryLoader(as_dict(dummy), batch_size=data.batch_size, shuffle=False, drop_last=True))
+    seconds = (timer.ends[-1] - timer.ends[WARM_UP_BATCHES - 1]) / batches
     lines = [
         f"{type(model).__name__} on {data.name}, {trainer.precision} on {trial.strategy.root_device.type}",
         *(f"{key:<14}{tuple(value.shape)}" for key, value in as_dict(batch).items()),
         *(f"{name:<14}{_parameters(part):,} parameters" for name, part in _parts(model).items()),
-        f"{'memory':<14}{_memory() / 2**30:.2f} GiB at most",
-        f"{'time':<14}{1000 * seconds:.1f} ms a batch, {data.batch_size / seconds:,.0f} images/s"
+        f"{'peak memory':<14}{_memory() / 2**30:.2f} GiB",
+        f"{'time':<14}{1000 * seconds:.1f} ms per batch, {data.batch_size / seconds:,.0f} images/s"
         + _total_time(trainer, data, seconds),
     ]
     return "\n".join(lines)
@@ -81,14 +85,14 @@ def _parameters(module: torch.nn.Module) -> int:
 
 
 def _memory() -> int:
-    """The most memory used so far: of the GPU where there is one, else of this process, in bytes."""
+    """Return the peak memory in bytes: of the GPU if there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _total_time(trainer: pl.Trainer, data: DataModule, seconds: float) -> str:
-    """How long the run would take, where its length is known without reading data."""
+    """Estimate the time of the whole run, if its length is known without reading data."""
     limits = [run.max_images for run in callbacks_of(trainer, Run) if run.max_images is not None]
     if trainer.max_steps > 0:
         limits.append(trainer.max_steps * data.batch_size)

@@ -1,4 +1,4 @@
-"""The trainer that the command line, scripts and notebooks share."""
+"""The trainer of the command line, which scripts and notebooks use as well."""
 
 import warnings
 from collections.abc import Iterable
@@ -13,55 +13,60 @@ from pytorch_lightning.loggers import Logger
 
 from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, GracefulShutdown, Progress, Run, Samples, Wandb
 from lightning_gans.callbacks.trainer_access import callbacks_of
-from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, read_checkpoint, run_of
-from lightning_gans.core.model import CHECKPOINT_KEY, Model
+from lightning_gans.core.checkpoints import CHECKPOINT_KEY, find_checkpoint, latest_checkpoint, read_checkpoint, run_of
+from lightning_gans.core.hooks import check_hooks
+from lightning_gans.core.model import Model
 
 DEFAULT_IMAGES = 200_000
-"""How long a run is that nothing limits."""
+"""Images that a run without any limit is trained on."""
+
+DEFAULT_CALLBACKS: dict[type[Callback], str | None] = {
+    Run: "run",
+    Wandb: "wandb",
+    Samples: "samples",
+    Evaluation: "evaluation",
+    Doctor: "doctor",
+    Checkpointing: "save",
+    GracefulShutdown: None,
+    Progress: None,
+}
+"""The callbacks of every trainer, each with the prefix of its options on the command line, if it has options there.
+
+Lightning calls them in this order, except that it moves checkpoint callbacks (`Checkpointing`) to the end of the list.
+`Run` is first because it creates the folder that the others write to.
+"""
 
 _IGNORED_WARNINGS = (
-    "Found .* module.* in eval mode",  # the averaged generator
-    "You passed in a `val_dataloader` but have no `validation_step`",  # `Evaluation` uses it, on the clock of images
+    "Found .* module.* in eval mode",  # the EMA of the generator
+    "You passed in a `val_dataloader` but have no `validation_step`",  # `Evaluation` uses the validation data
     "The number of training batches .* is smaller than the logging interval",
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own affair
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
 )
-"""What Lightning warns of, rightly in general."""
-
-_DEFAULT_CALLBACKS: tuple[type[Callback], ...] = (
-    Run,
-    Wandb,
-    Samples,
-    Evaluation,
-    Doctor,
-    Checkpointing,
-    GracefulShutdown,
-    Progress,
-)
-"""In the order in which they act: the folder first, a word about it all, and about what was saved, last."""
+"""Warnings of Lightning that do not apply to this framework."""
 
 
 class Trainer(pl.Trainer):
-    """A `pytorch_lightning.Trainer` that keeps a run: its folder, samples, scores, checkpoints, W&B, warnings, words.
+    """A `pytorch_lightning.Trainer` with a run folder, samples, scores, checkpoints, W&B, diagnostics and progress.
 
-    Each of them is a callback; give one to change its settings, and the others are added: `Trainer(callbacks=[
-    Run(max_images=50_000), Samples(every=5000), Wandb(mode="disabled")])`. Whatever else a `pl.Trainer` takes goes
-    through.
+    Each of these is a callback of `lightning_gans.callbacks`. A callback that is given replaces the default of its
+    class: `Trainer(callbacks=[Run(max_images=50_000), Samples(every=5000), Wandb(mode="disabled")])`.
 
     Args:
-        callbacks: Callbacks of your own, and those of this framework that are to differ from their defaults.
-        precision: None takes "bf16-mixed" on a GPU that has it, else "32-true".
-        logger: Loggers beside the run folder's and W&B's; False and True mean none.
-        enable_checkpointing: Whether the run keeps checkpoints.
-        enable_progress_bar: Whether the run says anything.
-        enable_model_summary: Whether Lightning prints its table of layers.
-        max_steps: Batches to train on; -1 is no limit.
-        max_epochs: Passes over the data; None is no limit.
-        max_time: Time to train for.
-        fast_dev_run: Try a few batches, and keep nothing.
-        **kwargs: What a `pl.Trainer` takes.
+        callbacks: Callbacks of your own, and those of this framework that differ from their defaults.
+        precision: Precision of Lightning; None selects "bf16-mixed" on a GPU that supports it, else "32-true".
+        logger: Loggers in addition to those of the run folder and of W&B; False, True and None add none.
+        enable_checkpointing: Whether to save checkpoints.
+        enable_progress_bar: Whether to print progress.
+        enable_model_summary: Whether to print Lightning's table of layers.
+        max_steps: Maximum number of training batches; -1 sets no limit.
+        max_epochs: Maximum number of passes over the data; None sets no limit.
+        max_time: Maximum training time.
+        fast_dev_run: Run a few batches (True: one), and save nothing.
+        **kwargs: Other arguments of `pytorch_lightning.Trainer`.
 
     Raises:
-        ValueError: An option is given here that belongs to the model, or the strategy cannot carry a run.
+        ValueError: An argument belongs to the model instead, a callback is given twice, or the strategy is
+            `ddp_spawn`.
 
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
@@ -86,7 +91,7 @@ class Trainer(pl.Trainer):
     ) -> None:
         for option, neutral in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
             if kwargs.get(option, neutral) not in (None, neutral):
-                raise ValueError(f"`{option}` belongs to the model, whose two players it is for: --model.{option}")
+                raise ValueError(f"`{option}` belongs to the model, which applies it to each player: --model.{option}")
         if str(kwargs.get("strategy", "")).startswith("ddp_spawn"):
             raise ValueError(f"`strategy` {kwargs['strategy']!r} would copy the run to other processes: use 'ddp'")
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
@@ -124,19 +129,21 @@ class Trainer(pl.Trainer):
         Args:
             model: The model.
             train_dataloaders: A data module, or an iterable of batches.
-            val_dataloaders: Batches for a model of yours that validates.
+            val_dataloaders: Batches for a model with a `validation_step`.
             datamodule: A data module.
-            ckpt_path: Go on from this checkpoint, from the last one of this run folder, or from that of the latest run
-                ("last").
-            weights_only: Read the checkpoint as plain data only; None does, since ours are.
+            ckpt_path: The checkpoint to resume from: its path, the path of a run folder, or "last" for the latest run.
+            weights_only: Whether to load the checkpoint as plain data only; None does, which suffices for checkpoints
+                of this framework.
 
         Raises:
-            ValueError: There is no such checkpoint, it cannot be read, or it is of another model.
+            ValueError: The checkpoint does not exist, cannot be read, or belongs to another model.
         """
+        if isinstance(model, Model):
+            check_hooks(type(model))  # before a run folder is created
         if ckpt_path is not None:
             roots = [run.root for run in callbacks_of(self, Run)]
             ckpt_path = latest_checkpoint(roots[0]) if ckpt_path == "last" and roots else find_checkpoint(ckpt_path)
-            checkpoint = read_checkpoint(ckpt_path)  # what is refused, is refused before there is a run folder
+            checkpoint = read_checkpoint(ckpt_path)  # an error is raised before a run folder is created
             if isinstance(model, Model):
                 model.check_checkpoint(checkpoint)
             for run in callbacks_of(self, Run):
@@ -149,23 +156,23 @@ class Trainer(pl.Trainer):
             )
 
 
-def _enabled(enable_checkpointing: bool, enable_progress_bar: bool, trial: bool) -> list[type[Callback]]:
-    """The kinds of callback that a trainer is to have."""
-    unwanted: set[type[Callback]] = set(_DEFAULT_CALLBACKS) - {Progress} if trial else set()
+def _enabled(enable_checkpointing: bool, enable_progress_bar: bool, fast_dev_run: bool) -> list[type[Callback]]:
+    """Select the default callbacks that the options of the trainer leave enabled."""
+    disabled: set[type[Callback]] = DEFAULT_CALLBACKS.keys() - {Progress} if fast_dev_run else set()
     if not enable_checkpointing:
-        unwanted |= {Checkpointing, GracefulShutdown}
+        disabled |= {Checkpointing, GracefulShutdown}
     if not enable_progress_bar:
-        unwanted.add(Progress)
-    return [kind for kind in _DEFAULT_CALLBACKS if kind not in unwanted]
+        disabled.add(Progress)
+    return [cls for cls in DEFAULT_CALLBACKS if cls not in disabled]
 
 
-def _with_defaults(given: list[Callback], kinds: list[type[Callback]]) -> list[Callback]:
-    """The callbacks of this framework, each as given or with its defaults, and then those of the user."""
-    for kind in kinds:
-        if sum(isinstance(callback, kind) for callback in given) > 1:
-            raise ValueError(f"`callbacks` has more than one {kind.__name__}")
-    ours = [next((callback for callback in given if isinstance(callback, kind)), None) or kind() for kind in kinds]
-    return [*ours, *(callback for callback in given if not isinstance(callback, _DEFAULT_CALLBACKS))]
+def _with_defaults(given: list[Callback], enabled: list[type[Callback]]) -> list[Callback]:
+    """Complete callbacks by the defaults of the enabled classes; callbacks of the user come last."""
+    for cls in enabled:
+        if sum(isinstance(callback, cls) for callback in given) > 1:
+            raise ValueError(f"`callbacks` has more than one {cls.__name__}")
+    ours = [next((callback for callback in given if isinstance(callback, cls)), None) or cls() for cls in enabled]
+    return [*ours, *(callback for callback in given if not isinstance(callback, tuple(DEFAULT_CALLBACKS)))]
 
 
 def _best_precision(accelerator: Any) -> Literal["bf16-mixed", "32-true"]:

@@ -1,4 +1,4 @@
-"""The shape of the code, read from its syntax trees: who imports whom, what is documented, how long files are."""
+"""Check the structure of the code by its syntax trees: imports, documentation and the length of files."""
 
 import ast
 import importlib
@@ -20,11 +20,12 @@ LAYERS = {
     "_version": 0,
     "types": 0,
     "errors": 0,
+    "exports": 0,
     "files": 0,
     "checks": 1,
     "objectives": 1,
     "networks": 2,
-    "metrics": 1,
+    "metrics": 2,
     "core": 3,
     "models": 4,
     "datamodules": 4,
@@ -32,25 +33,27 @@ LAYERS = {
     "callbacks": 6,
     "trainer": 7,
     "configs": 7,
-    "listing": 7,
-    "error_messages": 7,
+    "parameters": 7,
+    "recipes": 7,
+    "error_messages": 8,
+    "listing": 8,
     "dry_run": 8,
     "commands": 8,
     "cli": 9,
     "__main__": 10,
 }
-"""A module imports only from lower layers, and from its own package."""
+"""The layer of each module and subpackage, which imports only from lower layers and from itself."""
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package, by its dotted name."""
+    """Return the file of every module of the package, by its dotted name."""
     found = {}
     for folder in (ROOT / PACKAGE, *(ROOT / name for name in LINKED)):
         base = folder.parent if folder.name == PACKAGE else ROOT
         for path in sorted(folder.rglob("*.py")):
             relative = path.relative_to(base)
             if folder.name == PACKAGE and len(relative.parts) > 2 and relative.parts[1] in LINKED:
-                continue  # reached through the link; it is listed by its own folder
+                continue  # the same file as in the linked folder
             parts = [*(() if folder.name == PACKAGE else (PACKAGE,)), *relative.with_suffix("").parts]
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -66,7 +69,7 @@ def layer(module: str) -> str:
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
-    """What a module imports, in functions too, as `package.module` of each name."""
+    """Return the module of each import, inside functions as well."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -76,7 +79,7 @@ def imports(tree: ast.Module) -> Iterator[str]:
                     yield f"{module}.{name.name}" if module == PACKAGE else module
 
 
-def test_the_table_of_layers_is_whole() -> None:
+def test_the_table_of_layers_is_complete() -> None:
     assert {layer(name) for name in INSIDE} == set(LAYERS)
 
 
@@ -104,13 +107,13 @@ def test_there_are_no_relative_imports(name: str) -> None:
     assert not [node.lineno for node in ast.walk(TREES[name]) if isinstance(node, ast.ImportFrom) and node.level]
 
 
-def test_losses_know_no_network_and_data_no_game() -> None:
+def test_objectives_networks_and_data_modules_do_not_import_models() -> None:
     for name, tree in INSIDE.items():
         found = {layer(imported) for imported in imports(tree) if imported.startswith(f"{PACKAGE}.")}
         if layer(name) in ("objectives", "networks", "metrics"):
             assert found <= {layer(name), "types", "checks"}, name
         if layer(name) == "datamodules":
-            assert found <= {"datamodules", "types", "core", "metrics"}, name  # what is known of data, scores
+            assert found <= {"datamodules", "types", "core", "metrics"}, name  # `GroundTruth` computes metrics
         if layer(name) == "models":
             assert not found & {"datamodules", "callbacks"}, name
 
@@ -150,17 +153,28 @@ def test_public_names_are_there_once(name: str) -> None:
         assert getattr(module, word) is not None
 
 
-def test_the_root_says_what_it_has() -> None:
+def test_the_root_exports_the_models_the_data_modules_and_a_few_other_names() -> None:
     import lightning_gans
+    from lightning_gans import datamodules, models
 
     assert dir(lightning_gans) == sorted(lightning_gans.__all__)
+    others = {"GAN", "Trainer", "__version__", "load"}
+    assert set(lightning_gans.__all__) == {*models.__all__, *datamodules.__all__} | others
     with pytest.raises(AttributeError, match="module 'lightning_gans' has no attribute 'DCGANN'"):
         lightning_gans.DCGANN  # noqa: B018
+
+
+def test_type_checkers_see_the_exports_of_the_root() -> None:
+    import lightning_gans
+
     typed = next(node for node in TREES[PACKAGE].body if isinstance(node, ast.If))
-    homes = {
-        name.name: str(node.module) for node in typed.body if isinstance(node, ast.ImportFrom) for name in node.names
-    }
-    assert homes.keys() | {"__version__"} == set(lightning_gans.__all__)  # what type checkers see is what there is
+    homes: dict[str, str] = {}
+    for node in typed.body:
+        assert isinstance(node, ast.ImportFrom)
+        module = importlib.import_module(str(node.module))
+        for name in node.names:
+            homes |= dict.fromkeys(module.__all__ if name.name == "*" else [name.name], str(node.module))
+    assert homes.keys() | {"__version__"} == set(lightning_gans.__all__)
     for name, home in homes.items():
         assert getattr(importlib.import_module(home), name) is getattr(lightning_gans, name)
 
@@ -175,8 +189,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# In one process after another, a module would find what those before it have imported: so each starts from what is left
-# when everything of this package, and nothing else, is forgotten. A cycle of imports shows then as it does alone.
+# Each module is imported after all modules of this package are removed from `sys.modules`. Otherwise the imports of the
+# modules before it would hide a circular import.
 ALONE = f"""
 import importlib, sys
 import pytorch_lightning, torchvision, sklearn.datasets, jsonargparse
@@ -199,7 +213,7 @@ def test_every_module_can_be_imported_alone() -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = ["torch", "numpy", "pytorch_lightning", "torchvision", "sklearn", "wandb", "jsonargparse"]
+    heavy = ["torch", "numpy", "pytorch_lightning", "torchvision", "sklearn", "wandb", "jsonargparse", "yaml"]
     result = python(f"import sys, lightning_gans; print([n for n in {heavy} if n in sys.modules])")
     assert result.stdout.strip() == "[]"
 

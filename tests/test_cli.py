@@ -439,7 +439,7 @@ def test_a_dry_run_says_what_a_run_needs_and_keeps_nothing(
     assert main(["fit", "--dry_run", "--run.max_images", "64000", *arguments]) == 0
     out = capsys.readouterr().out
     assert f"image         {shape}" in out
-    for word in ("generator", "discriminator", "parameters", "GiB", "ms a batch", "images/s", "64,000 images"):
+    for word in ("generator", "discriminator", "parameters", "GiB", "ms per batch", "images/s", "64,000 images"):
         assert word in out
     assert list(folder.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""`sample` and `evaluate` on a small run."""
+"""Test the commands `sample` and `evaluate` on a small run."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from lightning_gans.rendering.images import grid, to_uint8
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("verbs")
+    folder = tmp_path_factory.mktemp("commands")
     arguments = ["--run.root", str(folder), "--run.name", "run", "--run.max_images", "256", "--wandb.mode", "disabled"]
     narrow = ["--model.generator.width", "4", "--model.discriminator.width", "4"]
     assert main(["fit", *arguments, *narrow, "--evaluation.count", "50", "--evaluation.k", "3"]) == 0
@@ -55,20 +55,20 @@ def test_the_same_seed_gives_the_same_bytes(run: Path, folder: Path) -> None:
     assert zipfile.ZipFile("a.npz").namelist() == ["image.npy"]
 
 
-def test_the_samples_are_those_of_the_loaded_model(run: Path) -> None:
+def test_the_samples_equal_the_samples_of_the_loaded_model(run: Path) -> None:
     sample(run, "--count", "5", "--seed", "3", "--output", "a.npz")
     expected = to_uint8(load(run).sample(5, seed=3)["image"])  # type: ignore[operator]
     np.testing.assert_array_equal(array("a.npz"), expected.permute(0, 2, 3, 1))
 
 
-@pytest.mark.parametrize("where", [".", "checkpoints/last.ckpt"])
-def test_a_run_is_a_folder_or_a_checkpoint(where: str, run: Path) -> None:
+@pytest.mark.parametrize("path", [".", "checkpoints/last.ckpt"])
+def test_a_run_is_a_folder_or_a_checkpoint(path: str, run: Path) -> None:
     sample(run, "--count", "2", "--output", "a.npz")
-    sample(run / where, "--count", "2", "--output", "b.npz")
+    sample(run / path, "--count", "2", "--output", "b.npz")
     np.testing.assert_array_equal(array("a.npz"), array("b.npz"))
 
 
-def test_an_image_is_a_square_grid(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_png_file_has_a_square_grid(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample(run, "--count", "10", "--output", "new/grid.png")
     model = load(run)
     assert isinstance(model, GAN)
@@ -81,7 +81,7 @@ def test_without_options_there_are_64_samples(run: Path) -> None:
     assert Image.open("samples.png").size == (8 * 66 + 2, 8 * 66 + 2)
 
 
-def test_a_folder_gets_one_file_an_example(run: Path) -> None:
+def test_a_folder_has_one_file_for_each_sample(run: Path) -> None:
     sample(run, "--count", "3", "--output", "folder")
     sample(run, "--count", "3", "--output", "a.npz")
     files = sorted(Path("folder").iterdir())
@@ -106,13 +106,13 @@ def test_samples_of_a_class(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "`--label` must be from 0 to 9, or -1 where unknown, got [11]" in capsys.readouterr().err
 
 
-def test_a_bad_name_is_refused_before_anything_is_drawn(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GAN, "sample", lambda *_, **__: pytest.fail("it was drawn"))
+def test_an_unknown_suffix_is_refused_before_sampling(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GAN, "sample", lambda *_, **__: pytest.fail("`sample` was called"))
     assert main(["sample", str(run), "--output", "a.jpg"]) == 2
 
 
-@pytest.mark.parametrize("output", ["walk.npz", "walk.png"])
-def test_a_walk_between_latents(output: str, run: Path) -> None:
+@pytest.mark.parametrize("output", ["rows.npz", "rows.png"])
+def test_an_interpolation_between_latents(output: str, run: Path) -> None:
     sample(run, "--interpolate", "--count", "20", "--seed", "2", "--output", output)
     model = load(run)
     assert isinstance(model, GAN)
@@ -123,7 +123,7 @@ def test_a_walk_between_latents(output: str, run: Path) -> None:
         np.testing.assert_array_equal(Image.open(output), grid(expected, columns=8))
 
 
-def test_evaluate_prints_what_the_run_kept(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_prints_the_scores_that_the_run_saved(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), "--count", "50", "--k", "3"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((run / "evaluation.json").read_text())
@@ -139,7 +139,7 @@ def test_evaluate_prints_what_the_run_kept(run: Path, capsys: pytest.CaptureFixt
     assert all(printed[name] >= 0 for name in ("precision", "recall", "density", "coverage"))
 
 
-def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_scores_another_split(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), "--count", "200", "--split", "validation"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["split"], printed["real"], printed["generated"], printed["k"]) == ("validation", 137, 200, 5)
@@ -167,11 +167,11 @@ def test_evaluate_takes_another_split(run: Path, capsys: pytest.CaptureFixture[s
         ("evaluate nothing", "there is no run folder or checkpoint 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_an_error_is_one_line(
     arguments: str, message: str, run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = (run / "checkpoints" / "last.ckpt").read_bytes()
-    (folder / "truncated.ckpt").write_bytes(whole[: len(whole) // 2])
+    checkpoint = (run / "checkpoints" / "last.ckpt").read_bytes()
+    (folder / "truncated.ckpt").write_bytes(checkpoint[: len(checkpoint) // 2])
     (folder / "empty.ckpt").write_bytes(b"")
     (folder / "text.ckpt").write_text("hello")
     torch.save({"weight": torch.zeros(1)}, folder / "foreign.ckpt")

@@ -1,4 +1,4 @@
-"""Every recipe trains, by the command in its first line, for a few batches, on stand-ins for what is not here."""
+"""Train every recipe for a few batches by its own command, with random files in place of downloaded data sets."""
 
 import pickle
 import shlex
@@ -34,13 +34,13 @@ NARROWER = {
     "PixelCNN": shlex.split("--model.network.width 2 --model.network.blocks 1"),
     "VanillaGAN": [],
 }
-"""By the model, what its networks' options are where they are not the games'."""
+"""Options for small networks, by model, where `NARROW` does not apply."""
 
 SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
 
 def write_idx(folder: Path, stream: np.random.Generator) -> None:
-    """The files of MNIST, or of Fashion-MNIST, with random images."""
+    """Write the files of MNIST or of Fashion-MNIST with random images."""
     folder.mkdir(parents=True)
     for part, count in (("train", 60), ("t10k", 10)):
         for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
@@ -50,7 +50,7 @@ def write_idx(folder: Path, stream: np.random.Generator) -> None:
 
 
 def write_cifar(folder: Path, stream: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of CIFAR-10, with random images, and torchvision's list of what they must be."""
+    """Write the files of CIFAR-10 with random images, and patch the checksums of torchvision."""
     folder.mkdir(parents=True)
     files = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     contents: dict[str, dict[str, object]] = {
@@ -67,7 +67,7 @@ def write_cifar(folder: Path, stream: np.random.Generator, monkeypatch: pytest.M
 
 
 def write_folder(folder: Path, stream: np.random.Generator) -> None:
-    """A folder of colored images of many sizes."""
+    """Write a folder of color images of different sizes."""
     folder.mkdir(parents=True)
     for index in range(60):
         pixels = stream.integers(0, 256, (40 + index, 70, 3), dtype=np.uint8)
@@ -76,7 +76,7 @@ def write_folder(folder: Path, stream: np.random.Generator) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with stand-ins for every data set, where the recipes look for them."""
+    """Change to a working directory with files for every data set, at the paths of the recipes."""
     stream = np.random.default_rng(0)
     write_idx(tmp_path / "data" / "MNIST" / "raw", stream)
     write_idx(tmp_path / "data" / "FashionMNIST" / "raw", stream)
@@ -87,10 +87,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(path: Path) -> list[str]:
-    """The arguments in the first line of a recipe."""
-    first = path.read_text().partition("\n")[0]
-    assert first.startswith(COMMAND)
-    return shlex.split(first.removeprefix(COMMAND))
+    """Return the arguments of the command in the second line of a recipe."""
+    second = path.read_text().splitlines()[1]
+    assert second.startswith(COMMAND)
+    return shlex.split(second.removeprefix(COMMAND))
 
 
 def test_there_are_recipes() -> None:
@@ -98,20 +98,29 @@ def test_there_are_recipes() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_first_line_is_the_command(name: str) -> None:
+def test_the_first_line_is_a_description(name: str) -> None:
+    first = RECIPES[name].read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert first.endswith(".")
+    assert COMMAND not in first
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_second_line_is_the_command(name: str) -> None:
     assert command(RECIPES[name])[:3] == ["fit", "--config", name]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
     content = yaml.safe_load(RECIPES[name].read_text())
-    data = content["data"]  # of which some are several, by name
-    words = content["model"]["class_path"] + data.get("init_args", {}).get("name", data["class_path"])
-    own = content["model"].get("init_args", {})
-    networks = own.get("generator", {}).get("class_path", "").rpartition(".")[2].removesuffix("Generator").lower()
-    plain = words.lower().replace("_", "")
-    variant = "adversarial" if own.get("likelihood_weight") == 0 else networks
-    assert name.replace("_", "") in (plain, plain + variant)
+    data = content["data"]  # Toy2D has several data sets, by name
+    expected = content["model"]["class_path"] + data.get("init_args", {}).get("name", data["class_path"])
+    expected = expected.lower().replace("_", "")
+    init_args = content["model"].get("init_args", {})
+    generator = init_args.get("generator", {}).get("class_path", "").rpartition(".")[2]
+    networks = generator.removesuffix("Generator").lower()
+    variant = "adversarial" if init_args.get("likelihood_weight") == 0 else networks
+    assert name.replace("_", "") in (expected, expected + variant)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -132,10 +141,10 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["made_digits", "pixel_cnn_digits"])
-def test_a_recipe_of_a_likelihood_can_be_given_the_classes(name: str, data: Path) -> None:
+def test_the_recipe_of_a_density_model_can_be_class_conditional(name: str, data: Path) -> None:
     model = yaml.safe_load(RECIPES[name].read_text())["model"]["class_path"]
-    given = ["--model.class_conditional", "true"]
-    assert main([*command(RECIPES[name]), *FEW, *SMALL, *NARROWER[model], *given]) == 0
+    conditional = ["--model.class_conditional", "true"]
+    assert main([*command(RECIPES[name]), *FEW, *SMALL, *NARROWER[model], *conditional]) == 0
     loaded = load("runs/x")
     assert isinstance(loaded, GenerativeModel)
     assert loaded.requires == ("image", "label")
@@ -144,14 +153,18 @@ def test_a_recipe_of_a_likelihood_can_be_given_the_classes(name: str, data: Path
 
 
 def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
-    # eyescream, train_cifar_coarse_to_fine.lua; an epoch is 45,000: lr .02 / 1.000004, momentum .5 + .0008, at most .7
+    # eyescream, train_cifar_coarse_to_fine.lua: after each epoch of 45,000 images the learning rate, 0.02 at first, is
+    # divided by 1.000004, and the momentum, 0.5 at first, rises by 0.0008, up to 0.7
     init = yaml.safe_load(RECIPES["lapgan_cifar10"].read_text())["model"]["init_args"]
-    for player, share in {"generator": 1.0, "discriminator": 0.5}.items():  # `BCECriterion` halves the latter's loss
+    for player, share in {
+        "generator": 1.0,
+        "discriminator": 0.5,
+    }.items():  # `BCECriterion` halves the discriminator's loss
         rate = init[f"{player}_schedules"]["lr"]["init_args"]
         assert rate["start"] == init[f"{player}_optimizer"]["init_args"]["lr"] == share * 0.02
         assert 0.5 ** (45_000 / rate["half_life"]) == pytest.approx(1 / 1.000004, rel=1e-12)
         assert rate["floor"] == share * 1e-6
-        for setting in ("momentum", "dampening"):  # Torch's optim.sgd dampens by the momentum
+        for setting in ("momentum", "dampening"):  # in Torch's optim.sgd the dampening equals the momentum
             assert init[f"{player}_optimizer"]["init_args"][setting] == 0.5
             rise = init[f"{player}_schedules"][setting]["init_args"]
             assert rise == {"start": 0.5, "end": 0.7, "images": 250 * 45_000}
@@ -164,7 +177,7 @@ def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
 def test_the_residual_recipes_have_the_settings_of_their_authors(
     name: str, generator_steps: int, widths: tuple[int, int], data: Path
 ) -> None:
-    # sn_cifar10_unconditional.yml and gan_cifar_resnet.py: Adam 2e-4 (0, .9) down to 0, five batches of 64 a step
+    # sn_cifar10_unconditional.yml, gan_cifar_resnet.py: Adam, 2e-4 decaying to 0, betas (0, 0.9), 5 batches of 64 per step
     recipe = yaml.safe_load(RECIPES[name].read_text())
     assert recipe["run"]["max_images"] == generator_steps * 5 * 64
     networks = [recipe["model"]["init_args"][player]["init_args"]["width"] for player in ("generator", "discriminator")]
@@ -180,7 +193,8 @@ def test_the_residual_recipes_have_the_settings_of_their_authors(
 
 
 def test_the_first_gan_has_the_schedules_of_its_authors(data: Path) -> None:
-    # goodfeli/adversarial, mnist.yaml: lr .1 / 1.000004 a batch of 100; momentum .5 to .7 in 250 epochs of 50,000
+    # goodfeli/adversarial, mnist.yaml: the learning rate, 0.1 at first, is divided by 1.000004 after each batch of 100
+    # images; the momentum rises from 0.5 to 0.7 over 250 epochs of 50,000 images
     assert main([*command(RECIPES["vanilla_gan_mnist"]), *FEW, *SMALL, "--data.validation_size", "10"]) == 0
     states = torch.load("runs/x/checkpoints/last.ckpt", weights_only=True)["optimizer_states"]
     seen = 40 - 8  # before the last batch

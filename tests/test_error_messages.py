@@ -1,8 +1,8 @@
-"""From long messages of libraries to one line."""
+"""Test the translation of long error messages into one line."""
 
 import pytest
 
-from lightning_gans import datamodules, models  # noqa: F401 (names that are suggested)
+from lightning_gans import datamodules, models  # noqa: F401 (classes are suggested once they are imported)
 from lightning_gans.error_messages import translate_error
 from lightning_gans.errors import UsageError, print_error
 

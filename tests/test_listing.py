@@ -1,13 +1,15 @@
-"""What `list` prints, against what is really there."""
+"""Compare the output of `list` with the classes and the files that exist."""
 
 import inspect
+from abc import ABC
 from pathlib import Path
 
 import pytest
 
 from lightning_gans import datamodules, models
 from lightning_gans.__main__ import main
-from lightning_gans.listing import classes, listing, recipes
+from lightning_gans.listing import classes, listing
+from lightning_gans.recipes import recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,13 +29,27 @@ def test_every_recipe_is_found_by_name() -> None:
     assert {name: path.resolve() for name, path in recipes().items()} == files
 
 
-def test_the_list_shows_everything_that_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_shows_every_model_data_set_and_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert out == listing() + "\n"
     titles = [line for line in out.splitlines() if line and not line.startswith(" ")]
-    assert titles == ["models", "data", "recipes"]
-    names = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
-    assert names == {*models.__all__, *datamodules.__all__, *recipes()} - {"DataModule", "InMemoryLoader"}
-    for name in recipes():
-        assert f"python -m lightning_gans fit --config {name}" in out
+    assert titles == ["models (fit --model NAME)", "data (fit --data NAME)", "recipes (fit --config NAME)"]
+    names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert sorted(names) == sorted([*models.__all__, *data_sets(), *recipes()])
+
+
+def data_sets() -> list[str]:
+    """Return the data modules that can be trained on, without base classes."""
+    exported = [getattr(datamodules, name) for name in datamodules.__all__]
+    concrete = [cls for cls in exported if issubclass(cls, datamodules.DataModule) and ABC not in cls.__bases__]
+    return [cls.__name__ for cls in concrete]
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_the_list_shows_the_description_and_the_options_of_a_recipe(name: str) -> None:
+    description, command, *_ = recipes()[name].read_text().splitlines()
+    (row,) = [line for line in listing().splitlines() if line.split()[:1] == [name]]
+    assert description.removeprefix("# ").removesuffix(".") in row
+    _, _, options = command.partition(f"--config {name}")
+    assert row.endswith(f"({options.strip()})") == bool(options)

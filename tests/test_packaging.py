@@ -1,4 +1,4 @@
-"""What an installed copy holds: every package, every recipe, nothing else."""
+"""Check the contents of an installed copy: all packages, all recipes, and no other files."""
 
 import configparser
 import importlib.util
@@ -27,7 +27,7 @@ def setup() -> configparser.ConfigParser:
 
 
 def packages() -> set[str]:
-    """Every folder that Python code is in, by its name inside the package."""
+    """Return the dotted name of every folder with Python code."""
     found = {"lightning_gans"}
     for name in FOLDERS:
         for path in (ROOT / name).rglob("__init__.py"):
@@ -51,7 +51,7 @@ def test_a_folder_at_the_top_is_mapped_and_linked(name: str, setup: configparser
     link = ROOT / "lightning_gans" / name
     if link.is_symlink():
         assert os.readlink(link) == f"../{name}"
-    else:  # a system without links checks it out as a text file: what is installed still works, by the mapping
+    else:  # systems without symbolic links check it out as a text file; an installed copy works by the mapping
         assert link.read_text() == f"../{name}", "not a link: check out with `git config core.symlinks true`"
 
 
@@ -63,18 +63,18 @@ def test_recipes_and_types_are_installed(setup: configparser.ConfigParser) -> No
     assert (ROOT / "lightning_gans" / "py.typed").is_file()
 
 
-def test_the_version_is_said_once(setup: configparser.ConfigParser) -> None:
+def test_the_version_is_defined_once(setup: configparser.ConfigParser) -> None:
     assert setup["metadata"]["version"] == "attr: lightning_gans._version.__version__"
     assert __version__.count(".") == 2
 
 
-def test_the_bad_uploads_of_lightning_are_kept_out(setup: configparser.ConfigParser) -> None:
+def test_the_malicious_uploads_of_lightning_are_excluded(setup: configparser.ConfigParser) -> None:
     assert "pytorch-lightning>=2.6.4,<2.7" in setup["options"]["install_requires"].split()
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The names of the files in a source distribution and in a wheel."""
+    """Build a source distribution and a wheel, and return the names of their files."""
     if importlib.util.find_spec("setuptools") is None:
         pytest.skip("building needs setuptools")
     folder = tmp_path_factory.mktemp("build")

@@ -1,4 +1,4 @@
-"""What the trainer adds to Lightning's, and what it leaves alone."""
+"""Test `Trainer`: its default callbacks, limits and precision, and the options that it passes to Lightning."""
 
 import warnings
 from functools import partial
@@ -14,9 +14,9 @@ from lightning_gans.core.checkpoints import read_checkpoint
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import VanillaGAN
 from lightning_gans.networks import MaxoutDiscriminator, MLPGenerator
-from lightning_gans.trainer import DEFAULT_IMAGES, Trainer, _best_precision
+from lightning_gans.trainer import DEFAULT_CALLBACKS, DEFAULT_IMAGES, Trainer, _best_precision
 
-KINDS = {"Run", "Wandb", "Samples", "Evaluation", "Doctor", "GracefulShutdown", "Progress", "Checkpointing"}
+DEFAULTS = {"Run", "Wandb", "Samples", "Evaluation", "Doctor", "GracefulShutdown", "Progress", "Checkpointing"}
 
 
 def names(trainer: pl.Trainer) -> list[str]:
@@ -42,31 +42,40 @@ def trainer(tmp_path: Path, **options: object) -> Trainer:
     return Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False, **options)  # type: ignore[arg-type]
 
 
-def test_every_kind_of_callback_is_there_once() -> None:
-    assert set(names(Trainer(accelerator="cpu"))) == KINDS
-    assert names(Trainer(accelerator="cpu")).index("Run") == 0
+def test_every_default_callback_is_there_once() -> None:
+    assert sorted(names(Trainer(accelerator="cpu"))) == sorted(DEFAULTS)
+    assert {cls.__name__ for cls in DEFAULT_CALLBACKS} == DEFAULTS
 
 
-def test_a_given_callback_takes_the_place_of_the_default() -> None:
+def test_callbacks_have_the_order_of_the_table_with_checkpoints_last() -> None:
+    order = sorted(DEFAULT_CALLBACKS, key=lambda cls: issubclass(cls, pl.callbacks.Checkpoint))
+    assert names(Trainer(accelerator="cpu")) == [cls.__name__ for cls in order]
+    assert order[0] is Run
+    assert order[-1] is Checkpointing
+
+
+def test_a_given_callback_replaces_the_default() -> None:
     mine = Samples(every=5)
     other = pl.callbacks.Timer()
     trainer = Trainer(callbacks=[other, mine], accelerator="cpu")
-    assert sorted(names(trainer)) == sorted([*KINDS, "Timer"])
+    assert sorted(names(trainer)) == sorted([*DEFAULTS, "Timer"])
     assert mine in trainer.callbacks  # type: ignore[attr-defined]
     assert other in trainer.callbacks  # type: ignore[attr-defined]
-    assert sorted(names(Trainer(callbacks=mine, accelerator="cpu"))) == sorted(KINDS)
+    assert sorted(names(Trainer(callbacks=mine, accelerator="cpu"))) == sorted(DEFAULTS)
 
 
-def test_two_of_a_kind_are_not_dropped_silently() -> None:
+def test_two_callbacks_of_a_class_are_refused() -> None:
     with pytest.raises(ValueError, match=r"`callbacks`.*Samples"):
         Trainer(callbacks=[Samples(seed=0), Samples(seed=1)], accelerator="cpu")
 
 
-def test_a_subclass_counts_as_its_kind() -> None:
+def test_a_subclass_replaces_the_default_of_its_base_class() -> None:
     class Mine(Checkpointing):
         pass
 
-    assert sorted(names(Trainer(callbacks=[Mine()], accelerator="cpu"))) == sorted(KINDS - {"Checkpointing"} | {"Mine"})
+    assert sorted(names(Trainer(callbacks=[Mine()], accelerator="cpu"))) == sorted(
+        DEFAULTS - {"Checkpointing"} | {"Mine"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,25 +83,25 @@ def test_a_subclass_counts_as_its_kind() -> None:
     [
         ({"enable_checkpointing": False}, {"Checkpointing", "GracefulShutdown"}),
         ({"enable_progress_bar": False}, {"Progress"}),
-        ({"fast_dev_run": True}, KINDS - {"Progress"}),
+        ({"fast_dev_run": True}, DEFAULTS - {"Progress"}),
     ],
 )
-def test_what_is_not_wanted_is_not_there(option: dict[str, bool], missing: set[str]) -> None:
+def test_options_disable_callbacks(option: dict[str, bool], missing: set[str]) -> None:
     found = set(names(Trainer(accelerator="cpu", **option)))  # type: ignore[arg-type]
-    assert found & KINDS == KINDS - missing
+    assert found & DEFAULTS == DEFAULTS - missing
 
 
 @pytest.mark.parametrize(
     ("options", "limit"),
     [({}, DEFAULT_IMAGES), ({"max_steps": 3}, None), ({"max_epochs": 1}, None), ({"max_time": "00:00:01:00"}, None)],
 )
-def test_a_run_that_nothing_limits_has_an_end(options: dict[str, object], limit: int | None) -> None:
+def test_a_run_without_a_limit_has_a_default_limit(options: dict[str, object], limit: int | None) -> None:
     trainer = Trainer(accelerator="cpu", **options)  # type: ignore[arg-type]
     (run,) = [callback for callback in trainer.callbacks if isinstance(callback, Run)]  # type: ignore[attr-defined]
     assert run.max_images == limit
 
 
-def test_a_given_number_of_images_is_kept() -> None:
+def test_a_given_number_of_images_is_unchanged() -> None:
     run = Run(max_images=17)
     Trainer(callbacks=run, accelerator="cpu")
     assert run.max_images == 17
@@ -101,7 +110,7 @@ def test_a_given_number_of_images_is_kept() -> None:
 @pytest.mark.parametrize(
     ("option", "value"), [("gradient_clip_val", 1.0), ("gradient_clip_val", 0.0), ("accumulate_grad_batches", 2)]
 )
-def test_what_belongs_to_the_model_is_refused(option: str, value: float) -> None:
+def test_an_option_of_the_model_is_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"`{option}` belongs to the model.*--model.{option}"):
         Trainer(accelerator="cpu", **{option: value})  # type: ignore[arg-type]
 
@@ -124,7 +133,7 @@ def test_the_best_precision(
     assert _best_precision(accelerator) == precision
 
 
-def test_precision_that_is_given_is_taken() -> None:
+def test_a_given_precision_is_used() -> None:
     assert Trainer(accelerator="cpu", precision="64-true").precision == "64-true"
 
 
@@ -138,16 +147,14 @@ def test_precision_that_is_given_is_taken() -> None:
         ({"max_images": 10_000, "max_steps": 1}, 1, 64),
     ],
 )
-def test_a_fit_ends_where_its_first_limit_lies(
-    options: dict[str, int], batches: int, images: int, tmp_path: Path
-) -> None:
+def test_a_fit_ends_at_its_first_limit(options: dict[str, int], batches: int, images: int, tmp_path: Path) -> None:
     model = small()
     fitted = trainer(tmp_path, **options)
     fitted.fit(model, datamodule=Digits())
     assert (fitted.global_step, model.batches_seen, model.images_seen) == (batches, batches, images)
 
 
-def test_a_fit_goes_on_from_the_latest_run(tmp_path: Path) -> None:
+def test_a_fit_resumes_the_latest_run(tmp_path: Path) -> None:
     for limit in (64, 128):
         trainer(tmp_path, max_images=limit).fit(small(), datamodule=Digits())
     third = trainer(tmp_path, max_images=192)
@@ -165,7 +172,7 @@ def test_a_fit_goes_on_from_the_latest_run(tmp_path: Path) -> None:
         (".", "has no checkpoints/last.ckpt"),
     ],
 )
-def test_a_checkpoint_that_is_not_there(
+def test_a_missing_checkpoint_is_refused(
     path: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -183,13 +190,13 @@ def test_a_fit_leaves_nothing_but_its_run_folder(tmp_path: Path, monkeypatch: py
     assert [path.name for path in tmp_path.rglob("runs/*")] == ["run"]
 
 
-def test_a_plain_fit_warns_of_nothing(tmp_path: Path) -> None:
+def test_a_plain_fit_gives_no_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trainer(tmp_path, max_steps=2).fit(small(), datamodule=Digits())
 
 
-def test_a_logger_of_ones_own_is_kept(tmp_path: Path) -> None:
+def test_a_logger_of_the_user_is_used(tmp_path: Path) -> None:
     mine = CSVLogger(tmp_path / "mine", name="", version="")
     trainer(tmp_path, max_images=128, logger=mine, log_every_n_steps=1).fit(small(), datamodule=Digits())
     assert "discriminator/loss" in (tmp_path / "mine" / "metrics.csv").read_text()
