@@ -191,9 +191,9 @@ def test_a_row_is_told_as_by_the_whole(
     if network is not Foreign:
         monkeypatch.setattr(type(made.network), "forward", lambda *_: pytest.fail("a whole pass"))
     for row in range(8):
-        tell = row_predictor(made.network, image, row, label)
+        predict = row_predictor(made.network, image, row, label)
         for column in range(10):
-            torch.testing.assert_close(tell(column), whole[:, :, row, column])
+            torch.testing.assert_close(predict(column), whole[:, :, row, column])
 
 
 def test_images_of_another_size_are_told_by_the_same_pixel_cnn() -> None:
@@ -240,7 +240,7 @@ def test_a_class_shifts_both_stacks() -> None:
 def test_a_network_with_classes_is_told_one_and_compiles(network: Any) -> None:
     made = randomized(network((1, 4, 4), 2, num_classes=3))
     image, label = torch.rand(2, 1, 4, 4), torch.tensor([1, -1])
-    with pytest.raises(ValueError, match="`label` is missing: this network has classes"):
+    with pytest.raises(ValueError, match="`label` is missing: this network is class-conditional"):
         made(image)
     compiled = torch.compile(made, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(image, label), made(image, label))

@@ -184,7 +184,7 @@ def test_images_with_other_levels_are_refused(levels: int, fit: Fit) -> None:
 
 
 def test_one_level_is_refused() -> None:
-    with pytest.raises(ValueError, match="`levels` must be a whole number from 2, got 1"):
+    with pytest.raises(ValueError, match="`levels` must be an integer of at least 2, got 1"):
         Independent(levels=1)
 
 

@@ -186,7 +186,7 @@ def test_features_of_several_logits_are_refused() -> None:
         features = nn.Identity()
         logit = nn.Linear(8, 1)
 
-    with pytest.raises(ValueError, match="`discriminator` Patches must make one logit of a sample's `features`, got 8"):
+    with pytest.raises(ValueError, match="Patches must map the `features` of a sample to one logit, got 8"):
         InfoGANDiscriminator(Patches(), RecognitionHead, (1, 8, 8), codes=6)
 
 

@@ -15,10 +15,10 @@ from lightning_gans.networks.mlp import MLPDiscriminator
 from lightning_gans.networks.pyramid import (
     LaplacianDiscriminator,
     LaplacianGenerator,
+    gaussian_pyramid,
+    laplacian_pyramid,
     level_shapes,
-    merge,
-    scales,
-    split,
+    reconstruct,
     upsample,
 )
 
@@ -42,11 +42,11 @@ def small(image_shape: tuple[int, ...] = (1, 8, 12), depth: int = 3, **arguments
 )
 def test_levels_put_together_are_the_image(shape: tuple[int, ...], levels: int) -> None:
     image = images(shape, 4)
-    parts = split(image, levels)
+    parts = laplacian_pyramid(image, levels)
     assert [part.shape[1:] for part in parts] == level_shapes(shape, levels)
-    assert (merge(parts) - image).abs().max() < 1e-6
-    for count, coarser in enumerate(scales(image, levels), 1):
-        torch.testing.assert_close(merge(parts[:count]), coarser)
+    assert (reconstruct(parts) - image).abs().max() < 1e-6
+    for count, coarser in enumerate(gaussian_pyramid(image, levels), 1):
+        torch.testing.assert_close(reconstruct(parts[:count]), coarser)
 
 
 def test_sizes_of_mnist_and_cifar() -> None:
@@ -57,7 +57,7 @@ def test_sizes_of_mnist_and_cifar() -> None:
 def test_a_coarse_pixel_is_the_mean_of_four() -> None:
     image = images((1, 4, 6), 2).double()
     expected = image.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
-    torch.testing.assert_close(scales(image, 2)[0], expected)
+    torch.testing.assert_close(gaussian_pyramid(image, 2)[0], expected)
 
 
 def test_upsampling_is_bilinear() -> None:
@@ -69,7 +69,7 @@ def test_upsampling_is_bilinear() -> None:
 
 def test_a_slope_leaves_no_residual_but_at_the_border() -> None:
     slope = torch.linspace(-1, 1, 16).expand(1, 1, 16, 16)
-    _, residual = split(slope, 2)
+    _, residual = laplacian_pyramid(slope, 2)
     assert residual[..., 2:-2].abs().max() < 1e-6
     assert residual.abs().max() > 0.01
 
@@ -118,13 +118,13 @@ def test_samples_are_the_levels_put_together() -> None:
     parts = [coarsest(latent)]
     for network, (height, width), begin in zip(residuals, [(4, 6), (8, 12)], [0, 24], strict=True):
         noise = planes[:, begin : begin + height * width].view(6, 1, height, width)
-        parts.append(network(noise, upsample(merge(parts))))
+        parts.append(network(noise, upsample(reconstruct(parts))))
     made = model.generate(model.ema, latents, {})["image"]
-    torch.testing.assert_close(made, merge(parts).clamp(-1, 1))
+    torch.testing.assert_close(made, reconstruct(parts).clamp(-1, 1))
     images = model.ema(latents)
     for count, image in enumerate(images, 1):
-        torch.testing.assert_close(image, merge(parts[:count]))
-    for part, again in zip(parts, split(merge(parts), 3), strict=True):
+        torch.testing.assert_close(image, reconstruct(parts[:count]))
+    for part, again in zip(parts, laplacian_pyramid(reconstruct(parts), 3), strict=True):
         assert part.shape == again.shape
 
 
@@ -213,6 +213,6 @@ def test_images_are_rated_at_their_own_level() -> None:
 
 
 def test_a_residual_of_another_shape_is_refused() -> None:
-    message = re.escape("`residual_generator` makes (1, 3, 5) at level 1, whose shape is (1, 4, 6)")
+    message = re.escape("`residual_generator` must return shape (1, 4, 6) at level 1, got (1, 3, 5)")
     with pytest.raises(ValueError, match=message):
         small(residual_generator=Small).sample(1)

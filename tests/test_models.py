@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from cases import GAMES, MLPS, images
+from cases import GANS, MLPS, images
 from torch import nn
 from torch.nn import functional as F
 
@@ -84,7 +84,7 @@ def test_the_defaults_are_the_published_ones(published: Published) -> None:
 
 
 def test_every_game_has_its_settings_here() -> None:
-    assert {row.model for row in PUBLISHED} == {case.model for case in GAMES}
+    assert {row.model for row in PUBLISHED} == {case.model for case in GANS}
 
 
 # -- losses, by independent formulas -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import MLPS, Case, cases, images, is_contest, is_density, is_game
+from cases import MLPS, Case, cases, images, is_adversarial, is_density, is_gan
 from conftest import Fit, Record
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def test_every_model_trains(case: Case, precision: str, fit: Fit, record: Record
     assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in record.rows)
 
 
-@pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_game(case)))
+@pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_gan(case)))
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_every_likelihood_trains(case: Case, precision: str, fit: Fit, record: Record) -> None:
     options = {"precision": precision} if precision == "bf16-mixed" else scaled(init_scale=64.0)
@@ -83,7 +83,7 @@ def test_probabilities_are_refused_in_sixteen_bits(precision: str, fit: Fit) -> 
 
 
 # normalized over a batch of fakes that hardly differ yet, float16's rounding alone turns a gradient
-@pytest.mark.parametrize("case", cases(lambda case: is_contest(case) and case.name != "infogan-points"))
+@pytest.mark.parametrize("case", cases(lambda case: is_adversarial(case) and case.name != "infogan-points"))
 def test_a_growing_scale_changes_no_gradient(case: Case, fit: Fit) -> None:
     """Scale 1, scale 1024, and one that doubles after every step of a player: the same weights, to float16's digits.
 

@@ -112,7 +112,7 @@ def fit(
 def fit_fixed(case: Case, discriminator_steps: int, devices: int) -> dict[str, Any]:
     """Train in float64 under fixed noise, with arguments that make every loss a mean over examples."""
     model, numbers = case.make(discriminator_steps=discriminator_steps, **case.mean_over_samples).double(), Numbers()
-    if case.is_game:
+    if case.is_gan:
         fix_noise(model)
     data = Numbered(**case.sizes(), batch_size=8, validation_size=16)
     trainer = fit(model, data, FIXED_STEPS, devices=devices, callbacks=[numbers], precision="64-true")
@@ -125,7 +125,7 @@ def fit_free(case: Case, rank: int, path: Path, **changes: Any) -> dict[str, Any
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.add_(rank)
-    latents = record_latents(model) if case.is_contest else [torch.empty(0)]
+    latents = record_latents(model) if case.is_adversarial else [torch.empty(0)]
     expected = whole(fit(model, case.data(), STEPS, devices=2, callbacks=[SaveAt(path, STOP)]))
     other = case.make(**changes)
     torch.manual_seed(77)  # a resumed run starts from any stream

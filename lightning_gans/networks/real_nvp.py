@@ -31,7 +31,7 @@ class RealNVP(Chain):
         image_shape: (channels, height, width); height and width are even.
         width: Channels inside the conditioners.
         blocks: Residual blocks per conditioner.
-        scales: Number of scales, at most as many as height and width can be halved; a larger number is reduced to that.
+        scales: Number of scales; at most the number of times that height and width can be halved.
         couplings: Number of coupling layers of each kind per scale; with only one, a quarter of the elements is never
             transformed.
         alpha: Constant that keeps pixels away from infinity, see `Logit`.
