@@ -1,6 +1,5 @@
 """Configure all tests: one thread for tiny networks, W&B disabled, a quiet trainer."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,12 +103,7 @@ def fit(tmp_path: Path) -> Fit:
             if isinstance(data, pl.LightningDataModule)
             else {"train_dataloaders": DataLoader(data, batch_size=None)}  # type: ignore[arg-type]
         )
-        with warnings.catch_warnings():
-            for message in ("Found .* module.* in eval mode", "The .*dataloader.* does not have many workers"):
-                warnings.filterwarnings("ignore", message)
-            warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging interval")
-            warnings.filterwarnings("ignore", "You passed in a `val_dataloader`")
-            trainer.fit(model, **source, ckpt_path=ckpt_path)
+        trainer.fit(model, **source, ckpt_path=ckpt_path)
         return trainer
 
     return fit

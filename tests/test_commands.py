@@ -15,6 +15,8 @@ from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import load
 from lightning_gans.rendering.images import grid, to_uint8
 
+pytestmark = pytest.mark.xdist_group("commands")  # the tests share a run
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,6 +15,8 @@ from conftest import Fit
 from test_resume import differences
 from two_processes import DISCRIMINATOR_STEPS, FIXED_STEPS, STEPS, STOP
 
+pytestmark = pytest.mark.xdist_group("distributed")  # the tests share one run of two processes
+
 TIME_LIMIT = 480.0  # seconds; processes that wait for each other would never end
 
 NAME = operator.attrgetter("name")

@@ -16,7 +16,7 @@ GROUPS = {
     "callbacks": ("callbacks/*.py",),
     "datamodules": ("datamodules/*.py",),
     "configs": ("configs/*.yaml", "configs/*.py", "*.cfg", "*.toml", "*.cff", ".github/**/*.yml"),
-    "benchmarks": ("benchmarks/*.py", "benchmarks/results/*.md"),
+    "benchmarks": ("benchmarks/*.py", "benchmarks/**/*.md"),
     "examples": ("examples/*.py",),
     "tests": ("tests/*.py",),
     "docs": ("*.md", "docs/**/*.md", "docs/*.py", "*.yml"),
