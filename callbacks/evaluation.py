@@ -87,7 +87,9 @@ class Evaluation(Periodic):
         if not isinstance(pl_module, GenerativeModel):
             self._monitor = None
             if self.monitor is not None:
-                raise ValueError(f"`monitor` is {self.monitor}, but a {type(pl_module).__name__} does not generate samples")
+                raise ValueError(
+                    f"`monitor` is {self.monitor}, but a {type(pl_module).__name__} does not generate samples"
+                )
         elif self.monitor is None:
             self._monitor = pl_module.monitor
         if self.monitor == "log_prob" and not isinstance(pl_module, DensityModel):
