@@ -1,4 +1,4 @@
-"""A checkpoint alone gives the model back, whatever it is made of, and runs nothing that it should not."""
+"""A checkpoint alone rebuilds its model and its data, from any classes, and loading it runs no foreign code."""
 
 import subprocess
 import sys
@@ -13,13 +13,15 @@ from cases import MLPS, Case, Noise, images
 from conftest import Fit
 from torch import Tensor, nn
 
-from lightning_gans.core.checkpoints import find_checkpoint, load_data, read_checkpoint
+import lightning_gans
+from lightning_gans.core.checkpoints import (
+    load_data,
+)
 from lightning_gans.core.gan import GAN
-from lightning_gans.core.model import load
+from lightning_gans.core.model import Model, load
 from lightning_gans.core.optimizers import DCGANAdam
 from lightning_gans.core.schedules import Cosine, Exponential, Linear
 from lightning_gans.models import DCGAN, WGANGP, VanillaGAN
-from lightning_gans.networks.mlp import MLPGenerator
 
 POINTS = Case("points", VanillaGAN, (2,), MLPS)
 
@@ -30,12 +32,12 @@ class Block(nn.Module):
         self.layers = nn.Sequential(nn.Linear(size, size), activation())
 
     def forward(self, x: Tensor) -> Tensor:
-        deeper: Tensor = self.layers(x)
-        return deeper
+        features: Tensor = self.layers(x)
+        return features
 
 
 class Blocks(nn.Module):
-    """A network that takes a factory of its own."""
+    """A network with a factory as an argument."""
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, ...], *, block: Any = Block) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Blocks(nn.Module):
 
 
 class ForeignGenerator(nn.Module):
-    """A generator as other libraries have it: its own argument names, its own order, latents of shape (b, z, 1, 1)."""
+    """A generator as in other libraries: other argument names in another order, latents of shape (b, z, 1, 1)."""
 
     def __init__(self, out_size: int, out_channels: int, encoding_dims: int) -> None:
         super().__init__()
@@ -97,7 +99,7 @@ def test_nested_partials_of_classes_load(fit: Fit, tmp_path: Path) -> None:
     assert same(loaded, model)
 
 
-def test_all_arguments_come_back(fit: Fit, tmp_path: Path) -> None:
+def test_all_arguments_are_restored(fit: Fit, tmp_path: Path) -> None:
     case = Case("wgan_gp", WGANGP, (2,), MLPS)
     model = case.make(
         penalty_weight=Linear(10.0, 1.0, images=100),
@@ -129,7 +131,7 @@ def test_arguments_can_be_replaced(saved: Path) -> None:
     assert (loaded.gradient_clip_val, loaded.discriminator_steps) == (2.0, 3)
 
 
-def test_a_loaded_model_trains_on(saved: Path, fit: Fit, tmp_path: Path) -> None:
+def test_a_loaded_model_can_be_trained(saved: Path, fit: Fit, tmp_path: Path) -> None:
     loaded = load(saved)
     fit(loaded, POINTS.data(), max_steps=1)
     assert loaded.batches_seen == 3
@@ -142,23 +144,39 @@ def test_the_same_checkpoint_resumes(saved: Path, fit: Fit) -> None:
     assert (trainer.global_step, model.images_seen) == (4, 32)
 
 
-def test_the_data_can_be_made_again(saved: Path) -> None:
+def test_the_data_module_is_rebuilt(saved: Path) -> None:
     data = load_data(saved)
     assert isinstance(data, Noise)
     assert data.image_shape == (2,)
     assert data.batch_size == 8
 
 
-def test_a_checkpoint_without_data_says_so(fit: Fit, tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_data_module_is_refused_by_load_data(fit: Fit, tmp_path: Path) -> None:
     path = save(POINTS.make(), fit, tmp_path / "model.ckpt")
     with pytest.raises(ValueError, match="does not say what data it was trained on"):
         load_data(path)
 
 
-# -- networks of others --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "load_model", [lightning_gans.load, Model.load_from_checkpoint, VanillaGAN.load_from_checkpoint]
+)
+def test_each_function_that_loads_returns_the_class_of_the_checkpoint(load_model: Any, saved: Path) -> None:
+    model = load_model(saved, gradient_clip_val=2.0)
+    assert type(model) is VanillaGAN
+    assert (model.gradient_clip_val, model.training) == (2.0, False)
 
 
-def test_a_foreign_network_goes_in_without_a_wrapper(fit: Fit, tmp_path: Path) -> None:
+def test_a_class_refuses_to_load_the_checkpoint_of_another_class(saved: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"^the checkpoint '.*points\.ckpt' is of a VanillaGAN, which is not a WGANGP$"
+    ):
+        WGANGP.load_from_checkpoint(saved)
+
+
+# -- networks of other libraries -----------------------------------------------------------------------------------
+
+
+def test_a_foreign_network_needs_no_wrapper(fit: Fit, tmp_path: Path) -> None:
     factories: dict[str, Any] = {
         "generator": lambda latent_dim, shape: ForeignGenerator(shape[1], shape[0], encoding_dims=latent_dim),
         "discriminator": lambda shape: ForeignDiscriminator(in_size=shape[1], in_channels=shape[0]),
@@ -174,7 +192,7 @@ def test_a_foreign_network_goes_in_without_a_wrapper(fit: Fit, tmp_path: Path) -
     assert same(load(path, **factories), model)
 
 
-def test_torchgan_networks_go_in_without_a_wrapper(fit: Fit, tmp_path: Path) -> None:
+def test_torchgan_networks_need_no_wrapper(fit: Fit, tmp_path: Path) -> None:
     torchgan = pytest.importorskip("torchgan.models", reason="torchgan is not installed")
     factories: dict[str, Any] = {
         "generator": lambda latent_dim, shape: torchgan.DCGANGenerator(latent_dim, shape[1], shape[0], step_channels=4),
@@ -212,7 +230,7 @@ class MyGAN(GAN):
 """
 
 
-def test_a_users_own_game_trains_and_loads_in_another_process(
+def test_a_users_own_gan_trains_and_loads_in_another_process(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_gan.py").write_text(MY_GAN)
@@ -250,11 +268,11 @@ def test_a_users_own_game_trains_and_loads_in_another_process(
     assert name == "MyGAN"
 
 
-# -- what must not happen ------------------------------------------------------------------------------------------
+# -- safety --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "builtins.eval", "torch.nn.modules.linear.Linear"])
-def test_a_checkpoint_of_a_class_that_is_no_model_is_refused(saved: Path, path: str, tmp_path: Path) -> None:
+def test_a_checkpoint_of_a_class_that_is_not_a_model_is_refused(saved: Path, path: str, tmp_path: Path) -> None:
     canary = tmp_path / "executed"
     edit(saved, **{"class": path, "init_args": {"command": f"touch {canary}", "args": ["touch", str(canary)]}})
     with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused: it is not a subclass of M"):
@@ -264,29 +282,29 @@ def test_a_checkpoint_of_a_class_that_is_no_model_is_refused(saved: Path, path: 
 
 @pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "builtins.eval"])
 @pytest.mark.parametrize("argument", ["generator", "discriminator", "generator_optimizer", "generator_schedules"])
-def test_a_checkpoint_of_networks_that_are_none_is_refused(
+def test_a_checkpoint_of_networks_that_are_not_modules_is_refused(
     saved: Path, path: str, argument: str, tmp_path: Path
 ) -> None:
     canary = tmp_path / "executed"
-    for description in (
+    for record in (
         {"__class__": path},
         {"__class__": path, "init_args": {"command": f"touch {canary}"}},
         {"__partial__": path, "args": [f"touch {canary}"], "init_args": {}},
     ):
-        edit(saved, init_args={"image_shape": (2,), argument: description})
+        edit(saved, init_args={"image_shape": (2,), argument: record})
         with pytest.raises(ValueError, match=f"the checkpoint names '{path}', which is refused"):
             load(saved, trust=["os", "subprocess", "builtins"])
     assert not canary.exists()
 
 
-def test_data_that_is_no_data_module_is_refused(saved: Path) -> None:
+def test_data_that_are_not_a_data_module_are_refused(saved: Path) -> None:
     edit(saved, data={"class": "subprocess.Popen", "init_args": {"args": ["true"]}})
     with pytest.raises(ValueError, match=r"names 'subprocess\.Popen', which is refused: it is not a subclass of Light"):
         load_data(saved)
 
 
 class Trap:
-    """Unpickling it would write a file."""
+    """An object whose unpickling would write a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -301,63 +319,3 @@ def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
         load(tmp_path / "trap.ckpt")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "executed").exists()
-
-
-# -- what a user may get wrong -------------------------------------------------------------------------------------
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there is no run folder or checkpoint '.*gone\.ckpt'"):
-        load(tmp_path / "gone.ckpt")
-
-
-def test_a_folder_stands_for_its_last_checkpoint(saved: Path, tmp_path: Path) -> None:
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"the folder '.*run' is not a run: it has no checkpoints.last\.ckpt"):
-        find_checkpoint(tmp_path / "run")
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    saved.rename(last)
-    assert find_checkpoint(tmp_path / "run") == find_checkpoint(str(last)) == last
-    assert isinstance(load(tmp_path / "run"), VanillaGAN)
-
-
-@pytest.mark.parametrize("content", [b"", b"text", bytes(range(256)) * 8])
-def test_a_file_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "broken.ckpt"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.ckpt' is not a checkpoint, or only the beginning of one"):
-        load(path)
-
-
-def test_half_a_file_is_named(saved: Path) -> None:
-    saved.write_bytes(saved.read_bytes()[: saved.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"points\.ckpt' is not a checkpoint, or only the beginning of one"):
-        load(saved)
-
-
-@pytest.mark.parametrize("content", [{"a": 1}, [1], {"pytorch-lightning_version": "2", "state_dict": {}}])
-def test_a_file_of_another_program_is_named(content: Any, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match=r"'.*other\.ckpt' is not a checkpoint of lightning-gans"):
-        read_checkpoint(tmp_path / "other.ckpt")
-
-
-def test_other_networks_than_the_recorded_ones_are_refused(saved: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"is of a VanillaGAN with other networks .* generator\.layers\.0\.weight among"
-    ):
-        load(saved, generator=partial(MLPGenerator, width=9))
-
-
-def test_an_unknown_argument_is_named(saved: Path) -> None:
-    with pytest.raises((ValueError, TypeError), match="generatr"):
-        load(saved, generatr=MLPGenerator)
-
-
-def test_a_checkpoint_says_what_it_is(saved: Path) -> None:
-    record = read_checkpoint(saved)["lightning_gans"]
-    assert record["class"] == "lightning_gans.models.vanilla_gan.VanillaGAN"
-    assert record["image_shape"] == [2]
-    assert record["data"]["class"] == "cases.Noise"
-    assert (record["images_seen"], record["batches_seen"]) == (16, 2)
-    assert record["version"]

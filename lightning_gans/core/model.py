@@ -155,7 +155,9 @@ class Model(Recorded, pl.LightningModule, ABC):
                 f"the checkpoint {str(checkpoint_path)!r} has a record that cannot be read: {error!r}"
             ) from error
         if not issubclass(model_cls, cls):
-            raise ValueError(f"the checkpoint {str(checkpoint_path)!r} is of a {model_cls.__name__}")
+            raise ValueError(
+                f"the checkpoint {str(checkpoint_path)!r} is of a {model_cls.__name__}, which is not a {cls.__name__}"
+            )
         for name in unserializable(recorded):
             if name not in init_args:
                 raise ValueError(
