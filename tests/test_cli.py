@@ -1,6 +1,7 @@
-"""The command line: what a fit leaves behind, where settings come from, and mistakes in at most three lines."""
+"""Test the command line: the files of a run, the sources of options, and usage errors in at most three lines."""
 
 import csv
+import inspect
 import json
 import os
 import re
@@ -18,15 +19,16 @@ import torch
 import yaml
 
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks import Evaluation, Run, Wandb
+from lightning_gans.callbacks import Evaluation, GracefulShutdown, Progress, Run, Wandb
 from lightning_gans.core.optimizers import DCGANAdam
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
-from lightning_gans.trainer import Trainer
+from lightning_gans.trainer import DEFAULT_CALLBACKS, Trainer
 
 SHORT = ["--run.max_images", "128", "--wandb.mode", "disabled", "--evaluation.count", "20", "--samples.count", "4"]
 NARROW = ["--model.generator.width", "4", "--model.discriminator.width", "4"]
+SECTIONS = ("model", "data", "run", "samples", "evaluation", "doctor", "wandb", "save")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # `main` adds the working directory
+    monkeypatch.setattr(sys, "path", [*sys.path])  # `main` inserts the working directory
     return tmp_path
 
 
@@ -51,15 +53,15 @@ def configuration(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[s
 
 
 def optimizers(run: str) -> list[dict[str, Any]]:
-    """The settings of the generator's and the discriminator's optimizer, from a run's checkpoint."""
+    """Return the settings of the generator's and the discriminator's optimizer, from the checkpoint of a run."""
     checkpoint = torch.load(Path("runs", run, "checkpoints", "last.ckpt"), weights_only=True)
     return [state["param_groups"][0] for state in checkpoint["optimizer_states"]]
 
 
-# What a fit leaves behind
+# The files of a run
 
 
-def test_a_fit_keeps_everything_in_its_own_folder(folder: Path) -> None:
+def test_a_fit_writes_to_its_own_folder_only(folder: Path) -> None:
     fit(*NARROW)
     run = folder / "runs" / "dcgan-digits-1"
     files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
@@ -89,7 +91,7 @@ def test_a_name_is_never_used_twice(folder: Path) -> None:
     assert {path.name for path in (folder / "runs").iterdir()} == {"x", "x-2"}
 
 
-def test_a_fit_goes_on_from_a_run(folder: Path) -> None:
+def test_a_fit_resumes_a_run(folder: Path) -> None:
     fit(*NARROW, "--run.name", "first")
     fit(*NARROW, "--run.name", "second", "--run.max_images", "256", "--ckpt_path", "runs/first")
     fit(*NARROW, "--run.name", "third", "--run.max_images", "320", "--ckpt_path", "last")
@@ -120,19 +122,27 @@ def test_a_printed_configuration_shows_every_value_and_runs(capsys: pytest.Captu
     (folder / "mine.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", "mine.yaml"]) == 0
     saved = folder / "runs" / "dcgan-digits-1" / "config.yaml"
-    kept = yaml.safe_load(saved.read_text())
-    assert {name: kept[name] for name in ("model", "data", "run", "samples", "evaluation", "wandb", "save")} == {
-        name: config[name] for name in ("model", "data", "run", "samples", "evaluation", "wandb", "save")
-    }
+    written = yaml.safe_load(saved.read_text())
+    assert {name: written[name] for name in SECTIONS} == {name: config[name] for name in SECTIONS}
     assert main(["fit", "--config", str(saved)]) == 0
     first, second = (
         torch.load(folder / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for name in ("dcgan-digits-1", "dcgan-digits-2")
     )
-    torch.testing.assert_close(first, second, rtol=0, atol=0)  # the same seed, data and settings: the same run
+    torch.testing.assert_close(first, second, rtol=0, atol=0)  # equal seeds, data and settings give equal runs
 
 
-def test_a_later_configuration_and_then_the_command_line_win(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+def test_every_callback_with_options_has_them_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    config = configuration(capsys, "--doctor.every", "7")
+    assert config["doctor"] == {"every": 7}
+    sections = {name: callback for callback, name in DEFAULT_CALLBACKS.items() if name is not None}
+    for name, callback in sections.items():
+        assert config[name].keys() == inspect.signature(callback).parameters.keys()
+    without = {callback for callback, name in DEFAULT_CALLBACKS.items() if name is None}
+    assert without == {GracefulShutdown, Progress}
+
+
+def test_later_configurations_and_the_command_line_override(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     (folder / "over.yaml").write_text("samples:\n  every: 5\ndata:\n  init_args:\n    batch_size: 32\n")
     config = configuration(capsys, "--config", "wgan_gp_digits", "--config=over.yaml", "--samples.every", "7")
     assert config["model"]["class_path"].endswith("WGANGP")
@@ -140,12 +150,12 @@ def test_a_later_configuration_and_then_the_command_line_win(capsys: pytest.Capt
     assert config["data"]["init_args"]["batch_size"] == 32
 
 
-@pytest.mark.parametrize("way", ["option", "equals", "yaml", "python"])
-def test_one_setting_of_an_optimizer_keeps_the_others(way: str, folder: Path) -> None:
-    match way:
+@pytest.mark.parametrize("source", ["option", "equals", "yaml", "python"])
+def test_one_setting_of_an_optimizer_leaves_the_others_unchanged(source: str, folder: Path) -> None:
+    match source:
         case "option":
             fit(*NARROW, "--run.name", "x", "--model.generator_optimizer.lr", "1e-4")
-        case "equals":  # as a sweep of W&B writes it
+        case "equals":  # the form that sweeps of W&B use
             fit(*NARROW, "--run.name=x", "--model.generator_optimizer.lr=0.0001")
         case "yaml":
             content = {"model": {"class_path": "DCGAN", "init_args": {"generator_optimizer": {"lr": 1e-4}}}}
@@ -190,7 +200,7 @@ def test_another_optimizer_by_its_class_path() -> None:
     ],
     ids=["wgan_gp", "recipe", "vanilla", "dcgan"],
 )
-def test_another_model_comes_with_its_own_defaults(
+def test_another_model_has_its_own_defaults(
     arguments: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = configuration(capsys, *arguments)["model"]["init_args"]
@@ -201,7 +211,7 @@ def test_another_model_comes_with_its_own_defaults(
     assert values == expected
 
 
-def test_another_network_comes_with_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_network_has_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     found = configuration(capsys, "--model.generator", "MLPGenerator")["model"]["init_args"]["generator"]
     assert found["init_args"] == {"width": 1200, "depth": 2}
 
@@ -209,13 +219,13 @@ def test_another_network_comes_with_its_own_defaults(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "size"), [(["--data", "MNIST"], 5000), (["--data", "ImageFolder", "--data.root", "x"], 0.05)]
 )
-def test_other_data_come_with_their_own_defaults(
+def test_another_data_module_has_its_own_defaults(
     arguments: list[str], size: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert configuration(capsys, *arguments)["data"]["init_args"]["validation_size"] == size
 
 
-def test_what_was_given_stays_when_the_class_is_named_later(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_given_option_is_unchanged_when_the_class_follows(capsys: pytest.CaptureFixture[str]) -> None:
     found = configuration(capsys, "--model.latent_dim", "7", "--model", "WGANGP")["model"]["init_args"]
     assert (found["latent_dim"], found["discriminator_steps"]) == (7, 5)
 
@@ -253,13 +263,13 @@ class MyGAN(GAN):
 """
 
 
-def test_a_game_and_a_network_of_ones_own(
+def test_a_gan_and_a_network_of_the_user(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "my_gan.py").write_text(MY_GAN)
     fit("--model", "my_gan.MyGAN", "--model.generator", "my_gan.MyGenerator", "--model.generator.width", "6")
     run = "runs/mygan-digits-1"
-    monkeypatch.delitem(sys.modules, "my_gan")  # as in another process
+    monkeypatch.delitem(sys.modules, "my_gan")  # as in a new process
     capsys.readouterr()
     assert main(["sample", run]) == 2
     assert "--trust my_gan" in capsys.readouterr().err
@@ -268,12 +278,39 @@ def test_a_game_and_a_network_of_ones_own(
     sys.modules.pop("my_gan")
 
 
-# Mistakes
+# Usage errors
+
+NESTED_GAN = """
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from lightning_gans.core.schedules import Schedule
+from lightning_gans.models import DCGAN
+from lightning_gans.networks.priors import Prior
+
+
+class Inner(nn.Module):
+    def __init__(self, size, *, bar: Callable[[], Prior] | None = None, amount: float | Schedule = 1.0): ...
+
+
+class Block(nn.Module):
+    def __init__(self, size, *, inner: Callable[[int], nn.Module] = Inner, spam: Schedule | None = None): ...
+
+
+class Thing(nn.Module):
+    def __init__(self, size, *, block: Callable[[int], nn.Module] = Block, many: Sequence[Schedule] = ()): ...
+
+
+class NestedGAN(DCGAN):
+    def __init__(self, *, foo: Callable[[int], nn.Module] = Thing, qux: Callable[[], Prior] | None = None, **kwargs):
+        super().__init__(**kwargs)
+"""
 
 
 @pytest.fixture
-def material(folder: Path) -> None:
-    """Files that mistakes are made with."""
+def files(folder: Path) -> None:
+    """Write the files that the commands below refer to."""
     (folder / "bad.yaml").write_text("model: [unclosed\n")
     (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
     (folder / "empty.yaml").write_text("")
@@ -283,25 +320,31 @@ def material(folder: Path) -> None:
     (folder / "levels.yaml").write_text("model:\n  class_path: MADE\n  init_args:\n    levels: 4\n")
     (folder / "text.ckpt").write_text("no checkpoint")
     (folder / "plain_gan.py").write_text("class Thing: pass\n")
+    (folder / "nested_gan.py").write_text(NESTED_GAN)
+    for name, value in {"amount": "much", "bar": "Foo", "baz": 1}.items():
+        inner = {"class_path": "nested_gan.Inner", "init_args": {name: value}}
+        block = {"class_path": "nested_gan.Block", "init_args": {"inner": inner}}
+        thing = {"class_path": "nested_gan.Thing", "init_args": {"block": block}}
+        model = {"class_path": "nested_gan.NestedGAN", "init_args": {"foo": thing}}
+        (folder / f"nested_{name}.yaml").write_text(yaml.safe_dump({"model": model}))
     (folder / "empty").mkdir()
     torch.save({"state_dict": {}}, folder / "foreign.ckpt")
 
 
-# the command, and what the message must say: the option, and what would be right
-MISTAKES = {
-    "fti": "'fit'",
-    "smaple runs/x": "'sample'",
-    "evaluat runs/x": "'evaluate'",
-    "lsit": "'list'",
-    "banana": "verbs: fit, sample, evaluate, list",
+ERRORS = {
+    "fti": "`fti`; did you mean `fit`",
+    "smaple runs/x": "did you mean `sample`",
+    "evaluat runs/x": "did you mean `evaluate`",
+    "lsit": "did you mean `list`",
+    "banana": "`banana`; known: evaluate, fit, list, sample",
     "validate": "evaluate RUN --split validation",
     "test": "evaluate RUN",
     "predict": "sample RUN",
-    "sample": "run",
+    "sample": "required: RUN",
     "sample missing": "no run folder or checkpoint 'missing'",
     "sample empty": "last.ckpt",
     "sample text.ckpt": "'text.ckpt' is not a checkpoint",
-    "sample foreign.ckpt": "no checkpoint of lightning-gans",
+    "sample foreign.ckpt": "not a checkpoint of lightning-gans",
     "evaluate missing": "no run folder or checkpoint 'missing'",
     "evaluate missing --split train": "--split.*'validation', 'test'",
     "fit --modle DCGAN": "`--modle`; did you mean `--model`",
@@ -357,7 +400,7 @@ MISTAKES = {
     "fit --ckpt_path nothing": "no run folder or checkpoint 'nothing'",
     "fit --ckpt_path empty": "last.ckpt",
     "fit --ckpt_path last": "`ckpt_path` is 'last'",
-    "fit --ckpt_path foreign.ckpt": "no checkpoint of lightning-gans",
+    "fit --ckpt_path foreign.ckpt": "not a checkpoint of lightning-gans",
     "fit --ckpt_path text.ckpt": "'text.ckpt' is not a checkpoint",
     "fit --samples.every 0": "`every` of Samples must be at least 1",
     "fit --samples.every many": "`--samples.every` must be of type int, got 'many'",
@@ -390,42 +433,59 @@ MISTAKES = {
     "fit --trainer.devices abc --trainer.accelerator cpu": "`devices`.*an int > 0",
     "fit --trainer.precision transformer-engine": "transformer_engine",
     "fit --trainer.strategy ddp_spawn": "`strategy` 'ddp_spawn'.*use 'ddp'",
-    "fit --model.generator_optimizer null": "the optimizer of the generator must be made by",
+    "fit --model.generator_optimizer null": "the factory of the generator's optimizer must be a class",
+    "fit --model InfoGAN --model.recognition_head Foo": "Foo is not known; known: RecognitionHead$",
+    "fit --model nested_gan.NestedGAN --model.foo Foo": "`--model.foo` Foo is not known$",
+    "fit --model nested_gan.NestedGAN --model.qux StandardNorm": "`--model.qux`.*did you mean `StandardNormal`",
+    "fit --model nested_gan.NestedGAN --model.foo torch.nn.Linear": "Linear does not fit `--model.foo`: .*features$",
+    "fit --model nested_gan.NestedGAN --model.foo nested_gan.Thing --model.foo.many [Foo]": (
+        "`--model.foo.many` Foo is not known; known: Cosine, Exponential, Linear$"
+    ),
+    "fit --model nested_gan.NestedGAN --model.foo nested_gan.Thing --model.foo.block Foo": (
+        "`--model.foo.block` Foo is not known$"
+    ),
+    "fit --model nested_gan.NestedGAN --model.foo nested_gan.Thing --model.foo.block nested_gan.Block"
+    " --model.foo.block.spam Foo": "`--model.foo.block.spam` Foo is not known; known: Cosine, Exponential, Linear$",
+    "fit --config nested_amount.yaml": "`--model.foo.block.inner.amount` must be a number or a schedule, got 'much';",
+    "fit --config nested_bar.yaml": "`--model.foo.block.inner.bar` Foo is not known; known: StandardLogistic, Standard",
+    "fit --config nested_baz.yaml": "Inner has no option `baz` .`--model.foo.block.inner.baz`.; did you mean `bar`",
+    "fit --model.generator_schedules.lr Foo": "`--model.generator_schedules`",
+    "fit --trainer.callbacks Foo": "`--trainer.callbacks` Foo is not known$",
     "fit --seed_everything -1": "`--seed_everything` must be from 0 to 4294967295, got -1",
     "fit --wandb.project a/b --wandb.mode offline": "W&B cannot start a run: Invalid project name 'a/b'",
 }
 
 
-@pytest.mark.usefixtures("material")
-@pytest.mark.parametrize("command", MISTAKES)
-def test_a_mistake_is_one_line_that_says_what_would_be_right(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    verb, *rest = shlex.split(command)
-    short = ["--run.max_images", "64", "--wandb.mode", "disabled"] if verb == "fit" else []
-    assert main([verb, *short, *rest]) == 2
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("command", ERRORS)
+def test_a_usage_error_is_a_short_message_with_a_remedy(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, *rest = shlex.split(command)
+    short = ["--run.max_images", "64", "--wandb.mode", "disabled"] if name == "fit" else []
+    assert main([name, *short, *rest]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err
     assert 1 <= len(err.strip().splitlines()) <= 3
     assert len(err) < 600
-    assert re.search(MISTAKES[command], err)
+    assert re.search(ERRORS[command], err)
 
 
-@pytest.mark.usefixtures("material")
+@pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(
     "command",
     ["--model.latent_dim 0", "--ckpt_path foreign.ckpt", "--data MNIST --data.root /nowhere", "--samples.every 0"],
 )
-def test_a_mistake_leaves_no_run_behind(command: str, folder: Path) -> None:
+def test_a_usage_error_creates_no_run(command: str, folder: Path) -> None:
     assert main(["fit", "--wandb.mode", "disabled", *shlex.split(command)]) == 2
     assert not list(folder.glob("runs/*"))
 
 
-def test_a_shape_that_the_data_say_is_not_taken_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shape_that_comes_from_the_data_cannot_be_given(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", *SHORT, "--model.image_shape", "[1,2,3]"]) == 2
     assert "image_shape" in capsys.readouterr().err
 
 
-# What costs nothing
+# Help, and the dry run
 
 
 @pytest.mark.parametrize(
@@ -433,14 +493,14 @@ def test_a_shape_that_the_data_say_is_not_taken_by_hand(capsys: pytest.CaptureFi
     [([], "(64, 1, 8, 8)"), (["--data", "MNIST", "--data.batch_size", "16", *NARROW], "(16, 1, 28, 28)")],
     ids=["digits", "mnist"],
 )
-def test_a_dry_run_says_what_a_run_needs_and_keeps_nothing(
+def test_a_dry_run_reports_the_needs_of_a_run_and_saves_nothing(
     arguments: list[str], shape: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", "--dry_run", "--run.max_images", "64000", *arguments]) == 0
     out = capsys.readouterr().out
     assert f"image         {shape}" in out
-    for word in ("generator", "discriminator", "parameters", "GiB", "ms per batch", "images/s", "64,000 images"):
-        assert word in out
+    for text in ("generator", "discriminator", "parameters", "GiB", "ms per batch", "images/s", "64,000 images"):
+        assert text in out
     assert list(folder.iterdir()) == []
 
 
@@ -456,7 +516,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]], ids=lambda arguments: arguments[0])
-def test_words_need_no_torch(arguments: list[str]) -> None:
+def test_help_version_and_list_do_not_import_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from lightning_gans.__main__ import main\n"
         f"assert main({arguments!r}) == 0\n"
@@ -477,23 +537,23 @@ def test_help_and_version_take_at_most_a_fifth_of_the_import_of_torch() -> None:
     assert max(medians["--help"], medians["--version"]) <= medians["torch"] / 5, medians
 
 
-def test_nothing_and_help_say_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["--help"], ["-h"], ["help"]):
         assert main(arguments) == 0
         out = capsys.readouterr().out
-        for verb in ("fit", "sample", "evaluate", "list"):
-            assert f"\n  {verb} " in out
+        for command in ("fit", "sample", "evaluate", "list"):
+            assert f"\n  {command} " in out
 
 
-@pytest.mark.parametrize("verb", ["fit", "sample", "evaluate"])
-def test_a_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["fit", "sample", "evaluate"])
+def test_a_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main([verb, "--help"])
+        main([command, "--help"])
     assert "usage: python -m lightning_gans" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", ["payload.X", {"class_path": "payload.X"}])
-def test_a_run_of_someone_else_imports_nothing(
+def test_resuming_a_run_imports_no_foreign_module(
     model: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

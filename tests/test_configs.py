@@ -156,10 +156,8 @@ def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
     # eyescream, train_cifar_coarse_to_fine.lua: after each epoch of 45,000 images the learning rate, 0.02 at first, is
     # divided by 1.000004, and the momentum, 0.5 at first, rises by 0.0008, up to 0.7
     init = yaml.safe_load(RECIPES["lapgan_cifar10"].read_text())["model"]["init_args"]
-    for player, share in {
-        "generator": 1.0,
-        "discriminator": 0.5,
-    }.items():  # `BCECriterion` halves the discriminator's loss
+    # `BCECriterion` halves the discriminator's loss
+    for player, share in {"generator": 1.0, "discriminator": 0.5}.items():
         rate = init[f"{player}_schedules"]["lr"]["init_args"]
         assert rate["start"] == init[f"{player}_optimizer"]["init_args"]["lr"] == share * 0.02
         assert 0.5 ** (45_000 / rate["half_life"]) == pytest.approx(1 / 1.000004, rel=1e-12)
@@ -177,7 +175,8 @@ def test_lapgan_has_the_schedules_of_its_authors(data: Path) -> None:
 def test_the_residual_recipes_have_the_settings_of_their_authors(
     name: str, generator_steps: int, widths: tuple[int, int], data: Path
 ) -> None:
-    # sn_cifar10_unconditional.yml, gan_cifar_resnet.py: Adam, 2e-4 decaying to 0, betas (0, 0.9), 5 batches of 64 per step
+    # sn_cifar10_unconditional.yml, gan_cifar_resnet.py: Adam with betas (0, 0.9), five batches of 64 per step, and
+    # learning rates that decay from 2e-4 to 0
     recipe = yaml.safe_load(RECIPES[name].read_text())
     assert recipe["run"]["max_images"] == generator_steps * 5 * 64
     networks = [recipe["model"]["init_args"][player]["init_args"]["width"] for player in ("generator", "discriminator")]

@@ -70,12 +70,11 @@ def test_two_callbacks_of_a_class_are_refused() -> None:
 
 
 def test_a_subclass_replaces_the_default_of_its_base_class() -> None:
-    class Mine(Checkpointing):
+    class MyCheckpointing(Checkpointing):
         pass
 
-    assert sorted(names(Trainer(callbacks=[Mine()], accelerator="cpu"))) == sorted(
-        DEFAULTS - {"Checkpointing"} | {"Mine"}
-    )
+    expected = DEFAULTS - {"Checkpointing"} | {"MyCheckpointing"}
+    assert sorted(names(Trainer(callbacks=[MyCheckpointing()], accelerator="cpu"))) == sorted(expected)
 
 
 @pytest.mark.parametrize(

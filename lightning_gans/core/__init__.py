@@ -8,6 +8,17 @@ from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.likelihood import LikelihoodModel
 from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
+from lightning_gans.core.optimizers import (
+    DCGANAdam,
+    GoodfellowSGD,
+    InfoGANAdam,
+    LSGANAdam,
+    MADEAdam,
+    PixelCNNAdam,
+    R3GANAdam,
+    SNGANAdam,
+    WGANGPAdam,
+)
 from lightning_gans.core.schedules import Cosine, Exponential, Linear, Schedule
 from lightning_gans.core.single_optimizer import SingleOptimizerModel
 
@@ -16,13 +27,22 @@ __all__ = [
     "GAN",
     "Autoregressive",
     "Cosine",
+    "DCGANAdam",
     "DensityModel",
     "Exponential",
     "GenerativeModel",
+    "GoodfellowSGD",
+    "InfoGANAdam",
+    "LSGANAdam",
     "LikelihoodModel",
     "Linear",
+    "MADEAdam",
     "ManualOptimization",
     "Model",
+    "PixelCNNAdam",
+    "R3GANAdam",
+    "SNGANAdam",
     "Schedule",
     "SingleOptimizerModel",
+    "WGANGPAdam",
 ]
