@@ -80,7 +80,8 @@ class Model(Recorded, pl.LightningModule, ABC):
 
     def to_device_and_dtype(self, tensor: Tensor) -> Tensor:
         """Move a tensor to the device of the model, and convert a floating-point tensor to its precision."""
-        return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)  # type: ignore[arg-type]
+        moved = tensor.to(self.device)
+        return moved.type(self.dtype) if moved.is_floating_point() else moved
 
     def validate_batch(self, batch: Batch) -> None:
         """Validate a training batch: keys and image shape always, value range on the first batch only.
