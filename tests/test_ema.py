@@ -1,4 +1,4 @@
-"""The averaged copy of a network."""
+"""The exponential moving average of a network's weights."""
 
 import copy
 
@@ -11,7 +11,7 @@ from lightning_gans.core.ema import EMA
 
 
 class Net(nn.Module):
-    """Weights, running statistics, a counter, spectral normalization's vectors and a buffer of its own."""
+    """Network with weights, running statistics, a counter, the vectors of spectral normalization and another buffer."""
 
     table: Tensor
 
@@ -26,8 +26,8 @@ class Net(nn.Module):
         return normalized
 
 
-def moved(net: Net) -> Net:
-    """A network of the same kind, elsewhere."""
+def with_other_weights(net: Net) -> Net:
+    """Copy a network, with random weights and other statistics."""
     other = copy.deepcopy(net)
     with torch.no_grad():
         for parameter in other.parameters():
@@ -40,12 +40,12 @@ def moved(net: Net) -> Net:
 @pytest.mark.parametrize(("images", "half_life", "share"), [(10, 10, 0.5), (20, 10, 0.75), (5, 10, 1 - 0.5**0.5)])
 def test_a_weights_share_halves_every_half_life(images: int, half_life: float, share: float) -> None:
     net = nn.Linear(2, 2)
-    average, old = EMA(net, half_life=half_life), copy.deepcopy(net)
+    ema, old = EMA(net, half_life=half_life), copy.deepcopy(net)
     with torch.no_grad():
         net.weight.normal_()
-    average.update(net, images_seen=images)
-    torch.testing.assert_close(average.network.weight, (1 - share) * old.weight + share * net.weight)
-    torch.testing.assert_close(average.network.bias, net.bias)
+    ema.update(net, images_seen=images)
+    torch.testing.assert_close(ema.network.weight, (1 - share) * old.weight + share * net.weight)
+    torch.testing.assert_close(ema.network.bias, net.bias)
 
 
 def test_many_small_updates_are_one_large_one() -> None:
@@ -61,10 +61,10 @@ def test_many_small_updates_are_one_large_one() -> None:
 
 def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
     net = Net()
-    average, other = EMA(net, half_life=10), moved(net)
-    before, live = {name: tensor.clone() for name, tensor in average.network.state_dict().items()}, other.state_dict()
-    average.update(other, images_seen=10)
-    after = average.network.state_dict()
+    ema, other = EMA(net, half_life=10), with_other_weights(net)
+    before, live = {name: tensor.clone() for name, tensor in ema.network.state_dict().items()}, other.state_dict()
+    ema.update(other, images_seen=10)
+    after = ema.network.state_dict()
     averaged = {"norm.running_mean", "norm.running_var", *dict(net.named_parameters())}
     for name, tensor in after.items():
         expected = (before[name] + live[name]) / 2 if name in averaged else live[name]
@@ -74,37 +74,38 @@ def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
 
 def test_a_half_life_of_0_copies() -> None:
     net = Net()
-    average, other = EMA(net, half_life=0), moved(net)
-    average.update(other, images_seen=0)
-    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in average.network.state_dict().items())
+    ema, other = EMA(net, half_life=0), with_other_weights(net)
+    ema.update(other, images_seen=0)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in ema.network.state_dict().items())
 
 
-def test_the_copy_is_its_own() -> None:
+def test_the_ema_shares_no_tensors_with_the_network() -> None:
     net = Net()
-    average = EMA(net)
-    assert not {t.data_ptr() for t in net.state_dict().values()} & {t.data_ptr() for t in average.state_dict().values()}
+    ema = EMA(net)
+    assert not {t.data_ptr() for t in net.state_dict().values()} & {t.data_ptr() for t in ema.state_dict().values()}
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert net.training
 
 
-def test_it_is_never_trained() -> None:
-    average = EMA(Net())
-    holder = nn.Sequential(average).train()
+def test_the_ema_is_never_trained() -> None:
+    ema = EMA(Net())
+    holder = nn.Sequential(ema).train()
     assert holder.training
-    assert not any(module.training for module in average.modules())
-    assert not any(parameter.requires_grad for parameter in average.parameters())
-    before = {name: tensor.clone() for name, tensor in average.state_dict().items()}
-    average(torch.randn(4, 3))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in average.state_dict().items())
+    assert not any(module.training for module in ema.modules())
+    assert not any(parameter.requires_grad for parameter in ema.parameters())
+    before = {name: tensor.clone() for name, tensor in ema.state_dict().items()}
+    ema(torch.randn(4, 3))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in ema.state_dict().items())
 
 
-def test_shared_weights_stay_shared_and_are_averaged_once() -> None:
+def test_shared_weights_remain_shared_and_are_averaged_once() -> None:
     linear = nn.Linear(2, 2, bias=False)
     net = nn.Sequential(linear, linear)
-    average = EMA(net, half_life=10)
+    ema = EMA(net, half_life=10)
     old = linear.weight.detach().clone()
     with torch.no_grad():
         linear.weight.add_(1.0)
-    average.update(net, images_seen=10)
-    torch.testing.assert_close(average.network[0].weight, old + 0.5)  # type: ignore[index]
-    assert average.network[0].weight is average.network[1].weight  # type: ignore[index]
+    ema.update(net, images_seen=10)
+    first, second = (ema.network.get_submodule(name) for name in "01")
+    torch.testing.assert_close(first.weight, old + 0.5)
+    assert first.weight is second.weight

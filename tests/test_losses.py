@@ -1,4 +1,4 @@
-"""The games, against the sigmoid formulas of their papers in float64 and against their derivatives by hand."""
+"""Adversarial losses against the sigmoid formulas of their papers in float64, and against derivatives by hand."""
 
 import math
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from lightning_gans.objectives.losses import (
 
 Array = NDArray[np.float64]
 
-# Each loss as its paper writes it, every one as a function of both players' logits.
-PAIRS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Array, Array], float]]] = {
+# each loss as in its paper, as a function of the logits of examples and of samples
+LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Array, Array], float]]] = {
     "minimax_discriminator_loss": (
         minimax_discriminator_loss,
         lambda r, f: -np.log(expit(r)).mean() - np.log(1 - expit(f)).mean(),
@@ -57,7 +57,7 @@ PAIRS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Array, Arra
     "relativistic_generator_loss": (relativistic_generator_loss, lambda r, f: -np.log(expit(f - r)).mean()),
 }
 
-each_loss = pytest.mark.parametrize(("loss", "formula"), PAIRS.values(), ids=PAIRS.keys())
+each_loss = pytest.mark.parametrize(("loss", "formula"), LOSSES.values(), ids=LOSSES.keys())
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def logits(random: torch.Generator, *shape: int) -> Tensor:
 
 @each_loss
 @pytest.mark.parametrize("shape", [(16,), (16, 1), (4, 1, 3, 5)], ids=str)
-def test_is_the_formula_of_the_paper(
+def test_a_loss_is_the_formula_of_its_paper(
     loss: Callable[[Tensor, Tensor], Tensor],
     formula: Callable[[Array, Array], float],
     shape: tuple[int, ...],
@@ -84,12 +84,12 @@ def test_is_the_formula_of_the_paper(
 
 
 @each_loss
-def test_is_the_mean_over_the_batch_of_per_sample_means(
+def test_a_loss_is_the_mean_over_the_batch_of_the_means_of_each_image(
     loss: Callable[[Tensor, Tensor], Tensor], formula: Callable[[Array, Array], float], random: torch.Generator
 ) -> None:
     real, fake = logits(random, 4, 1, 3, 5), logits(random, 4, 1, 3, 5)
-    alone = torch.stack([loss(r, f) for r, f in zip(real.split(1), fake.split(1), strict=True)])
-    torch.testing.assert_close(loss(real, fake), alone.mean())
+    individual = torch.stack([loss(r, f) for r, f in zip(real.split(1), fake.split(1), strict=True)])
+    torch.testing.assert_close(loss(real, fake), individual.mean())
 
 
 @each_loss
@@ -105,8 +105,8 @@ def test_extreme_logits_keep_value_and_gradient_finite(
         assert player.grad is None or player.grad.isfinite().all()
 
 
-def slope(loss: Callable[[Tensor], Tensor], at: float) -> float:
-    logit = torch.tensor([at], requires_grad=True)
+def derivative(loss: Callable[[Tensor], Tensor], value: float) -> float:
+    logit = torch.tensor([value], requires_grad=True)
     loss(logit).backward()
     return cast(Tensor, logit.grad).item()
 
@@ -114,8 +114,8 @@ def slope(loss: Callable[[Tensor], Tensor], at: float) -> float:
 @pytest.mark.parametrize(
     ("loss", "very_negative", "zero", "very_positive"),
     [
-        (minimax_generator_loss, 0, -0.5, -1),  # saturates where D is sure of a fake
-        (non_saturating_generator_loss, -1, -0.5, 0),  # does not
+        (minimax_generator_loss, 0, -0.5, -1),  # saturates for samples with D close to 0
+        (non_saturating_generator_loss, -1, -0.5, 0),  # does not saturate
         (lambda fake: minimax_discriminator_loss(torch.zeros(1), fake), 0, 0.5, 1),
         (lambda real: minimax_discriminator_loss(real, torch.zeros(1)), -1, -0.5, 0),
         (lambda real: relativistic_discriminator_loss(real, torch.zeros(1)), -1, -0.5, 0),
@@ -128,11 +128,15 @@ def slope(loss: Callable[[Tensor], Tensor], at: float) -> float:
         (least_squares_generator_loss, -10_001, -1, 9_999),
     ],
 )
-def test_slope(loss: Callable[[Tensor], Tensor], very_negative: float, zero: float, very_positive: float) -> None:
-    assert [slope(loss, at) for at in (-1e4, 0.0, 1e4)] == pytest.approx([very_negative, zero, very_positive])
+def test_the_derivative_has_its_limits(
+    loss: Callable[[Tensor], Tensor], very_negative: float, zero: float, very_positive: float
+) -> None:
+    assert [derivative(loss, value) for value in (-1e4, 0.0, 1e4)] == pytest.approx(
+        [very_negative, zero, very_positive]
+    )
 
 
-def test_extreme_logits_lose_in_proportion() -> None:
+def test_extreme_logits_have_a_proportional_loss() -> None:
     wrong = torch.tensor([1e4])
     assert minimax_discriminator_loss(-wrong, wrong).item() == pytest.approx(2e4)
     assert non_saturating_generator_loss(-wrong).item() == pytest.approx(1e4)
@@ -140,7 +144,7 @@ def test_extreme_logits_lose_in_proportion() -> None:
     assert minimax_discriminator_loss(wrong, -wrong).item() == 0
 
 
-def test_what_cannot_tell_loses_two_bits_at_the_optimum() -> None:
+def test_an_undecided_discriminator_has_a_loss_of_two_bits_and_no_gradient() -> None:
     undecided = torch.zeros(8, requires_grad=True)
     value = minimax_discriminator_loss(undecided, undecided)
     value.backward()
@@ -149,8 +153,8 @@ def test_what_cannot_tell_loses_two_bits_at_the_optimum() -> None:
     assert relativistic_discriminator_loss(undecided, undecided).item() == pytest.approx(math.log(2))
 
 
-def test_best_discriminator_of_known_densities_is_their_log_ratio() -> None:
-    # Two outcomes with p = (3/4, 1/4), q = (1/4, 3/4): D* = p / (p + q), value 2 log 2 - 2 JS(p, q) (arXiv:1406.2661).
+def test_the_best_discriminator_of_known_densities_is_their_log_ratio() -> None:
+    # two outcomes with p = (3/4, 1/4), q = (1/4, 3/4): D* = p / (p + q), value 2 log 2 - 2 JS(p, q) (arXiv:1406.2661).
     logit = torch.tensor([math.log(3), -math.log(3)], dtype=torch.float64, requires_grad=True)
     value = minimax_discriminator_loss(logit[[0, 0, 0, 1]], logit[[0, 1, 1, 1]])
     value.backward()
@@ -159,13 +163,13 @@ def test_best_discriminator_of_known_densities_is_their_log_ratio() -> None:
     torch.testing.assert_close(logit.grad, torch.zeros(2, dtype=torch.float64))
 
 
-def test_antisymmetries(random: torch.Generator) -> None:
+def test_losses_have_their_antisymmetries(random: torch.Generator) -> None:
     real, fake = logits(random, 16), logits(random, 16)
     torch.testing.assert_close(wasserstein_discriminator_loss(real, fake), -wasserstein_discriminator_loss(fake, real))
     torch.testing.assert_close(relativistic_discriminator_loss(real, fake), relativistic_generator_loss(fake, real))
     torch.testing.assert_close(minimax_discriminator_loss(real, fake), minimax_discriminator_loss(-fake, -real))
     torch.testing.assert_close(hinge_discriminator_loss(real, fake), hinge_discriminator_loss(-fake, -real))
-    # -log D(-l) = -log(1 - D(l)), and the minimax players' fake terms cancel.
+    # -log D(-l) = -log(1 - D(l)), and the minimax players' terms of the samples cancel
     torch.testing.assert_close(non_saturating_generator_loss(-fake), -minimax_generator_loss(fake))
     torch.testing.assert_close(
         minimax_discriminator_loss(real, fake) + minimax_generator_loss(fake), non_saturating_generator_loss(real)
@@ -173,7 +177,7 @@ def test_antisymmetries(random: torch.Generator) -> None:
 
 
 @pytest.mark.parametrize("loss", [relativistic_discriminator_loss, relativistic_generator_loss])
-def test_relativistic_losses_do_not_see_a_common_shift(
+def test_relativistic_losses_are_invariant_to_a_common_shift(
     loss: Callable[[Tensor, Tensor], Tensor], random: torch.Generator
 ) -> None:
     real, fake = logits(random, 16), logits(random, 16)
@@ -181,8 +185,8 @@ def test_relativistic_losses_do_not_see_a_common_shift(
 
 
 @pytest.mark.parametrize("loss", [relativistic_discriminator_loss, relativistic_generator_loss])
-def test_relativistic_losses_refuse_what_would_broadcast(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-    with pytest.raises(ValueError, match=r"`fake` must pair with `real`, \(8,\), but has the shape \(8, 1\)"):
+def test_relativistic_losses_refuse_shapes_that_would_broadcast(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    with pytest.raises(ValueError, match=r"`fake` must have the shape of `real`, \(8,\), got \(8, 1\)"):
         loss(torch.zeros(8), torch.zeros(8, 1))
 
 

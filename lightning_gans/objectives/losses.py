@@ -232,7 +232,7 @@ def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def _paired_difference(real: Tensor, fake: Tensor) -> Tensor:
     # without the check, (b,) and (b, 1) would broadcast to all b * b pairs, which is another loss
     if real.shape != fake.shape:
-        raise ValueError(f"`fake` must pair with `real`, {tuple(real.shape)}, but has the shape {tuple(fake.shape)}")
+        raise ValueError(f"`fake` must have the shape of `real`, {tuple(real.shape)}, got {tuple(fake.shape)}")
     return real - fake
 
 

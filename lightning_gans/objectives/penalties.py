@@ -38,13 +38,13 @@ def gradient_penalty(
         tensor(25.)
     """
     if real.shape != fake.shape:
-        raise ValueError(f"`fake` must pair with `real`, {tuple(real.shape)}, but has the shape {tuple(fake.shape)}")
+        raise ValueError(f"`fake` must have the shape of `real`, {tuple(real.shape)}, got {tuple(fake.shape)}")
     real, fake = _to_full_precision(discriminator, real), _to_full_precision(discriminator, fake)
     if weight is None:
         weight = torch.rand(len(real), dtype=real.dtype, device=real.device)
     if weight.shape != (len(real),):
         raise ValueError(
-            f"`weight` must hold one number per sample, ({len(real)},), got the shape {tuple(weight.shape)}"
+            f"`weight` must have one element per pair, ({len(real)},), got the shape {tuple(weight.shape)}"
         )
     interpolates = torch.lerp(fake, real, weight.to(real.dtype).view(-1, *(1,) * (real.dim() - 1)))
     # vector_norm, unlike sqrt of a sum, has the subgradient 0 at 0: a constant critic gets no NaN
