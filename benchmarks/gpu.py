@@ -3,7 +3,7 @@
     python benchmarks/gpu.py --data data
     python benchmarks/gpu.py --device cpu --quick
 
-The second command rehearses every part on the CPU in less than three minutes. `gpu.md` beside this file says how to
+The second command rehearses every part on the CPU in less than three minutes. `benchmarks/gpu.md` explains how to
 prepare a machine without a network.
 
 Every part runs in a process of its own with a time limit. Its records are appended to `results/gpu/<part>.jsonl` as

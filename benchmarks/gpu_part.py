@@ -1,4 +1,4 @@
-"""What every part of `gpu.py` shares: its settings, its rows, and the process that measures it.
+"""Run a part of `gpu.py` in its own process: settings, rows and records.
 
 A part is a module with `measure(settings)`, a generator of rows. It runs in a process of its own, which appends
 each row to a file of JSON lines as soon as it is measured.
@@ -42,7 +42,7 @@ class Settings:
         quick: Rehearse with tiny networks and few steps.
         seconds: Time limit of the part, start of its process included.
         data: Folder with `MNIST/raw`; None without one.
-        commit: Commit to record; "" asks git.
+        commit: Commit to record; "" takes the one that git names.
         command: Command line to record.
     """
 

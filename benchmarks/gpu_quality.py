@@ -2,7 +2,7 @@
 
 DCGAN on MNIST: precision, recall, density and coverage of pixels, k = 5, 1,000 samples of the EMA against 1,000 test
 images, as `Evaluation` computes them. Stacked MNIST: modes of 1,000 and reverse KL in nats of 26,000 samples of a DCGAN
-of full size, digits predicted by a classifier that is trained here, with its test accuracy beside the scores.
+of full size, digits predicted by a classifier that is trained here, and its test accuracy is reported with the scores.
 """
 
 from collections.abc import Iterator

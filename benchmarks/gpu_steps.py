@@ -59,7 +59,7 @@ class Workload:
 
     @property
     def penalized(self) -> bool:
-        """Whether the discriminator's loss has a gradient penalty."""
+        """Report whether the discriminator's loss has a gradient penalty."""
         return self.model in (WGANGP, R3GAN)
 
     @property
@@ -175,8 +175,9 @@ class Step:
         self.latent_dim = model.latent_dim
         self.discriminator_steps = model.discriminator_steps
         self.memory_format = memory_format
-        self.generator: nn.Module = model.generator.to(device, memory_format=memory_format)  # type: ignore[call-overload]
-        self.discriminator: nn.Module = model.discriminator.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+        layout: Any = {"device": device, "memory_format": memory_format}
+        self.generator: nn.Module = model.generator.to(**layout)
+        self.discriminator: nn.Module = model.discriminator.to(**layout)
         adam = partial(torch.optim.Adam, lr=workload.lr, betas=workload.betas)
         if fused:
             adam = partial(adam, fused=True, capturable=capturable)
@@ -185,7 +186,7 @@ class Step:
         self.steps = 0
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Enter bf16 where it is asked for."""
+        """Enter autocast to bf16 if the precision is bf16."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def latents(self) -> Tensor:

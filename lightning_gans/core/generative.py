@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import final
+from typing import cast, final
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ class GenerativeModel(Model):
             raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
         if unknown := [key for key in given if key not in self.conditions]:
             raise ValueError(f"`condition` may have {list(self.conditions)} for {type(self).__name__}, got {unknown}")
-        lengths = {key: len(tensor) for key, tensor in dict(given).items()}  # type: ignore[arg-type]
+        lengths = {key: len(tensor) for key, tensor in _tensors(given).items()}
         if any(length != n for length in lengths.values()):
             raise ValueError(f"`condition` must have {n} rows, one per sample, got {lengths}")
         if "label" in given and self.num_classes is not None:
@@ -160,7 +160,8 @@ class GenerativeModel(Model):
         for index, chunk_seed in enumerate(_chunk_seeds(seed, -(-n // size))):
             with self.seeded_eval(chunk_seed):
                 chunks.append(draw_chunk(index))
-        return {key: torch.cat([chunk[key] for chunk in chunks])[:n] for key in self.generates}  # type: ignore[literal-required, return-value]
+        joined = {key: torch.cat([_tensors(chunk)[key] for chunk in chunks])[:n] for key in self.generates}
+        return cast(Batch, joined)
 
     @final
     @contextmanager
@@ -217,7 +218,11 @@ def _chunk(condition: Batch, index: int) -> Batch:
         part = tensor[index * SAMPLE_CHUNK : (index + 1) * SAMPLE_CHUNK]
         return torch.cat([part, part[:1].expand(SAMPLE_CHUNK - len(part), *part.shape[1:])])
 
-    return {key: rows(tensor) for key, tensor in condition.items()}  # type: ignore[return-value, arg-type]
+    return cast(Batch, {key: rows(tensor) for key, tensor in _tensors(condition).items()})
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    return cast("dict[str, Tensor]", batch)
 
 
 def trigonometric_interpolation(start: Tensor, end: Tensor, steps: int) -> Tensor:
