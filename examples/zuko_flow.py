@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gans import FlowGAN, Toy2D, Trainer, load
 from lightning_gans.callbacks import Run, Samples
-from lightning_gans.core.optimizers import WGANGPAdam
+from lightning_gans.core import WGANGPAdam
 from lightning_gans.networks import StandardNormal
 
 
