@@ -2,11 +2,14 @@
 
 Blocks are pre-activated: ReLU, 3 x 3, ReLU, 3 x 3, plus a shortcut. The shortcut is a 1 x 1 convolution in blocks that
 change the size or the channels, and the identity in others. Every block of a network has `width` channels, as in the
-networks for 32 x 32 images of *Improved Training of Wasserstein GANs*, arXiv:1704.00028 (the authors'
-`gan_cifar_resnet.py`), and of *Spectral Normalization for Generative Adversarial Networks*, arXiv:1802.05957
-(pfnet-research/sngan_projection, `resnet_32.py` and `snresnet_32.py`). Both initialize weights by Glorot's uniform
-distribution, with gain sqrt(2) in the 3 x 3 layers of a block and 1 elsewhere (`he_init` of the first means this gain),
-and biases to 0.
+authors' networks for 32 x 32 images:
+
+* *Improved Training of Wasserstein GANs*, arXiv:1704.00028 (`gan_cifar_resnet.py`);
+* *Spectral Normalization for Generative Adversarial Networks*, arXiv:1802.05957 (pfnet-research/sngan_projection,
+  `resnet_32.py` and `snresnet_32.py`).
+
+Both initialize weights by Glorot's uniform distribution and biases to 0. The gain is sqrt(2) in the 3 x 3 layers of a
+block (`he_init` of the first means this gain) and 1 elsewhere.
 
 Images of other sizes than 32 x 32 get more or fewer halvings by the same blocks. The papers' networks for larger images
 also double the channels.
