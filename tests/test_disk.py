@@ -1,4 +1,4 @@
-"""On a full disk training goes on and the files before stay whole; half a checkpoint is not used."""
+"""On a full disk training continues, existing files remain complete, and a truncated checkpoint is not used."""
 
 import os
 import shlex
@@ -35,23 +35,23 @@ def full(*_: Any, **__: Any) -> None:
         RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_warned_of_once_per_kind(error: Exception, tmp_path: Path) -> None:
+def test_a_write_error_is_warned_of_once_per_suffix(error: Exception, tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for name in ("a.png", "b.png", "c.gif", "d.png"):
             with tolerate_write_errors(tmp_path / name):
                 raise error
-    said = [str(warning.message) for warning in seen]
-    assert [line.partition(" cannot")[0] for line in said] == [str(tmp_path / "a.png"), str(tmp_path / "c.gif")]
-    assert all("\n" not in line and line.endswith("): training continues without it") for line in said)
+    messages = [str(warning.message) for warning in seen]
+    assert [line.partition(" cannot")[0] for line in messages] == [str(tmp_path / "a.png"), str(tmp_path / "c.gif")]
+    assert all("\n" not in line and line.endswith("): training continues without it") for line in messages)
 
 
-def test_other_errors_are_not_survived(tmp_path: Path) -> None:
+def test_other_errors_are_raised(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="CUDA"), tolerate_write_errors(tmp_path / "a.ckpt"):
         raise RuntimeError("CUDA error: an illegal memory access")
 
 
-def test_what_is_replaced_stays_whole(tmp_path: Path) -> None:
+def test_a_replaced_file_is_always_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("previous")
     with pytest.warns(UserWarning, match=r"a\.json cannot be written"), atomic_write(path) as part:  # noqa: PT031
@@ -65,7 +65,7 @@ def test_what_is_replaced_stays_whole(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
 
 
-def test_where_there_are_no_links_the_former_is_kept_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_the_previous_file_is_kept_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", full)
     for text in ("1", "2", "3"):
         with atomic_write(tmp_path / "a.ckpt", previous=tmp_path / "b.ckpt") as part:
@@ -73,41 +73,41 @@ def test_where_there_are_no_links_the_former_is_kept_as_well(tmp_path: Path, mon
     assert ((tmp_path / "a.ckpt").read_text(), (tmp_path / "b.ckpt").read_text()) == ("3", "2")
 
 
-def test_images_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_error_of_an_image_is_tolerated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.Image.Image.save", full)
     with pytest.warns(UserWarning, match="cannot be written"):
         save_image(np.zeros((2, 2, 3), np.uint8), tmp_path / "samples" / "a.png")
     assert list(tmp_path.rglob("*.p*")) == []
 
 
-def test_metrics_are_whole_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row that the disk cut off is taken back, and comes again with the next ones."""
+def test_metrics_are_complete_after_a_write_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A truncated row is removed, and written again with the next rows."""
     logger = ResilientCSVLogger(tmp_path / "run", name="", version="")
     logger.log_metrics({"loss": 1.0}, step=1)
     logger.save()
     path = tmp_path / "run" / "metrics.csv"
     logger.log_metrics({"loss": 2.0}, step=2)
 
-    def torn(*_: Any) -> None:
+    def truncated(*_: Any) -> None:
         with path.open("a") as file:
             file.write("2.")
         full()
 
     with monkeypatch.context() as patch, pytest.warns(UserWarning, match=r"metrics\.csv cannot be written"):  # noqa: PT031
-        patch.setattr(logger.experiment, "save", torn)
+        patch.setattr(logger.experiment, "save", truncated)
         logger.save()
     logger.log_metrics({"loss": 3.0}, step=3)
     logger.finalize("success")
     assert path.read_text().split() == ["loss,step", "1.0,1", "2.0,2", "3.0,3"]
 
 
-def test_the_other_ranks_are_not_left_waiting(tmp_path: Path) -> None:
-    waited = []
-    strategy = SimpleNamespace(barrier=waited.append)
+def test_a_write_error_leaves_no_rank_at_a_barrier(tmp_path: Path) -> None:
+    barriers: list[str] = []
+    strategy = SimpleNamespace(barrier=barriers.append)
     trainer: Any = SimpleNamespace(is_global_zero=True, save_checkpoint=full, strategy=strategy)
     with pytest.warns(UserWarning, match="cannot be written"):
         save_atomically(trainer, tmp_path / "last.ckpt")
-    assert waited == ["Trainer.save_checkpoint"]
+    assert barriers == ["Trainer.save_checkpoint"]
 
 
 FIT = (
@@ -116,8 +116,8 @@ FIT = (
 )
 
 
-def test_a_run_under_a_file_size_limit_ends_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The generator first moves in the fourth batch: with its optimizer's state they are too large from there."""
+def test_a_run_under_a_file_size_limit_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator steps first in the fourth batch; with the state of its optimizer, checkpoints are too large."""
     monkeypatch.chdir(tmp_path)
     assert main([*FIT.split(), "--run.max_images", "64"]) == 0
     blocks = int(1.2 * Path("runs", "x", LAST).stat().st_size / 1024)
@@ -125,9 +125,9 @@ def test_a_run_under_a_file_size_limit_ends_well(tmp_path: Path, monkeypatch: py
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     result = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    said = [line for line in result.stderr.splitlines() if "cannot be written" in line]
-    assert len(said) == 1, result.stderr
-    assert "last.ckpt cannot be written (File too large): training continues without it" in said[0]
+    messages = [line for line in result.stderr.splitlines() if "cannot be written" in line]
+    assert len(messages) == 1, result.stderr
+    assert "last.ckpt cannot be written (File too large): training continues without it" in messages[0]
     run = Path("runs", "x-2")
     assert load(run).images_seen == 192
     assert read_checkpoint(run / PREVIOUS)["lightning_gans"]["images_seen"] == 128
@@ -135,12 +135,12 @@ def test_a_run_under_a_file_size_limit_ends_well(tmp_path: Path, monkeypatch: py
     assert {"samples", "metrics.csv", "evaluation.json", "training.gif"} <= {path.name for path in run.iterdir()}
 
 
-# Half a checkpoint
+# -- truncated checkpoints -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def run(tmp_path: Path, fit: Fit) -> Path:
-    """A run folder with two checkpoints, of 16 images and, before, 8."""
+    """Create a run folder whose last checkpoint has 16 images, and whose previous checkpoint has 8."""
     case = CASES[1]
     trainer = fit(case.make(), [case.batch()] * 2, max_steps=1)
     save_atomically(trainer, tmp_path / PREVIOUS)
@@ -149,7 +149,7 @@ def run(tmp_path: Path, fit: Fit) -> Path:
     return tmp_path
 
 
-def test_the_last_checkpoint_is_used_where_it_can_be(run: Path) -> None:
+def test_the_last_checkpoint_is_used_if_it_can_be_read(run: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert find_checkpoint(run) == run / LAST
@@ -157,14 +157,14 @@ def test_the_last_checkpoint_is_used_where_it_can_be(run: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["half", "foreign", "empty", "missing"])
-def test_a_last_checkpoint_that_cannot_be_read_is_named_and_the_one_before_used(damage: str, run: Path) -> None:
-    whole = (run / LAST).read_bytes()
+def test_an_unreadable_last_checkpoint_is_replaced_by_the_previous_with_a_warning(damage: str, run: Path) -> None:
+    content = (run / LAST).read_bytes()
     if damage == "foreign":
         torch.save({"weights": torch.zeros(2)}, run / LAST)
     elif damage == "missing":
         (run / LAST).unlink()
     else:
-        (run / LAST).write_bytes(whole[: len(whole) // 2] if damage == "half" else b"")
+        (run / LAST).write_bytes(content[: len(content) // 2] if damage == "half" else b"")
     with pytest.warns(UserWarning, match=r"last\.ckpt' is not a checkpoint.*: '.*previous\.ckpt' takes its place"):
         assert load(run).images_seen == 8
     if damage != "missing":

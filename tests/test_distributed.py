@@ -1,4 +1,4 @@
-"""Two processes are one: the same weights from the same total batch, and the same bits on both."""
+"""Two processes train like one: equal weights from an equal total batch, and the same bits on both processes."""
 
 import operator
 import os
@@ -17,7 +17,7 @@ from two_processes import DISCRIMINATOR_STEPS, FIXED_STEPS, STEPS, STOP
 
 pytestmark = pytest.mark.xdist_group("distributed")  # the tests share one run of two processes
 
-TIME_LIMIT = 480.0  # seconds; processes that wait for each other would never end
+TIME_LIMIT = 480.0  # seconds; processes in a deadlock would never end
 
 NAME = operator.attrgetter("name")
 every_step = pytest.mark.parametrize("steps", DISCRIMINATOR_STEPS)
@@ -25,7 +25,7 @@ every_step = pytest.mark.parametrize("steps", DISCRIMINATOR_STEPS)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run both processes, once for all tests: their start takes longer than their fits."""
+    """Run both processes once for all tests, because their start takes longer than their training."""
     folder = tmp_path_factory.mktemp("two_processes")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "PL_GLOBAL_SEED")},
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seen(folder: Path) -> list[dict[str, Any]]:
+def results(folder: Path) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
@@ -51,28 +51,28 @@ def largest_difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Te
 
 @every_step
 @pytest.mark.parametrize("case", [case for case in CASES if two_processes.comparable(case)], ids=NAME)
-def test_two_processes_learn_what_one_learns(case: Case, steps: int, seen: list[dict[str, Any]]) -> None:
-    ours = [rank["fixed"][f"{case.name} {steps}"] for rank in seen]
-    one = two_processes.fit_fixed(case, steps, devices=1)
+def test_two_processes_learn_the_weights_of_one(case: Case, steps: int, results: list[dict[str, Any]]) -> None:
+    ours = [rank["fixed"][f"{case.name} {steps}"] for rank in results]
+    one = two_processes.fit_with_fixed_noise(case, steps, devices=1)
     for rank in ours:
         assert {w.dtype for w in rank["weights"].values() if w.is_floating_point()} == {torch.float64}
         assert largest_difference(rank["weights"], one["weights"]) < 1e-10
         assert rank["clock"] == one["clock"] == (8 * FIXED_STEPS, FIXED_STEPS, FIXED_STEPS)
     assert differences(ours[0]["weights"], ours[1]["weights"]) == []
-    assert [first + second for first, second in zip(ours[0]["numbers"], ours[1]["numbers"], strict=True)] == (
-        one["numbers"]
+    assert [first + second for first, second in zip(ours[0]["labels"], ours[1]["labels"], strict=True)] == (
+        one["labels"]
     )
-    assert all(len(set(batch)) == 8 for batch in one["numbers"])
+    assert all(len(set(batch)) == 8 for batch in one["labels"])
 
 
 @every_step
 @pytest.mark.parametrize("case", CASES, ids=NAME)
 def test_both_processes_hold_the_same_bits_and_draw_different_latents(
-    case: Case, steps: int, seen: list[dict[str, Any]]
+    case: Case, steps: int, results: list[dict[str, Any]]
 ) -> None:
-    """Whatever the networks: the second process began with other weights and statistics, and lost them."""
-    first, second = (rank["free"][f"{case.name} {steps}"] for rank in seen)
-    assert differences(first["whole"], second["whole"]) == []
+    """The second process started with other weights and statistics, which the first process has replaced."""
+    first, second = (rank["free"][f"{case.name} {steps}"] for rank in results)
+    assert differences(first["state"], second["state"]) == []
     if not case.is_adversarial:
         return
     latents = torch.cat([first["latents"], second["latents"]])
@@ -81,14 +81,14 @@ def test_both_processes_hold_the_same_bits_and_draw_different_latents(
 
 @every_step
 @pytest.mark.parametrize("case", CASES, ids=NAME)
-def test_both_processes_resume_bit_for_bit(case: Case, steps: int, seen: list[dict[str, Any]]) -> None:
-    for rank in seen:
+def test_both_processes_resume_bit_for_bit(case: Case, steps: int, results: list[dict[str, Any]]) -> None:
+    for rank in results:
         free = rank["free"][f"{case.name} {steps}"]
-        assert differences(free["resumed"], free["whole"]) == []
+        assert differences(free["resumed"], free["state"]) == []
 
 
 @pytest.mark.parametrize("case", cases(is_any))
-def test_one_process_goes_on_where_two_stopped(case: Case, folder: Path, fit: Fit) -> None:
+def test_one_process_resumes_a_run_of_two(case: Case, folder: Path, fit: Fit) -> None:
     model, path = case.make(discriminator_steps=3), folder / f"{case.name} 3.ckpt"
     with pytest.warns(UserWarning, match="made by 2 processes, this run has 1: it continues at 32 images, but not bit"):
         fit(model, case.data(), max_steps=STEPS, ckpt_path=path)
@@ -96,21 +96,21 @@ def test_one_process_goes_on_where_two_stopped(case: Case, folder: Path, fit: Fi
     assert torch.load(path, weights_only=True)["lightning_gans"]["batches_seen"] == STOP
 
 
-def test_what_depends_on_the_first_batch_starts_alike(seen: list[dict[str, Any]]) -> None:
-    first, second = (rank["initialized"] for rank in seen)
+def test_an_initialization_from_the_first_batch_is_equal_on_both_processes(results: list[dict[str, Any]]) -> None:
+    first, second = (rank["initialized"] for rank in results)
     assert differences(first, second) == []
-    assert first["weights"]["generator.layers.0.bias"].abs().max() > 0.5  # it was chance, not PyTorch's zeros
+    assert first["weights"]["generator.layers.0.bias"].abs().max() > 0.5  # random numbers, not PyTorch's zeros
 
 
-def test_what_no_process_asks_stays_as_it_is(seen: list[dict[str, Any]]) -> None:
-    """A gradient of zero is not none: weights would decay."""
-    first, second = (rank["idle"] for rank in seen)
-    assert differences(first["whole"], second["whole"]) == []
-    assert {name.partition(".")[0] for name in first["moved"]} == {"first", "last"}
+def test_a_weight_that_no_process_uses_is_unchanged(results: list[dict[str, Any]]) -> None:
+    """Its gradient is None: with a gradient of zero, the optimizer would apply weight decay."""
+    first, second = (rank["idle"] for rank in results)
+    assert differences(first["state"], second["state"]) == []
+    assert {name.partition(".")[0] for name in first["changed"]} == {"first", "last"}
 
 
-def test_a_whole_run_has_one_folder_and_one_result(folder: Path, seen: list[dict[str, Any]]) -> None:
-    first, second = (rank["everything"] for rank in seen)
+def test_a_run_with_all_callbacks_has_one_folder_and_one_result(folder: Path, results: list[dict[str, Any]]) -> None:
+    first, second = (rank["callbacks"] for rank in results)
     assert differences(first, second) == []
     assert first["clock"] == (64, 8, 8)
     (run,) = (folder / "runs").iterdir()
@@ -122,8 +122,8 @@ def test_a_whole_run_has_one_folder_and_one_result(folder: Path, seen: list[dict
     assert len(rows) == len(set(rows))
 
 
-def test_a_batch_that_does_not_divide_is_refused_on_each(seen: list[dict[str, Any]]) -> None:
-    for rank in seen:
-        assert rank["refusal"] == (
+def test_a_batch_size_that_two_does_not_divide_is_refused_on_both_processes(results: list[dict[str, Any]]) -> None:
+    for rank in results:
+        assert rank["batch_size_error"] == (
             "`batch_size` is the total over all devices and must be a multiple of their number 2, got 7"
         )

@@ -99,7 +99,8 @@ def test_the_clock_goes_on_after_resuming(discriminator_steps: int, fit: Fit, re
     path = tmp_path / "seven.ckpt"
     fit(game(discriminator_steps=discriminator_steps), batches(4), max_steps=7).save_checkpoint(path)
     model = game(discriminator_steps=discriminator_steps)
-    trainer = fit(model, batches(4), max_steps=13, ckpt_path=path, logger=record, log_every_n_steps=1)
+    with pytest.warns(UserWarning, match="your dataloader is not resumable"):
+        trainer = fit(model, batches(4), max_steps=13, ckpt_path=path, logger=record, log_every_n_steps=1)
     assert trainer.global_step == model.batches_seen == 13
     assert record.steps == list(range(8, 14))
     assert model.images_seen == 8 * 13
@@ -144,7 +145,8 @@ def test_the_turns_go_on_after_resuming(fit: Fit, tmp_path: Path, monkeypatch: p
     fit(game(discriminator_steps=5), batches(9), max_steps=3).save_checkpoint(tmp_path / "three.ckpt")
     model = game(discriminator_steps=5)
     calls = spy(monkeypatch, model, "generator_loss")
-    fit(model, batches(9), max_steps=6, ckpt_path=tmp_path / "three.ckpt")
+    with pytest.warns(UserWarning, match="your dataloader is not resumable"):
+        fit(model, batches(9), max_steps=6, ckpt_path=tmp_path / "three.ckpt")
     assert len(calls) == 1  # at the fifth batch
 
 
@@ -223,7 +225,8 @@ def test_initialize_comes_once_and_before_the_average_is_copied(
     fit(first, batches(2), max_steps=2).save_checkpoint(tmp_path / "two.ckpt")
     resumed = still()
     monkeypatch.setattr(resumed, "initialize_from_batch", fill(resumed, 7.0))
-    fit(resumed, batches(3), max_steps=3, ckpt_path=tmp_path / "two.ckpt")
+    with pytest.warns(UserWarning, match="your dataloader is not resumable"):
+        fit(resumed, batches(3), max_steps=3, ckpt_path=tmp_path / "two.ckpt")
     for model in (first, resumed):
         for network in (model.generator, model.ema):
             assert set(flat(network.parameters()).tolist()) == {0.25}

@@ -1,4 +1,4 @@
-"""A run that was stopped and continued ends with the bits of one that was not."""
+"""A resumed run ends with the same bits as an uninterrupted run."""
 
 import copy
 import random
@@ -23,7 +23,7 @@ STEPS, PER_EPOCH = 13, 5  # the data modules of the table have 5 batches
 
 
 class SaveAt(pl.Callback):
-    """Save after so many batches, from inside the hook where `Checkpointing` does."""
+    """Save after a number of batches, in the hook in which `Checkpointing` saves."""
 
     def __init__(self, path: Path, batches: int) -> None:
         self.path = path
@@ -35,18 +35,18 @@ class SaveAt(pl.Callback):
 
 
 class SaveAtEpochEnd(SaveAt):
-    """Save in the hook at an epoch's end."""
+    """Save at the end of an epoch."""
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Do not save here."""
+        """Do not save after a batch."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step == self.batches:
             trainer.save_checkpoint(self.path)
 
 
-def whole(trainer: pl.Trainer) -> dict[str, Any]:
-    """All that training goes on from: weights, averages, optimizers, clocks."""
+def training_state(trainer: pl.Trainer) -> dict[str, Any]:
+    """Copy the state from which training continues: weights, EMA, optimizers and clocks."""
     model = trainer.lightning_module
     return copy.deepcopy(
         {
@@ -58,7 +58,7 @@ def whole(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
-    """Where two nests of tensors and plain values differ in a single bit."""
+    """Find the places at which two nested structures of tensors and plain values differ in any bit."""
     if isinstance(ours, dict):
         assert ours.keys() == theirs.keys()
         return [found for key in ours for found in differences(ours[key], theirs[key], f"{path}/{key}")]
@@ -72,51 +72,58 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
     return [] if same else [path]
 
 
-def train(fit: Fit, case: Case, steps: int, *, disturb: int = 0, **options: Any) -> pl.Trainer:
-    """Train from the same start, whatever the random streams did before."""
+def train(fit: Fit, case: Case, steps: int, **options: Any) -> pl.Trainer:
+    """Train from the same initial weights and the same random state."""
     model, data = case.make(**options.pop("changes", {})), case.data()
-    torch.manual_seed(1 if "ckpt_path" not in options else 77 + disturb)  # a resumed run starts from any stream
+    torch.manual_seed(1 if "ckpt_path" not in options else 77)  # resuming replaces the random state
     return fit(model, data, max_steps=steps, **options)
 
 
 @pytest.mark.parametrize("discriminator_steps", [1, 3])
 @pytest.mark.parametrize("case", cases(is_any), ids=lambda case: case.name)
-def test_a_run_that_was_resumed_is_the_run(case: Case, discriminator_steps: int, fit: Fit, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_the_uninterrupted_run(
+    case: Case, discriminator_steps: int, fit: Fit, tmp_path: Path
+) -> None:
     if not case.is_adversarial and discriminator_steps > 1:
-        pytest.skip("takes no turns")
+        pytest.skip("the players do not alternate")
     changes = {"discriminator_steps": discriminator_steps}
-    expected = whole(train(fit, case, STEPS, changes=changes))
-    path = tmp_path / "saved.ckpt"
-    for batches in (2, PER_EPOCH - 1, PER_EPOCH, PER_EPOCH + 1, 2 * PER_EPOCH):
-        train(fit, case, STEPS, changes=changes, callbacks=[SaveAt(path, batches)])
-        assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
-        train(fit, case, batches, changes=changes).save_checkpoint(path)  # a run that had ended
-        assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
-    for batches in (PER_EPOCH, 2 * PER_EPOCH):
-        train(fit, case, STEPS, changes=changes, callbacks=[SaveAtEpochEnd(path, batches)])
-        assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == [], batches
+    expected = training_state(train(fit, case, STEPS, changes=changes))
+    steps = (2, PER_EPOCH - 1, PER_EPOCH, PER_EPOCH + 1, 2 * PER_EPOCH)
+    callbacks: list[pl.Callback] = [SaveAt(tmp_path / f"batch-{step}.ckpt", step) for step in steps]
+    callbacks += [SaveAtEpochEnd(tmp_path / f"epoch-{step}.ckpt", step) for step in (PER_EPOCH, 2 * PER_EPOCH)]
+    saving = train(fit, case, STEPS, changes=changes, callbacks=callbacks)
+    assert differences(training_state(saving), expected) == []  # saving changes no bit
+    for step in steps:
+        train(fit, case, step, changes=changes).save_checkpoint(tmp_path / f"end-{step}.ckpt")
+    paths = sorted(tmp_path.glob("*.ckpt"))
+    assert len(paths) == 12
+    for path in paths:
+        resumed = train(fit, case, STEPS, changes=changes, ckpt_path=path)
+        assert differences(training_state(resumed), expected) == [], path.stem
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name == "vanilla_gan-points"], ids=lambda c: c.name)
-def test_epochs_that_end_before_the_data_do_are_resumed_too(case: Case, fit: Fit, tmp_path: Path) -> None:
+def test_an_epoch_that_ends_before_its_data_is_resumed(case: Case, fit: Fit, tmp_path: Path) -> None:
     path, limit = tmp_path / "saved.ckpt", {"limit_train_batches": 3}
-    expected = whole(train(fit, case, STEPS, **limit))
+    expected = training_state(train(fit, case, STEPS, **limit))
     for batches in (2, 3, 4, 6):
         for save in (SaveAt, SaveAtEpochEnd) if batches % 3 == 0 else (SaveAt,):
             train(fit, case, STEPS, callbacks=[save(path, batches)], **limit)
-            assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
+            assert differences(training_state(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], (
+                batches
+            )
         train(fit, case, batches, **limit).save_checkpoint(path)
-        assert differences(whole(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
+        assert differences(training_state(train(fit, case, STEPS, ckpt_path=path, **limit)), expected) == [], batches
 
 
 def test_a_loss_scale_is_resumed(fit: Fit, tmp_path: Path) -> None:
-    """It starts so high that steps are skipped, and grows after every third one that was not."""
+    """The initial scale is so high that steps are skipped; it increases after every three successful steps."""
     case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
 
     def scaled(**options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20, growth_interval=3)
         trainer = train(fit, case, STEPS, plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)], **options)
-        return whole(trainer), scaler.state_dict()
+        return training_state(trainer), scaler.state_dict()
 
     expected = scaled()
     for batches in (2, 4, 7):
@@ -125,7 +132,7 @@ def test_a_loss_scale_is_resumed(fit: Fit, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand], ids=["python", "numpy"])
-def test_the_streams_of_python_and_numpy_are_resumed(draw: Any, fit: Fit, tmp_path: Path) -> None:
+def test_the_random_states_of_python_and_numpy_are_resumed(draw: Any, fit: Fit, tmp_path: Path) -> None:
     case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
 
     class Drawing(pl.Callback):
@@ -134,25 +141,25 @@ def test_the_streams_of_python_and_numpy_are_resumed(draw: Any, fit: Fit, tmp_pa
 
     drawn: list[float] = []
     train(fit, case, STEPS, callbacks=[Drawing(), SaveAt(path, 4)])
-    whole_run, drawn = drawn, []
+    uninterrupted, drawn = drawn, []
     train(fit, case, STEPS, callbacks=[Drawing()], ckpt_path=path)
-    assert drawn == whole_run[4:]
+    assert drawn == uninterrupted[4:]
 
 
-def test_a_model_that_was_loaded_begins_with_the_present_stream(fit: Fit, tmp_path: Path) -> None:
+def test_a_new_run_of_a_loaded_model_keeps_the_present_random_state(fit: Fit, tmp_path: Path) -> None:
     case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
     train(fit, case, 2).save_checkpoint(path)
     weights = []
     for seed in (5, 5, 6):
         model = load(path)
         torch.manual_seed(seed)
-        weights.append(whole(fit(model, case.data(), max_steps=1))["weights"])
+        weights.append(training_state(fit(model, case.data(), max_steps=1))["weights"])
     assert differences(weights[0], weights[1]) == []
     assert differences(weights[0], weights[2]) != []
 
 
 class WarmedUp(torch.optim.SGD):
-    """An optimizer that counts its steps beside its settings, as D-adaptation and schedule-free ones do."""
+    """An optimizer that counts its steps among its settings, as D-Adaptation and schedule-free optimizers do."""
 
     def __init__(self, params: Any, lr: float = 0.1) -> None:
         super().__init__(params, lr=lr)
@@ -167,31 +174,35 @@ class WarmedUp(torch.optim.SGD):
                 parameter.data -= group["lr"] * min(1.0, group["steps"] / STEPS) * parameter.grad
 
 
-def test_what_an_optimizer_keeps_beside_its_settings_is_resumed(fit: Fit, tmp_path: Path) -> None:
+def test_a_state_among_the_settings_of_an_optimizer_is_resumed(fit: Fit, tmp_path: Path) -> None:
     case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
     changes = {"generator_optimizer": WarmedUp, "discriminator_optimizer": WarmedUp}
-    expected = whole(train(fit, case, STEPS, changes=changes, callbacks=[SaveAt(path, 4)]))
-    assert differences(whole(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == []
+    expected = training_state(train(fit, case, STEPS, changes=changes, callbacks=[SaveAt(path, 4)]))
+    assert differences(training_state(train(fit, case, STEPS, changes=changes, ckpt_path=path)), expected) == []
     faster = partial(WarmedUp, lr=0.2)
     resumed = train(fit, case, 5, changes={**changes, "generator_optimizer": faster}, ckpt_path=path)
     groups = [optimizer.param_groups[0] for optimizer in resumed.optimizers]
     assert [(group["lr"], group["steps"]) for group in groups] == [(0.2, 5), (0.1, 5)]
 
 
-def test_a_rate_that_is_no_longer_driven_is_the_given_one(fit: Fit, tmp_path: Path) -> None:
+def test_a_setting_without_its_schedule_has_the_given_value(fit: Fit, tmp_path: Path) -> None:
     case, path = next(case for case in CASES if case.name == "vanilla_gan-points"), tmp_path / "saved.ckpt"
-    driven = {"generator_schedules": {"lr": Linear(1.0, 0.0, images=64), "beta1": Linear(0.0, 0.9, images=64)}}
-    train(fit, case, 4, changes=driven).save_checkpoint(path)
+    scheduled = {"generator_schedules": {"lr": Linear(1.0, 0.0, images=64), "beta1": Linear(0.0, 0.9, images=64)}}
+    train(fit, case, 4, changes=scheduled).save_checkpoint(path)
     group = train(fit, case, 5, ckpt_path=path).optimizers[0].param_groups[0]
     assert (group["lr"], group["betas"]) == (2e-4, (0.5, 0.999))
 
 
 class SavingEvaluation(Evaluation):
-    """Save right before and right after an evaluation."""
+    """Save directly before and after an evaluation."""
 
     def __init__(self, folder: Path, *, every: int) -> None:
         super().__init__(every=every, count=8)
         self.folder = folder
+
+    @property
+    def state_key(self) -> str:
+        return Evaluation.__qualname__  # the state is loaded into an `Evaluation`
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         trainer.save_checkpoint(self.folder / f"before_{images}.ckpt")
@@ -199,8 +210,10 @@ class SavingEvaluation(Evaluation):
         trainer.save_checkpoint(self.folder / f"after_{images}.ckpt")
 
 
-def follow(case: Case, root: Path, changes: dict[str, Any], *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-    """Train with all that follows a run: samples, evaluation, W&B, metrics."""
+def train_with_callbacks(
+    case: Case, root: Path, changes: dict[str, Any], *callbacks: pl.Callback, **options: Any
+) -> pl.Trainer:
+    """Train with samples, evaluation, W&B and metrics."""
     model, data = case.make(**changes), case.data()
     torch.manual_seed(1 if not options else 77)
     own = [Run(root=str(root)), Wandb(mode="offline"), Samples(every=32, count=4)]
@@ -218,16 +231,20 @@ def follow(case: Case, root: Path, changes: dict[str, Any], *callbacks: pl.Callb
 
 @pytest.mark.parametrize("discriminator_steps", [1, 3])
 @pytest.mark.parametrize("case", cases(is_any), ids=lambda case: case.name)
-def test_a_run_that_is_followed_resumes_around_its_evaluations(
+def test_a_run_with_callbacks_resumes_around_its_evaluations(
     case: Case, discriminator_steps: int, tmp_path: Path, fit: Fit
 ) -> None:
     if not case.is_adversarial and discriminator_steps > 1:
-        pytest.skip("takes no turns")
+        pytest.skip("the players do not alternate")
     changes = {"discriminator_steps": discriminator_steps}
-    followed = follow(case, tmp_path / "whole", changes, SavingEvaluation(tmp_path, every=32))
-    expected = whole(followed)
-    assert differences(whole(train(fit, case, STEPS, changes=changes)), expected) == []  # following changes no bit
+    trainer = train_with_callbacks(case, tmp_path / "whole", changes, SavingEvaluation(tmp_path, every=32))
+    expected = training_state(trainer)
+    assert (
+        differences(training_state(train(fit, case, STEPS, changes=changes)), expected) == []
+    )  # the callbacks change no bit
     for moment in ("before_32", "after_32", "before_96", "after_96"):
         callbacks = [Evaluation(every=32, count=8)]
-        resumed = follow(case, tmp_path / moment, changes, *callbacks, ckpt_path=tmp_path / f"{moment}.ckpt")
-        assert differences(whole(resumed), expected) == [], moment
+        resumed = train_with_callbacks(
+            case, tmp_path / moment, changes, *callbacks, ckpt_path=tmp_path / f"{moment}.ckpt"
+        )
+        assert differences(training_state(resumed), expected) == [], moment
