@@ -28,6 +28,8 @@ def check_hooks(cls: type) -> None:
     Example:
         >>> from lightning_gans import DCGAN
         >>> class MyGAN(DCGAN):
+        ...     __module__ = "my_gan"  # a module of the user
+        ...
         ...     def after_generator_steps(self) -> None: ...
         >>> check_hooks(MyGAN)
         Traceback (most recent call last):
