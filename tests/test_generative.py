@@ -1,4 +1,4 @@
-"""The contract of sampling, with a model that is no GAN."""
+"""Test the contract of `sample`: conditions, seeds, chunks, the EMA and interpolations."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ POINTS = Case("points", VanillaGAN, (2,), MLPS)
 
 
 class Echo(GenerativeModel):
-    """Give the condition back, with noise beside it."""
+    """Generative model without training whose samples are noise and the label of the condition."""
 
     generates = ("image", "text")
     conditions = ("label",)
@@ -35,7 +35,7 @@ class Echo(GenerativeModel):
 
 
 @pytest.mark.parametrize("n", [1, SAMPLE_CHUNK - 1, SAMPLE_CHUNK, SAMPLE_CHUNK + 1, 3 * SAMPLE_CHUNK])
-def test_every_example_gets_its_own_condition(n: int) -> None:
+def test_each_sample_gets_its_own_condition(n: int) -> None:
     model = Echo(image_shape=(2,))
     batch = model.sample(n, condition={"label": torch.arange(n)}, seed=0)
     assert set(batch) == {"image", "text"}
@@ -43,7 +43,7 @@ def test_every_example_gets_its_own_condition(n: int) -> None:
     assert batch["image"].shape == (n, 2)
 
 
-def test_a_condition_does_not_change_the_latents() -> None:
+def test_a_condition_does_not_change_the_noise() -> None:
     model = Echo(image_shape=(2,))
     zeros, ones = (
         model.sample(70, condition={"label": label}, seed=5)
@@ -60,7 +60,7 @@ def test_a_condition_does_not_change_the_latents() -> None:
         ({"label": torch.tensor([0.5, 1.0])}, r"`label` must be \(n,\) integers, got torch.float32"),
     ],
 )
-def test_a_condition_that_is_none_is_refused(condition: Any, message: str) -> None:
+def test_an_unknown_or_invalid_condition_is_refused(condition: Any, message: str) -> None:
     model = MADE(image_shape=(1, 2, 2), levels=2, class_conditional=True, num_classes=3)
     with pytest.raises(ValueError, match=message):
         model.sample(2, condition=condition)
@@ -73,8 +73,8 @@ def test_a_missing_condition_is_named() -> None:
         Echo(image_shape=(2,)).sample(3)
 
 
-def test_labels_that_are_not_given_are_drawn_evenly() -> None:
-    """They depend on the seed, not on how many are asked for; those that are given are kept."""
+def test_labels_that_are_not_given_are_drawn_uniformly() -> None:
+    """Drawn labels depend on the seed but not on the number of samples; given labels are used."""
     model = Echo(image_shape=(2,))
     model.num_classes = 3
     before = torch.get_rng_state()
@@ -90,18 +90,18 @@ def test_labels_that_are_not_given_are_drawn_evenly() -> None:
     ("arguments", "text"),
     [({"n": 0}, "`n` must be at least 1, got 0"), ({"n": 1, "seed": -1}, "`seed` must be at least 0, got -1")],
 )
-def test_numbers_out_of_range_are_named(arguments: dict[str, Any], text: str) -> None:
+def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         POINTS.make().sample(**arguments)
 
 
 @pytest.mark.parametrize("n", [2, 5, 70])
-def test_conditions_for_another_number_of_examples_are_refused(n: int) -> None:
+def test_conditions_for_another_number_of_samples_are_refused(n: int) -> None:
     with pytest.raises(ValueError, match="`condition`"):
         Echo(image_shape=(2,)).sample(n, condition={"label": torch.arange(3)}, seed=0)
 
 
-def test_neighboring_seeds_and_chunks_start_unrelated_streams() -> None:
+def test_neighboring_seeds_and_chunks_have_independent_random_streams() -> None:
     model = POINTS.make(generator=lambda latent_dim, shape: nn.Identity(), latent_dim=2)
     seeds = [model.sample(2 * SAMPLE_CHUNK, seed=seed)["image"] for seed in range(20)]
     latents = torch.cat(seeds)
@@ -110,25 +110,25 @@ def test_neighboring_seeds_and_chunks_start_unrelated_streams() -> None:
     assert (latents.std() - 1).abs() < 0.04
 
 
-def test_flags_and_streams_come_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_modes_and_random_streams_are_restored_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     model = POINTS.make()
     model.discriminator.eval()
     modes = [module.training for module in model.modules()]
 
     def fail(*_: Any) -> Batch:
         torch.rand(3)
-        raise RuntimeError("in the middle")
+        raise RuntimeError("while drawing")
 
     monkeypatch.setattr(model, "draw", fail)
     before = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="in the middle"):
+    with pytest.raises(RuntimeError, match="while drawing"):
         model.sample(3, seed=0)
     assert [module.training for module in model.modules()] == modes
     assert torch.equal(before, torch.get_rng_state())
 
 
-class Noisy(nn.Module):
-    """Someone's generator that draws noise of its own."""
+class NoisyGenerator(nn.Module):
+    """Generator of a user that adds its own noise."""
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -139,15 +139,15 @@ class Noisy(nn.Module):
         return mixed
 
 
-def test_a_network_that_draws_noise_samples_the_same_again() -> None:
-    model = POINTS.make(generator=Noisy)
+def test_a_generator_that_adds_noise_has_reproducible_samples() -> None:
+    model = POINTS.make(generator=NoisyGenerator)
     before = torch.get_rng_state()
     ten = model.sample(10, seed=3)["image"]
     assert torch.equal(ten, model.sample(200, seed=3)["image"][:10])
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_samples_come_from_the_average() -> None:
+def test_samples_come_from_the_ema() -> None:
     model = POINTS.make()
     before = model.sample(4, seed=0)["image"]
     with torch.no_grad():
@@ -158,22 +158,22 @@ def test_samples_come_from_the_average() -> None:
     assert not model.sample(4, seed=0)["image"].any()
 
 
-# -- walks between latents -----------------------------------------------------------------------------------------
+# -- interpolations between latents --------------------------------------------------------------------------------
 
 
-def test_a_walk_keeps_latents_normal_and_hits_both_ends() -> None:
+def test_an_interpolation_preserves_variance_and_includes_both_ends() -> None:
     model = POINTS.make(generator=lambda latent_dim, shape: nn.Identity(), latent_dim=2000)
-    way = model.interpolate(3, 5, seed=1)["image"].view(3, 5, -1)
-    again = model.interpolate(3, 2, seed=1)["image"].view(3, 2, -1)
-    torch.testing.assert_close(way[:, [0, -1]], again)
-    torch.testing.assert_close(way[:, 2], (way[:, 0] + way[:, -1]) / 2**0.5)
-    assert (way.std(dim=-1) - 1).abs().max() < 0.08
+    paths = model.interpolate(3, 5, seed=1)["image"].view(3, 5, -1)
+    ends = model.interpolate(3, 2, seed=1)["image"].view(3, 2, -1)
+    torch.testing.assert_close(paths[:, [0, -1]], ends)
+    torch.testing.assert_close(paths[:, 2], (paths[:, 0] + paths[:, -1]) / 2**0.5)
+    assert (paths.std(dim=-1) - 1).abs().max() < 0.08
 
 
-def test_a_walk_leaves_the_global_stream_alone() -> None:
+def test_an_interpolation_leaves_the_global_random_stream_unchanged() -> None:
     model = POINTS.make()
     before = torch.get_rng_state()
-    walk = model.interpolate(2, 3)["image"]
-    assert walk.shape == (6, 2)
-    assert not walk.requires_grad
+    image = model.interpolate(2, 3)["image"]
+    assert image.shape == (6, 2)
+    assert not image.requires_grad
     assert torch.equal(before, torch.get_rng_state())
