@@ -1,4 +1,4 @@
-"""The classifier: its loss, what it predicts, and what a run of it says and keeps. Its properties are in the table."""
+"""Test the classifier: loss, predictions, accuracy, checkpoints and a run of the command line."""
 
 import json
 from pathlib import Path
@@ -27,8 +27,8 @@ def linear(image_shape: tuple[int, ...], num_classes: int) -> nn.Module:
 POINTS = Case("points", Classifier, (3,), {"num_classes": 3, "network": linear})
 
 
-class Same(nn.Module):
-    """Take the coordinates of a point for the logits of its classes."""
+class Identity(nn.Module):
+    """Return the coordinates of a point as the logits of its classes."""
 
     def __init__(self, image_shape: tuple[int, ...], num_classes: int) -> None:
         super().__init__()
@@ -38,17 +38,17 @@ class Same(nn.Module):
         return self.scale * points
 
 
-def same() -> Classifier:
-    return Classifier(image_shape=(3,), num_classes=3, network=Same)
+def make_identity() -> Classifier:
+    return Classifier(image_shape=(3,), num_classes=3, network=Identity)
 
 
 def batch_of(labels: list[int]) -> Batch:
     return {"image": images((3,), len(labels)).double(), "label": torch.tensor(labels)}
 
 
-def test_the_loss_is_the_cross_entropy_of_what_has_a_label() -> None:
+def test_the_loss_is_the_cross_entropy_of_the_labeled_examples() -> None:
     batch = batch_of([2, -1, 0, 1, -1])
-    terms = same().double().model_loss(batch)
+    terms = make_identity().double().model_loss(batch)
     entropies = [
         -(point[label] - point.exp().sum().log())
         for point, label in zip(batch["image"], batch["label"].tolist(), strict=True)
@@ -58,26 +58,26 @@ def test_the_loss_is_the_cross_entropy_of_what_has_a_label() -> None:
     torch.testing.assert_close(terms["cross_entropy"], torch.stack(entropies).mean())
 
 
-def test_a_batch_without_a_label_teaches_nothing() -> None:
-    model = same().double()
+def test_the_loss_of_a_batch_without_labels_is_zero() -> None:
+    model = make_identity().double()
     loss = model.model_loss(batch_of([-1, -1]))["cross_entropy"]
     loss.backward()
     assert loss == 0
     assert model.network.scale.grad == 0
 
 
-def test_it_predicts_the_largest_logit_and_counts_what_is_right() -> None:
+def test_the_prediction_is_the_largest_logit_and_the_accuracy_counts_labeled_examples() -> None:
     image = torch.tensor([[0.0, 0.5, 0.1], [0.9, 0.5, 0.1], [0.0, 0.1, 0.2], [0.3, 0.2, 0.1]])
-    model = same()
+    model = make_identity()
     assert model.predict(image).tolist() == [1, 0, 2, 0]
     assert model.scores({"image": image, "label": torch.tensor([1, 0, 1, -1])}) == {"accuracy": pytest.approx(2 / 3)}
 
 
-def test_examples_without_a_label_have_no_score() -> None:
-    assert same().scores({"image": images((3,), 2), "label": torch.tensor([-1, -1])}) == {}
+def test_examples_without_labels_have_no_accuracy() -> None:
+    assert make_identity().scores({"image": images((3,), 2), "label": torch.tensor([-1, -1])}) == {}
 
 
-def test_predicting_goes_in_parts_and_leaves_the_modes_alone() -> None:
+def test_images_are_classified_in_chunks_and_training_modes_are_unchanged() -> None:
     model = CASE.make()
     model.network.train()
     model.network.features.eval()
@@ -90,7 +90,7 @@ def test_predicting_goes_in_parts_and_leaves_the_modes_alone() -> None:
     assert not model.network.features.training
 
 
-def test_it_learns_and_logs(fit: Fit, record: Record) -> None:
+def test_training_raises_and_logs_the_accuracy(fit: Fit, record: Record) -> None:
     model = POINTS.make(optimizer=lambda weights: torch.optim.SGD(weights, lr=1.0))
     image = images((3,), 64)
     batch: Batch = {"image": image, "label": image.argmax(1)}
@@ -106,7 +106,7 @@ def test_it_learns_and_logs(fit: Fit, record: Record) -> None:
     assert last["images_seen"] == model.images_seen == 40 * 64
 
 
-def test_every_weight_gets_a_gradient_and_the_clock_counts(fit: Fit) -> None:
+def test_every_weight_is_updated_and_batches_and_images_are_counted(fit: Fit) -> None:
     model = CASE.make()
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     trainer = fit(model, [CASE.batch()] * 3, max_steps=3)
@@ -114,22 +114,22 @@ def test_every_weight_gets_a_gradient_and_the_clock_counts(fit: Fit) -> None:
     assert (model.images_seen, model.batches_seen, trainer.global_step) == (24, 3, 3)
 
 
-def test_parts_of_a_batch_add_up_to_it(fit: Fit) -> None:
-    whole, parts = CASE.make().double(), CASE.make(accumulate_grad_batches=4).double()
-    for model in (whole, parts):
+def test_accumulating_over_parts_equals_training_on_the_complete_batch(fit: Fit) -> None:
+    complete, accumulated = CASE.make().double(), CASE.make(accumulate_grad_batches=4).double()
+    for model in (complete, accumulated):
         fit(model, [CASE.batch()], max_steps=3, precision="64-true")
-    for ours, theirs in zip(whole.parameters(), parts.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for expected, weight in zip(complete.parameters(), accumulated.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected)
 
 
-def test_a_loss_that_is_no_number_is_named(fit: Fit) -> None:
+def test_a_loss_that_is_nan_is_named_with_its_example(fit: Fit) -> None:
     batch = CASE.batch()
     batch["image"][3] = torch.nan
     with pytest.raises(ArithmeticError, match=r"`cross_entropy` of the model's loss is nan: .*`image`, example 3"):
         fit(CASE.make(), [batch], max_steps=1)
 
 
-def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
+def test_a_classifier_is_loaded_from_a_checkpoint_alone(fit: Fit, tmp_path: Path) -> None:
     model = CASE.make()
     fit(model, [CASE.batch()], max_steps=2).save_checkpoint(tmp_path / "model.ckpt")
     loaded = load(tmp_path / "model.ckpt")
@@ -150,12 +150,12 @@ def test_a_checkpoint_alone_gives_it_back(fit: Fit, tmp_path: Path) -> None:
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be above 0"),
     ],
 )
-def test_what_it_refuses(arguments: dict[str, Any], text: str) -> None:
+def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         Classifier(**{"image_shape": (1, 8, 8), "num_classes": 10, **arguments})
 
 
-def test_what_makes_no_samples_is_not_measured_by_them(fit: Fit) -> None:
+def test_a_monitor_that_needs_samples_is_refused(fit: Fit) -> None:
     with pytest.raises(ValueError, match="`monitor` is coverage, but a Classifier does not generate samples"):
         fit(
             Classifier(image_shape=(1, 8, 8), num_classes=3),
@@ -170,18 +170,18 @@ def test_a_label_beyond_the_classes_is_refused(fit: Fit) -> None:
         fit(POINTS.make(num_classes=2), [{"image": images((3,), 3), "label": torch.arange(3)}], max_steps=1)
 
 
-def test_the_published_network_has_its_sizes() -> None:
-    """Madry et al. 2018: conv 32, pool, conv 64, pool, 1024 units."""
+def test_the_network_has_the_published_sizes() -> None:
+    """Reference: conv 32, pool, conv 64, pool, 1024 units of Madry et al. 2018."""
     shapes = [tuple(weight.shape) for weight in ConvClassifier((1, 28, 28), 10).parameters() if weight.dim() > 1]
     assert shapes == [(32, 1, 5, 5), (64, 32, 5, 5), (1024, 7 * 7 * 64), (10, 1024)]
 
 
-def test_a_run_says_what_share_it_tells_apart(
+def test_a_run_reports_and_saves_the_accuracy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = "--run.name x --run.max_images 4000 --evaluation.every 2000"
-    model = "--model Classifier --model.network.width 4 --model.network.hidden 32 --model.optimizer.lr .01"
+    model = "--model Classifier --model.network.width 4 --model.network.hidden 32 --model.optimizer.lr 0.01"
     assert main(["fit", *model.split(), "--data", "Digits", *run.split()]) == 0
     result = json.loads(Path("runs/x/evaluation.json").read_text())
     assert result["accuracy"] > 0.5
@@ -198,4 +198,4 @@ def test_a_run_says_what_share_it_tells_apart(
     assert main(["evaluate", "runs/x"]) == 0
     assert json.loads(capsys.readouterr().out) == result
     assert main(["sample", "runs/x"]) == 2
-    assert capsys.readouterr().err == "error: Classifier makes no examples\n"
+    assert capsys.readouterr().err == "error: Classifier does not generate samples\n"
