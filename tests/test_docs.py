@@ -136,12 +136,12 @@ def test_every_module_is_in_the_reference() -> None:
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "lightning_gans").glob("**/*.py")
-        if path.stem != "__init__"
+        if path.stem != "__init__" and path.parent.name != "models"
     }
     for folder in ("callbacks", "datamodules"):
         paths = (ROOT / folder).glob("*.py")
         modules |= {f"lightning_gans.{folder}.{path.stem}" for path in paths if path.stem != "__init__"}
-    assert set(referenced) == modules - PRIVATE
+    assert set(referenced) == modules - PRIVATE | {"lightning_gans.models"}  # which documents each exported model
 
 
 @pytest.mark.parametrize("name", PAGES)
