@@ -61,7 +61,7 @@ class Case:
         representative: Whether the default suite tests all properties of the case, as for the first case of each model.
         no_mean_over_samples: Reason why the gradient of a batch is not the mean of the gradients of its halves; empty
             if it is.
-        mean_over_samples: Arguments that replace the ones that are this reason, if any.
+        mean_over_samples: Replacements for the arguments that are the reason, if any.
     """
 
     name: str

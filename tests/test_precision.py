@@ -16,7 +16,7 @@ from lightning_gans.core.gan import GAN
 from lightning_gans.models import WGANGP
 from lightning_gans.objectives.penalties import gradient_penalty, zero_centered_gradient_penalty
 
-every_case = pytest.mark.parametrize("case", cases())
+every_gan = pytest.mark.parametrize("case", cases())
 STEPS = 6
 
 
@@ -34,7 +34,7 @@ def train(fit: Fit, case: Case, **options: Any) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
 
-@every_case
+@every_gan
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_every_gan_trains(case: Case, precision: str, fit: Fit, record: Record) -> None:
     options = {"precision": precision} if precision == "bf16-mixed" else scaler_options(init_scale=1024.0)
@@ -103,7 +103,7 @@ def test_a_growing_loss_scale_changes_no_gradient(case: Case, fit: Fit) -> None:
             assert error.norm() < 0.1 * update.norm() + 1e-6, (player, scaler, float(error.norm() / update.norm()))
 
 
-@every_case
+@every_gan
 def test_one_player_is_finished_before_the_other_starts(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss scale doubles after each step, also between the players; each step must be unscaled by its own scale."""
     scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=1)

@@ -1,4 +1,4 @@
-"""What holds for every model, over the table in `cases.py`."""
+"""Test the properties that every model has, with the cases of `cases.py`."""
 
 import random
 import warnings
@@ -23,9 +23,9 @@ from lightning_gans.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gans.trainer import Trainer
 from lightning_gans.types import Batch, Losses
 
-every_case = pytest.mark.parametrize("case", cases())
-every_generative_case = pytest.mark.parametrize("case", cases(is_generative))
-every_likelihood_case = pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_gan(case)))
+every_gan = pytest.mark.parametrize("case", cases())
+every_generative_model = pytest.mark.parametrize("case", cases(is_generative))
+every_likelihood_model = pytest.mark.parametrize("case", cases(lambda case: is_density(case) and not is_gan(case)))
 
 
 def test_every_model_has_a_case() -> None:
@@ -36,68 +36,70 @@ def test_names_of_cases_are_unique() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-class Phases:
-    """Look at a model whenever a player is about to play, and right after it.
+class StepRecorder:
+    """Record the state of a model before and after the update of each player, its losses and its samples.
 
     Attributes:
-        looks: By moment, what `look` returned there.
-        terms: By player, the losses.
-        fakes: By player, what the generator made.
+        states: The return value of `get_state`, by moment ("before generator", ...).
+        terms: The terms of the loss, by player.
+        samples: The output of the generator, by player.
     """
 
-    def __init__(self, model: GAN, look: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.looks: dict[str, Any] = {}
+    def __init__(self, model: GAN, get_state: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.states: dict[str, Any] = {}
         self.terms: dict[str, Losses] = {}
-        self.fakes: dict[str, Tensor] = {}
+        self.samples: dict[str, Tensor] = {}
         self._player = ""
 
-        def look_at_made(generator: nn.Module, latents: Any, made: Tensor | list[Tensor]) -> None:
-            self.fakes[self._player] = made if isinstance(made, Tensor) else made[-1]
+        def record_samples(generator: nn.Module, latents: Any, output: Tensor | list[Tensor]) -> None:
+            self.samples[self._player] = output if isinstance(output, Tensor) else output[-1]
 
-        model.generator.register_forward_hook(look_at_made)
+        model.generator.register_forward_hook(record_samples)
         for player in ("discriminator", "generator"):
-            self._spy(model, player, look, monkeypatch)
+            self._spy(model, player, get_state, monkeypatch)
 
-    def _spy(self, model: GAN, player: str, look: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def _spy(self, model: GAN, player: str, get_state: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
         loss, after = getattr(model, f"{player}_loss"), getattr(model, f"after_{player}_step")
 
         def spied_loss(batch: Batch) -> Losses:
             self._player = player
-            self.looks[f"before {player}"] = look()
+            self.states[f"before {player}"] = get_state()
             self.terms[player] = loss(batch)
             return self.terms[player]
 
         def spied_after() -> None:
             after()
-            self.looks[f"after {player}"] = look()
+            self.states[f"after {player}"] = get_state()
 
         monkeypatch.setattr(model, f"{player}_loss", spied_loss)
         monkeypatch.setattr(model, f"after_{player}_step", spied_after)
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights of a model, by name."""
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
-def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """Return the names of the weights that differ."""
     return {name for name, weight in before.items() if not torch.equal(weight, after[name])}
 
 
-@every_case
-def test_each_player_moves_only_its_own_weights(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_gan
+def test_a_step_of_a_player_changes_only_its_own_weights(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     model = case.make(discriminator_steps=1, accumulate_grad_batches=1)
-    phases = Phases(model, lambda: weights(model), monkeypatch)
+    recorder = StepRecorder(model, lambda: weights(model), monkeypatch)
     fit(model, [case.batch()], max_steps=1)
     for player in ("discriminator", "generator"):
-        names = moved(phases.looks[f"before {player}"], phases.looks[f"after {player}"])
+        names = changed(recorder.states[f"before {player}"], recorder.states[f"after {player}"])
         assert names
         assert {name.partition(".")[0] for name in names} == {player}
     final = weights(model)
-    assert {name.partition(".")[0] for name in moved(phases.looks["after generator"], final)} == {"ema"}
+    assert {name.partition(".")[0] for name in changed(recorder.states["after generator"], final)} == {"ema"}
 
 
 class Gradients(pl.Callback):
-    """Remember which weights an optimizer is about to move, and their gradients."""
+    """Record the gradients of an optimizer's weights before each of its steps."""
 
     def __init__(self) -> None:
         self.steps: list[dict[str, Tensor | None]] = []
@@ -108,7 +110,7 @@ class Gradients(pl.Callback):
         self.steps.append({name: None if p.grad is None else p.grad.detach().clone() for name, p in named})
 
 
-@every_case
+@every_gan
 def test_every_parameter_of_each_player_gets_a_gradient(case: Case, fit: Fit) -> None:
     model, gradients = case.make(discriminator_steps=1), Gradients()
     fit(model, [case.batch(), case.batch(seed=1)], max_steps=2, callbacks=[gradients])
@@ -117,54 +119,54 @@ def test_every_parameter_of_each_player_gets_a_gradient(case: Case, fit: Fit) ->
     ):
         assert set(first) == {name for name, _ in model.named_parameters() if name.startswith(f"{player}.")}
         for name, gradient in first.items():
-            later = second[name]
+            next_gradient = second[name]
             assert gradient is not None, name
-            assert later is not None, name
+            assert next_gradient is not None, name
             assert gradient.isfinite().all(), name
-            # a bias may have the gradient 0: the last one of a critic moves real and fake scores alike;
-            # what is in front of a layer that starts at 0 learns from the second step on
-            assert gradient.dim() < 2 or gradient.any() or later.any(), name
+            # A bias may have the gradient 0: the last bias of a critic shifts real and fake scores equally.
+            # Layers before a weight that is initialized to 0 have the gradient 0 in the first step.
+            assert gradient.dim() < 2 or gradient.any() or next_gradient.any(), name
 
 
-@every_case
-def test_terms_are_finite_scalars(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_gan
+def test_the_terms_of_a_loss_are_finite_scalars(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     model = case.make(discriminator_steps=1)
-    phases = Phases(model, lambda: None, monkeypatch)
+    recorder = StepRecorder(model, lambda: None, monkeypatch)
     fit(model, [case.batch(seed=seed) for seed in range(3)], max_steps=3)
-    for terms in phases.terms.values():
+    for terms in recorder.terms.values():
         assert terms
         assert all(term.shape == () and term.isfinite() for term in terms.values())
 
 
-@every_case
-def test_only_the_player_that_plays_is_differentiated(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_gan
+def test_only_the_updated_player_is_differentiated(case: Case, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     model = case.make(discriminator_steps=1, accumulate_grad_batches=1)
 
-    def look() -> dict[str, Any]:
+    def get_state() -> dict[str, Any]:
         critic = list(model.discriminator.parameters())
         return {
             "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in critic],
-            "trained": {
+            "requires_grad": {
                 name.partition(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad
             },
         }
 
-    phases = Phases(model, look, monkeypatch)
+    recorder = StepRecorder(model, get_state, monkeypatch)
     fit(model, [case.batch()], max_steps=1)
-    assert not phases.fakes["discriminator"].requires_grad
-    assert phases.fakes["generator"].requires_grad
-    assert phases.looks["before discriminator"]["trained"] == {"discriminator"}
-    assert phases.looks["before generator"]["trained"] == {"generator"}
-    kept, left = phases.looks["after discriminator"]["gradients"], phases.looks["after generator"]["gradients"]
-    assert all(torch.equal(a, b) for a, b in zip(kept, left, strict=True))
+    assert not recorder.samples["discriminator"].requires_grad
+    assert recorder.samples["generator"].requires_grad
+    assert recorder.states["before discriminator"]["requires_grad"] == {"discriminator"}
+    assert recorder.states["before generator"]["requires_grad"] == {"generator"}
+    before, after = recorder.states["after discriminator"]["gradients"], recorder.states["after generator"]["gradients"]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert {name.partition(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {
         "discriminator",
         "generator",
     }
 
 
-@every_likelihood_case
-def test_every_parameter_of_a_likelihood_gets_a_gradient_and_moves(case: Case, fit: Fit) -> None:
+@every_likelihood_model
+def test_every_parameter_of_a_likelihood_model_gets_a_gradient_and_changes(case: Case, fit: Fit) -> None:
     model, gradients = case.make(), Gradients()
     before = weights(model)
     fit(model, [case.batch(), case.batch(seed=1)], max_steps=2, callbacks=[gradients])
@@ -173,12 +175,13 @@ def test_every_parameter_of_a_likelihood_gets_a_gradient_and_moves(case: Case, f
         assert set(step) == names
         assert all(gradient is not None and gradient.isfinite().all() for gradient in step.values())
     first, second = gradients.steps
-    assert [name for name in names if not first[name].any() and not second[name].any()] == []  # type: ignore[union-attr]
-    assert {name for name in moved(before, weights(model)) if name.startswith("network.")} == names
+    pairs = {name: (first[name], second[name]) for name in names}
+    assert [name for name, pair in pairs.items() if not any(g is not None and g.any() for g in pair)] == []
+    assert {name for name in changed(before, weights(model)) if name.startswith("network.")} == names
 
 
 @pytest.mark.parametrize("case", cases(is_density))
-def test_log_probabilities_are_of_each_example_by_the_average(case: Case, fit: Fit) -> None:
+def test_log_probabilities_are_reproducible_and_computed_by_the_ema(case: Case, fit: Fit) -> None:
     model, batch = case.make(), case.batch(20)
     log_prob = model.log_prob(batch, seed=1)
     assert log_prob.shape == (20,)
@@ -198,14 +201,14 @@ def test_log_probabilities_are_of_each_example_by_the_average(case: Case, fit: F
 
 
 @pytest.mark.parametrize("case", cases(is_density))
-def test_a_density_is_of_the_values_that_it_samples(case: Case) -> None:
+def test_a_density_model_has_log_probabilities_of_its_samples(case: Case) -> None:
     model = case.make()
     batch = model.sample(5, seed=0)
     model.validate_values(batch["image"])
     assert model.log_prob({"label": torch.zeros(5, dtype=torch.int64), **batch}).isfinite().all()
 
 
-@every_generative_case
+@every_generative_model
 def test_samples_have_the_shape_and_range_of_the_data(case: Case) -> None:
     image = case.make().sample(5, seed=0)["image"]
     assert image.shape == (5, *case.image_shape)
@@ -216,8 +219,8 @@ def test_samples_have_the_shape_and_range_of_the_data(case: Case) -> None:
         assert image.abs().max() <= 1
 
 
-@every_generative_case
-def test_sampling_leaves_random_streams_and_training_flags_alone(case: Case) -> None:
+@every_generative_model
+def test_sampling_leaves_random_streams_and_training_modes_unchanged(case: Case) -> None:
     model = case.make()
     model.train()
     next(model.children()).eval()
@@ -235,8 +238,8 @@ def test_sampling_leaves_random_streams_and_training_flags_alone(case: Case) -> 
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-@every_generative_case
-def test_an_example_depends_on_seed_and_place_alone(case: Case) -> None:
+@every_generative_model
+def test_a_sample_depends_on_the_seed_and_its_index_only(case: Case) -> None:
     model = case.make()
     ten = model.sample(10, seed=3)["image"]
     assert torch.equal(ten, model.sample(1000, seed=3)["image"][:10])
@@ -246,10 +249,12 @@ def test_an_example_depends_on_seed_and_place_alone(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", cases(is_any))
-def test_watching_changes_no_bit_of_the_weights(case: Case, fit: Fit, record: Record, tmp_path: Path) -> None:
-    alone, watched = case.make(), case.make()
+def test_callbacks_and_loggers_change_no_bit_of_the_weights(
+    case: Case, fit: Fit, record: Record, tmp_path: Path
+) -> None:
+    plain, monitored = case.make(), case.make()
     torch.manual_seed(1)
-    fit(alone, case.data(), max_steps=7)
+    fit(plain, case.data(), max_steps=7)
     torch.manual_seed(1)
     trainer = Trainer(
         accelerator="cpu",
@@ -267,16 +272,16 @@ def test_watching_changes_no_bit_of_the_weights(case: Case, fit: Fit, record: Re
         enable_progress_bar=False,
         max_steps=7,
     )
-    trainer.fit(watched, datamodule=case.data())
+    trainer.fit(monitored, datamodule=case.data())
     assert record.rows
     assert [path.name for path in tmp_path.glob("runs/*/checkpoints/last.ckpt")] == ["last.ckpt"]
     assert list(tmp_path.glob("runs/*/evaluation.json"))
-    expected, state = alone.state_dict(), watched.state_dict()
+    expected, state = plain.state_dict(), monitored.state_dict()
     assert [name for name in expected if not torch.equal(expected[name], state[name])] == []
 
 
-@every_likelihood_case
-def test_every_likelihood_logs_the_basic_keys(case: Case, fit: Fit, record: Record) -> None:
+@every_likelihood_model
+def test_every_likelihood_model_logs_the_basic_metrics(case: Case, fit: Fit, record: Record) -> None:
     fit(case.make(), [case.batch()] * 2, max_steps=2, logger=record, log_every_n_steps=1)
     for _, row in record.rows:
         terms = {f"model/{key}" for key in ("loss", "negative_log_likelihood", "gradient_norm", "learning_rate")}
@@ -284,8 +289,8 @@ def test_every_likelihood_logs_the_basic_keys(case: Case, fit: Fit, record: Reco
         assert all(np.isfinite(value) for value in row.values())
 
 
-@every_case
-def test_every_game_logs_the_basic_keys(case: Case, fit: Fit, record: Record) -> None:
+@every_gan
+def test_every_gan_logs_the_basic_metrics(case: Case, fit: Fit, record: Record) -> None:
     fit(case.make(discriminator_steps=1), [case.batch()] * 2, max_steps=2, logger=record, log_every_n_steps=1)
     for _, row in record.rows:
         for player in ("discriminator", "generator"):
@@ -295,6 +300,7 @@ def test_every_game_logs_the_basic_keys(case: Case, fit: Fit, record: Record) ->
 
 
 def assert_loads(path: Path, model: Model, **arguments: Any) -> None:
+    """Check that `load` returns an equal model without a warning."""
     torch.load(path, weights_only=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -309,23 +315,23 @@ def assert_loads(path: Path, model: Model, **arguments: Any) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
 
 
-@every_generative_case
-def test_a_checkpoint_alone_gives_the_model_back(case: Case, fit: Fit, tmp_path: Path) -> None:
+@every_generative_model
+def test_a_model_is_loaded_from_a_checkpoint_alone(case: Case, fit: Fit, tmp_path: Path) -> None:
     model = case.make()
     trainer = fit(model, [case.batch()], max_steps=2)
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     assert_loads(tmp_path / "model.ckpt", model)
 
 
-@every_generative_case
-def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, tmp_path: Path) -> None:
+@every_generative_model
+def test_loading_a_checkpoint_requires_a_network_that_cannot_be_recorded(case: Case, fit: Fit, tmp_path: Path) -> None:
     name, factory = case.network, case.arguments[case.network]
 
-    def made(*sizes: Any, **options: Any) -> nn.Module:
+    def build(*sizes: Any, **options: Any) -> nn.Module:
         network: nn.Module = factory(*sizes, **options)
         return network
 
-    model = case.make(**{name: made})
+    model = case.make(**{name: build})
     with pytest.warns(UserWarning, match=rf"cannot record `{name}` of \w+ .*load\(path, {name}=\.\.\.\)") as seen:
         trainer = fit(model, [case.batch()], max_steps=1)
     assert len([warning for warning in seen if "cannot record" in str(warning.message)]) == 1
@@ -336,20 +342,20 @@ def test_a_checkpoint_asks_for_a_network_that_is_a_lambda(case: Case, fit: Fit, 
     assert_loads(path, model, **{name: factory})
 
 
-def test_perceptrons_go_into_every_game() -> None:
+def test_every_gan_with_a_generator_accepts_mlps() -> None:
     for model, shape in {(case.model, case.image_shape) for case in GANS if case.network == "generator"}:
-        game = model(image_shape=shape, generator=MLPGenerator, discriminator=MLPDiscriminator)
-        assert game.sample(2, seed=0)["image"].shape == (2, *shape)
+        gan = model(image_shape=shape, generator=MLPGenerator, discriminator=MLPDiscriminator)
+        assert gan.sample(2, seed=0)["image"].shape == (2, *shape)
 
 
 @pytest.mark.parametrize("case", cases(lambda case: case.name.startswith("wgan_gp")))
 @pytest.mark.parametrize("stop", [1, 3, 7])
-def test_resuming_within_an_epoch_goes_on_where_it_stopped(
+def test_a_run_resumed_within_an_epoch_equals_an_uninterrupted_run(
     case: Case, stop: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights, averages, optimizers, schedules, clock and the data's order; noise is made a function of the clock."""
+    """Weights, EMA, optimizers, counters and the order of the data are restored; noise depends on the images seen."""
 
-    def made() -> GAN:
+    def make_model() -> GAN:
         model = case.make(discriminator_steps=2)
 
         def noise(distribution: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -358,10 +364,10 @@ def test_resuming_within_an_epoch_goes_on_where_it_stopped(
         monkeypatch.setattr(model, "_noise", noise)
         return model
 
-    whole, part, rest = made(), made(), made()
-    fit(whole, case.data(), max_steps=8)
-    fit(part, case.data(), max_steps=stop).save_checkpoint(tmp_path / "part.ckpt")
-    fit(rest, case.data(), max_steps=8, ckpt_path=tmp_path / "part.ckpt")
-    expected, state = whole.state_dict(), rest.state_dict()
+    uninterrupted, stopped, resumed = make_model(), make_model(), make_model()
+    fit(uninterrupted, case.data(), max_steps=8)
+    fit(stopped, case.data(), max_steps=stop).save_checkpoint(tmp_path / "stopped.ckpt")
+    fit(resumed, case.data(), max_steps=8, ckpt_path=tmp_path / "stopped.ckpt")
+    expected, state = uninterrupted.state_dict(), resumed.state_dict()
     assert [name for name in expected if not torch.equal(expected[name], state[name])] == []
-    assert rest.images_seen == whole.images_seen == 64
+    assert resumed.images_seen == uninterrupted.images_seen == 64
