@@ -94,7 +94,7 @@ def test_a_module_imports_only_lower_layers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INSIDE)
-def test_nothing_inside_imports_from_the_root(name: str) -> None:
+def test_no_module_imports_from_the_root(name: str) -> None:
     allowed = {f"{PACKAGE}.{module}" for module in LAYERS}
     for imported in imports(INSIDE[name]):
         assert imported != PACKAGE
@@ -145,12 +145,12 @@ def test_everything_public_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, path in MODULES.items() if path.name == "__init__.py"])
-def test_public_names_are_there_once(name: str) -> None:
+def test_public_names_are_unique_and_defined(name: str) -> None:
     module = importlib.import_module(name)
     public = getattr(module, "__all__", [])
     assert len(set(public)) == len(public)
-    for word in public:
-        assert getattr(module, word) is not None
+    for public_name in public:
+        assert getattr(module, public_name) is not None
 
 
 def test_the_root_exports_the_models_the_data_modules_and_a_few_other_names() -> None:
@@ -191,7 +191,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 # Each module is imported after all modules of this package are removed from `sys.modules`. Otherwise the imports of the
 # modules before it would hide a circular import.
-ALONE = f"""
+IMPORT_EACH = f"""
 import importlib, sys
 import pytorch_lightning, torchvision, sklearn.datasets, jsonargparse
 for name in {{names!r}}:
@@ -208,13 +208,13 @@ def test_every_module_can_be_imported_alone() -> None:
     names = [name for name in MODULES if name != f"{PACKAGE}.__main__"]
     halves = [names[::2], names[1::2]]
     with ThreadPoolExecutor(2) as pool:
-        for result in pool.map(python, [ALONE.format(names=half) for half in halves]):
+        for result in pool.map(python, [IMPORT_EACH.format(names=half) for half in halves]):
             assert result.returncode == 0, result.stderr
 
 
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = ["torch", "numpy", "pytorch_lightning", "torchvision", "sklearn", "wandb", "jsonargparse", "yaml"]
-    result = python(f"import sys, lightning_gans; print([n for n in {heavy} if n in sys.modules])")
+def test_importing_the_package_imports_no_large_library() -> None:
+    large = ["torch", "numpy", "pytorch_lightning", "torchvision", "sklearn", "wandb", "jsonargparse", "yaml"]
+    result = python(f"import sys, lightning_gans; print([n for n in {large} if n in sys.modules])")
     assert result.stdout.strip() == "[]"
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,14 +93,15 @@ def test_a_folder_has_one_file_for_each_sample(run: Path) -> None:
         np.testing.assert_array_equal(np.asarray(Image.open(path))[..., :1], expected)
 
 
-def test_samples_of_a_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_label_selects_the_class_of_the_samples(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--run.name", "classes", "--run.max_images", "64", "--wandb.mode", "disabled", "--evaluation.count", "9"]
     assert main(["fit", "--model", "MADE", "--model.class_conditional", "true", *options, "--samples.count", "4"]) == 0
     sample(Path("runs/classes"), "--count", "5", "--label", "3", "--output", "threes.npz")
     sample(Path("runs/classes"), "--count", "5", "--output", "all.npz")
     with np.load("threes.npz") as threes, np.load("all.npz") as every:
         assert threes["label"].tolist() == [3] * 5
-        expected = load("runs/classes").sample(5, condition={"label": torch.full((5,), 3)}, seed=0)["image"]  # type: ignore[operator]
+        model: Any = load("runs/classes")
+        expected = model.sample(5, condition={"label": torch.full((5,), 3)}, seed=0)["image"]
         np.testing.assert_array_equal(threes["image"], to_uint8(expected).permute(0, 2, 3, 1))
         assert every["image"].shape == (5, 8, 8, 1)
         assert len(set(every["label"].tolist())) > 1
@@ -114,7 +116,7 @@ def test_an_unknown_suffix_is_refused_before_sampling(run: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("output", ["rows.npz", "rows.png"])
-def test_an_interpolation_between_latents(output: str, run: Path) -> None:
+def test_interpolate_saves_paths_between_latents(output: str, run: Path) -> None:
     sample(run, "--interpolate", "--count", "20", "--seed", "2", "--output", output)
     model = load(run)
     assert isinstance(model, GAN)

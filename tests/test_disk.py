@@ -1,4 +1,4 @@
-"""On a full disk training continues, existing files remain complete, and a truncated checkpoint is not used."""
+"""Test a full disk: training continues, existing files remain complete, a truncated checkpoint is not used."""
 
 import os
 import shlex
@@ -93,9 +93,10 @@ def test_metrics_are_complete_after_a_write_error(tmp_path: Path, monkeypatch: p
             file.write("2.")
         full()
 
-    with monkeypatch.context() as patch, pytest.warns(UserWarning, match=r"metrics\.csv cannot be written"):  # noqa: PT031
+    with monkeypatch.context() as patch:
         patch.setattr(logger.experiment, "save", truncated)
-        logger.save()
+        with pytest.warns(UserWarning, match=r"metrics\.csv cannot be written"):
+            logger.save()
     logger.log_metrics({"loss": 3.0}, step=3)
     logger.finalize("success")
     assert path.read_text().split() == ["loss,step", "1.0,1", "2.0,2", "3.0,3"]

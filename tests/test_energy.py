@@ -9,13 +9,13 @@ from scipy import stats
 from lightning_gans.metrics import EnergyDistance, energy_distance
 
 
-def test_by_hand() -> None:
+def test_the_distance_equals_a_calculation_by_hand() -> None:
     # between: (3 + 5 + 2 + 4) / 4 = 3.5; within: |0 - 1| = 1 and |3 - 5| = 2
     left, right = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [5.0]])
     assert energy_distance(left, right).item() == pytest.approx(2 * 3.5 - 1 - 2)
 
 
-def test_it_is_scipys_except_for_the_distances_of_samples_to_themselves() -> None:
+def test_the_distance_equals_scipys_without_the_distances_of_samples_to_themselves() -> None:
     """Reference: `scipy` computes the root of the V-statistic, which includes the distance 0 of a sample to itself."""
     samples, others = torch.randn(40).double(), 1 + 2 * torch.randn(60).double()
     n, m = len(samples), len(others)
@@ -24,13 +24,13 @@ def test_it_is_scipys_except_for_the_distances_of_samples_to_themselves() -> Non
     assert energy_distance(samples, others).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_two_points_apart() -> None:
+def test_the_distance_of_point_masses_is_twice_the_distance_of_the_points() -> None:
     """Reference: 2 d for two point masses at distance d."""
     left, right = torch.zeros(3, 2), torch.tensor([[3.0, 4.0]]).expand(5, 2)
     assert energy_distance(left, right).item() == 10.0
 
 
-def test_shifted_normals_in_one_dimension() -> None:
+def test_the_distance_of_shifted_normals_has_the_closed_form() -> None:
     """Reference: E|N(m, 2)| = 2 exp(-m^2 / 4) / sqrt(pi) + m erf(m / 2), where 2 is the variance."""
     shift = 1.5
     between = 2 / math.sqrt(math.pi) * math.exp(-(shift**2) / 4) + shift * math.erf(shift / 2)
@@ -40,7 +40,7 @@ def test_shifted_normals_in_one_dimension() -> None:
     assert energy_distance(left, right + shift).item() == pytest.approx(expected, abs=0.08)
 
 
-def test_it_has_no_bias() -> None:
+def test_the_estimate_is_unbiased() -> None:
     generator = torch.Generator().manual_seed(0)
     pairs = torch.randn(1500, 2, 5, 2, generator=generator)
     values = torch.stack([energy_distance(left, right) for left, right in pairs])
@@ -50,9 +50,9 @@ def test_it_has_no_bias() -> None:
 
 def test_blocks_of_the_distance_matrix_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, others = torch.randn(20, 3), torch.randn(30, 3)
-    whole = energy_distance(samples, others)
+    expected = energy_distance(samples, others)
     monkeypatch.setattr("lightning_gans.metrics.energy._ROWS", 7)
-    torch.testing.assert_close(energy_distance(samples, others), whole)
+    torch.testing.assert_close(energy_distance(samples, others), expected)
 
 
 def test_equal_samples_are_at_distance_zero_exactly() -> None:

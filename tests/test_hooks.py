@@ -1,4 +1,4 @@
-"""Misspelled hooks and overridden final methods of a user's class are refused before training starts."""
+"""Test that misspelled hooks and overridden final methods of a user's class are refused before training."""
 
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,11 @@ def test_an_overridden_final_method_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["generator_loss", "generate", "after_generator_step", "on_train_batch_end", "encode", "reconstruction_loss"]
-    + ["generator_loss_of_pairs", "my_generator_loss", "_generator_losses", "discriminators", "validate", "generated"],
+    [
+        *("generator_loss", "generate", "after_generator_step", "on_train_batch_end", "encode", "reconstruction_loss"),
+        *("generator_loss_of_pairs", "my_generator_loss", "_generator_losses", "discriminators", "validate"),
+        "generated",
+    ],
 )
 def test_hooks_and_helpers_are_accepted(name: str) -> None:
     check_hooks(subclass(name))
@@ -54,15 +57,15 @@ def test_hooks_and_helpers_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("model", models.__all__)
 def test_the_models_of_the_package_are_accepted(model: str) -> None:
-    check_hooks(type("Mine", (getattr(models, model),), {"__module__": "mine"}))
+    check_hooks(type("MyGAN", (getattr(models, model),), {"__module__": "my_gan"}))
 
 
-def test_the_check_goes_through_all_classes_of_the_user() -> None:
-    with pytest.raises(ValueError, match="^MyGAN defines `initialise`"):
+def test_base_classes_of_the_user_are_checked_as_well() -> None:
+    with pytest.raises(ValueError, match=r"^MyGAN defines `initialise`"):
         check_hooks(type("Derived", (subclass("initialise", FlowGAN),), {"__module__": "my_gan"}))
 
 
-def test_a_misspelled_hook_begins_no_run(tmp_path: Path) -> None:
+def test_a_misspelled_hook_is_refused_before_a_run_folder_is_created(tmp_path: Path) -> None:
     model: Any = subclass("initialise")(image_shape=(1, 8, 8))
     with pytest.raises(ValueError, match="did you mean `initialize_from_batch`"):
         Trainer(callbacks=[Run(root=str(tmp_path / "runs"), max_images=64)], accelerator="cpu").fit(model, Digits())

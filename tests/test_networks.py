@@ -127,7 +127,7 @@ def test_the_sizes_of_the_discriminator_mirror_the_generator(image_shape: ImageS
     assert len(downwards) >= 2
 
 
-def test_sizes_and_channels_of_the_paper() -> None:
+def test_the_sizes_and_channels_of_dcgan_are_those_of_the_paper() -> None:
     net = build(DCGANDiscriminator, (3, 128, 128))
     weights = [tuple(m.weight.shape[:2]) for m in net.modules() if isinstance(m, nn.Conv2d)]
     assert weights == [(64, 3), (128, 64), (256, 128), (512, 256), (512, 512)]  # doubled, up to 8 times the width
@@ -140,7 +140,7 @@ def test_sizes_and_channels_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("network", CONVOLUTIONAL)
-def test_dcgan_initial_weights(network: type[nn.Module]) -> None:
+def test_the_initial_weights_of_dcgan_are_normal(network: type[nn.Module]) -> None:
     for module in build(network, (3, 64, 64)).modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.weight.mean().item() == pytest.approx(1, abs=0.01)
@@ -153,7 +153,7 @@ def test_dcgan_initial_weights(network: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize(("network", "bound"), [(MLPGenerator, 0.05), (MaxoutDiscriminator, 0.005)])
-def test_initial_weights_of_the_first_gan(network: type[nn.Module], bound: float) -> None:
+def test_the_initial_weights_of_the_first_gan_are_uniform(network: type[nn.Module], bound: float) -> None:
     for module in build(network, (1, 28, 28)).modules():
         if isinstance(module, nn.Linear):
             assert module.weight.abs().max() <= bound
@@ -185,11 +185,11 @@ def test_normalized_layers_are_those_of_the_paper() -> None:
 )
 def test_the_logit_of_a_sample_does_not_depend_on_others(network: type[nn.Module]) -> None:
     critic, samples = build(network, (1, 8, 8), width=8).eval(), torch.randn(4, 1, 8, 8)
-    alone = torch.cat([critic(sample) for sample in samples.split(1)])
-    torch.testing.assert_close(critic(samples), alone)
+    individual = torch.cat([critic(sample) for sample in samples.split(1)])
+    torch.testing.assert_close(critic(samples), individual)
 
 
-def test_maxout_by_hand() -> None:
+def test_maxout_equals_a_calculation_by_hand() -> None:
     net = build(MaxoutDiscriminator, (3,), width=2, pieces=4, depth=1).eval()
     x = torch.randn(5, 3)
     hidden, logit = (m for m in net.modules() if isinstance(m, nn.Linear))
@@ -197,13 +197,13 @@ def test_maxout_by_hand() -> None:
     torch.testing.assert_close(net(x), (torch.tensor(units) @ logit.weight.T).squeeze(1))
 
 
-def test_dropout_of_the_first_gan() -> None:
+def test_dropout_has_the_probabilities_of_the_first_gan() -> None:
     net = build(MaxoutDiscriminator, (1, 28, 28))
     assert [m.p for m in net.modules() if isinstance(m, nn.Dropout)] == [0.2, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("network", [*GENERATORS, *DISCRIMINATORS])
-def test_same_seed_gives_the_same_network(network: type[nn.Module]) -> None:
+def test_the_same_seed_gives_the_same_network(network: type[nn.Module]) -> None:
     first, second = build(network, (1, 8, 8), width=8), build(network, (1, 8, 8), width=8)
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
@@ -225,20 +225,20 @@ def test_empty_images_are_refused(network: type[nn.Module], image_shape: ImageSh
 
 
 @pytest.mark.parametrize("network", [MLPGenerator, MLPDiscriminator, MaxoutDiscriminator])
-def test_neither_image_nor_point_is_refused(network: type[nn.Module]) -> None:
+def test_a_shape_that_is_neither_an_image_nor_a_point_is_refused(network: type[nn.Module]) -> None:
     message = r"`image_shape` must be \(channels, height, width\) or \(dimensions,\), got \(28, 28\)"
     with pytest.raises(ValueError, match=message):
         build(network, (28, 28))
 
 
 @pytest.mark.parametrize("network", [*GENERATORS, *DISCRIMINATORS])
-def test_width_below_one_is_refused(network: type[nn.Module]) -> None:
+def test_a_width_below_one_is_refused(network: type[nn.Module]) -> None:
     with pytest.raises(ValueError, match="`width` must be at least 1, got 0"):
         build(network, (1, 8, 8), width=0)
 
 
 @pytest.mark.parametrize("network", GENERATORS)
-def test_latent_size_below_one_is_refused(network: type[nn.Module]) -> None:
+def test_a_latent_size_below_one_is_refused(network: type[nn.Module]) -> None:
     with pytest.raises(ValueError, match="`latent_dim` must be at least 1, got -1"):
         network(-1, (1, 8, 8))
 

@@ -40,7 +40,7 @@ def brute_force(real: NDArray[np.float64], fake: NDArray[np.float64], k: int) ->
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize(("real_count", "fake_count"), [(20, 20), (25, 12), (9, 30)])
 @pytest.mark.parametrize("offset", [0.0, 1e6])
-def test_is_the_authors_definition(k: int, real_count: int, fake_count: int, offset: float) -> None:
+def test_the_scores_equal_the_authors_definition(k: int, real_count: int, fake_count: int, offset: float) -> None:
     real = offset + torch.randn(real_count, 3, dtype=torch.float64)
     fake = offset + 0.3 + 0.8 * torch.randn(fake_count, 3, dtype=torch.float64)
     assert prdc(real, fake, k=k) == pytest.approx(brute_force(real.numpy(), fake.numpy(), k))
@@ -62,14 +62,14 @@ def test_duplicates_are_at_distance_zero() -> None:
     assert prdc(real, real.clone(), k=4) == (1, 1, 1, 1)
 
 
-def test_collapsed_generator() -> None:
+def test_a_collapsed_generator_has_no_recall_and_low_coverage() -> None:
     real = torch.randn(200, 8)
     result = prdc(real, real.mean(0).expand(100, 8), k=3)
     assert result.recall == 0
     assert result.coverage < 0.5
 
 
-def test_sets_far_apart_score_nothing() -> None:
+def test_the_scores_of_distant_sets_are_zero() -> None:
     assert prdc(torch.randn(50, 4), 100 + torch.randn(50, 4)) == (0, 0, 0, 0)
 
 
@@ -81,7 +81,7 @@ def test_a_set_against_itself_is_perfect() -> None:
     assert result.density == pytest.approx(1)
 
 
-def test_density_and_coverage_expected_of_equal_distributions() -> None:
+def test_density_and_coverage_of_equal_distributions_have_their_expectations() -> None:
     # Examples and samples are exchangeable. A neighborhood contains a given sample with probability k / n, so the
     # expected density is 1. It contains no sample with probability prod_j (n - 1 - j) / (n + m - 1 - j).
     n, m, k, repetitions = 60, 80, 5, 40
@@ -94,11 +94,11 @@ def test_density_and_coverage_expected_of_equal_distributions() -> None:
         assert abs(np.mean(values) - expectation) < 4 * np.std(values) / repetitions**0.5
 
 
-def test_coverage_of_equal_distributions_at_ten_thousand() -> None:
+def test_the_expected_coverage_of_ten_thousand_samples_is_the_documented_one() -> None:
     assert 1 - np.prod([(9_999 - j) / (19_999 - j) for j in range(5)]) == pytest.approx(0.96877, abs=5e-6)
 
 
-def test_only_distances_and_their_order_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scores_depend_on_ratios_of_distances_only(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = torch.randn(60, 2, 5), 0.2 + torch.randn(40, 2, 5)
     expected = prdc(real, fake)
     rotation = torch.linalg.qr(torch.randn(10, 10, dtype=torch.float64)).Q
@@ -111,14 +111,14 @@ def test_only_distances_and_their_order_count(monkeypatch: pytest.MonkeyPatch) -
         assert prdc(real, fake) == pytest.approx(expected)
 
 
-def test_real_and_fake_swap_precision_and_recall() -> None:
+def test_swapping_real_and_fake_swaps_precision_and_recall() -> None:
     real, fake = torch.randn(60, 3), 0.5 + torch.randn(40, 3)
-    forwards, backwards = prdc(real, fake), prdc(fake, real)
-    assert (forwards.precision, forwards.recall) == (backwards.recall, backwards.precision)
+    scores, swapped = prdc(real, fake), prdc(fake, real)
+    assert (scores.precision, scores.recall) == (swapped.recall, swapped.precision)
 
 
 @pytest.mark.full
-def test_published_figures() -> None:
+def test_the_scores_agree_with_the_published_scores() -> None:
     # The authors' README: 10,000 against 10,000 samples of N(0, I_1000), k = 5. Hubs make the scores vary in 1000
     # dimensions: `deviations` are standard deviations over 4 runs, and two runs are compared.
     published = {"precision": 0.4772, "recall": 0.4705, "density": 1.0555, "coverage": 0.9735}
@@ -144,7 +144,7 @@ def test_invalid_sets_are_refused(real: Tensor, fake: Tensor, k: int, message: s
         prdc(real, fake, k=k)
 
 
-def test_metric_accumulates() -> None:
+def test_the_metric_is_the_function_over_all_batches() -> None:
     real, fake = torch.randn(60, 3), torch.randn(40, 3)
     metric = PRDC(k=3)
     for chunk in real.tensor_split(7):
@@ -160,6 +160,6 @@ def test_metric_accumulates() -> None:
     assert metric.compute()["precision"] == 1
 
 
-def test_metric_refuses_k_below_one() -> None:
+def test_a_metric_with_k_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="`k` must be at least 1, got 0"):
         PRDC(k=0)

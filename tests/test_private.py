@@ -1,4 +1,4 @@
-"""Private names of other libraries are used in `core/private.py` only, and behave as that module assumes."""
+"""Test that private names of other libraries are used in `core/private.py` only, and behave as it assumes."""
 
 import argparse
 import ast
@@ -234,7 +234,7 @@ class Batches(pl.Callback):
     ("aligned", "seen"),
     [
         pytest.param(False, [(1, 5), *((2, i) for i in range(4))], id="the next epoch has one batch: still needed"),
-        pytest.param(True, [(1, i) for i in range(5)], id="with align_loop_progress it is whole"),
+        pytest.param(True, [(1, i) for i in range(5)], id="with align_loop_progress it is complete"),
     ],
 )
 def test_align_loop_progress_starts_the_next_epoch(
@@ -276,21 +276,22 @@ def test_remove_ddp_reducer_leaves_the_bare_model(removed: bool, fit: Fit) -> No
     model, recorded = Manual(step), StrategyModel()
     if removed:
         model.on_fit_start = lambda: private.remove_ddp_reducer(model.trainer, model)  # type: ignore[method-assign]
-    fit(model, [POINTS.batch()] * 2, max_steps=1, callbacks=[recorded], strategy="ddp", devices=1)  # type: ignore[arg-type]
+    batches: Any = [POINTS.batch()] * 2
+    fit(model, batches, max_steps=1, callbacks=[recorded], strategy="ddp", devices=1)  # type: ignore[arg-type]
     assert isinstance(recorded.model, DistributedDataParallel) is not removed
     assert (recorded.model is model) is removed
 
 
 @pytest.mark.usefixtures("one_process_group")
 def test_a_gan_trains_under_ddp_without_a_reducer(fit: Fit) -> None:
-    model, alone, recorded = POINTS.make(), POINTS.make(), StrategyModel()
+    model, reference, recorded = POINTS.make(), POINTS.make(), StrategyModel()
     torch.manual_seed(1)
     fit(model, [POINTS.batch()] * 2, max_steps=2, callbacks=[recorded], strategy="ddp", devices=1)
     torch.manual_seed(1)
-    fit(alone, [POINTS.batch()] * 2, max_steps=2)
+    fit(reference, [POINTS.batch()] * 2, max_steps=2)
     assert recorded.model is model
     state = model.state_dict()
-    assert [name for name, tensor in alone.state_dict().items() if not torch.equal(tensor, state[name])] == []
+    assert [name for name, tensor in reference.state_dict().items() if not torch.equal(tensor, state[name])] == []
 
 
 def cpu_trainer(precision: str, scaler: torch.amp.GradScaler | None = None) -> pl.Trainer:

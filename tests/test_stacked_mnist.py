@@ -86,7 +86,7 @@ def test_arguments_out_of_range_and_missing_files_are_refused(root: str, tmp_pat
         make(str(tmp_path / "elsewhere")).prepare_data()
 
 
-def test_modes_and_divergence_against_the_histogram() -> None:
+def test_modes_and_divergence_follow_from_the_histogram() -> None:
     """Reference: the formula in plain Python."""
     labels = torch.randint(0, 1000, (700,), generator=torch.Generator().manual_seed(0))
     labels[:300] = 407

@@ -3,6 +3,7 @@
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -32,17 +33,17 @@ def small() -> VanillaGAN:
     )
 
 
-def trainer(tmp_path: Path, **options: object) -> Trainer:
+def trainer(tmp_path: Path, *, max_images: int | None = None, **options: Any) -> Trainer:
     callbacks = [
-        Run(root=str(tmp_path), name="run", max_images=options.pop("max_images", None)),  # type: ignore[arg-type]
+        Run(root=str(tmp_path), name="run", max_images=max_images),
         Wandb(mode="disabled"),
         Evaluation(count=10),
         Samples(count=4),
     ]
-    return Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False, **options)  # type: ignore[arg-type]
+    return Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False, **options)
 
 
-def test_every_default_callback_is_there_once() -> None:
+def test_every_default_callback_is_present_once() -> None:
     assert sorted(names(Trainer(accelerator="cpu"))) == sorted(DEFAULTS)
     assert {cls.__name__ for cls in DEFAULT_CALLBACKS} == DEFAULTS
 
@@ -55,13 +56,13 @@ def test_callbacks_have_the_order_of_the_table_with_checkpoints_last() -> None:
 
 
 def test_a_given_callback_replaces_the_default() -> None:
-    mine = Samples(every=5)
+    custom = Samples(every=5)
     other = pl.callbacks.Timer()
-    trainer = Trainer(callbacks=[other, mine], accelerator="cpu")
+    trainer = Trainer(callbacks=[other, custom], accelerator="cpu")
     assert sorted(names(trainer)) == sorted([*DEFAULTS, "Timer"])
-    assert mine in trainer.callbacks  # type: ignore[attr-defined]
+    assert custom in trainer.callbacks  # type: ignore[attr-defined]
     assert other in trainer.callbacks  # type: ignore[attr-defined]
-    assert sorted(names(Trainer(callbacks=mine, accelerator="cpu"))) == sorted(DEFAULTS)
+    assert sorted(names(Trainer(callbacks=custom, accelerator="cpu"))) == sorted(DEFAULTS)
 
 
 def test_two_callbacks_of_a_class_are_refused() -> None:
@@ -124,7 +125,7 @@ def test_an_option_of_the_model_is_refused(option: str, value: float) -> None:
         (False, False, "auto", "32-true"),
     ],
 )
-def test_the_best_precision(
+def test_the_default_precision_depends_on_the_accelerator(
     cuda: bool, bf16: bool, accelerator: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -189,16 +190,16 @@ def test_a_fit_leaves_nothing_but_its_run_folder(tmp_path: Path, monkeypatch: py
     assert [path.name for path in tmp_path.rglob("runs/*")] == ["run"]
 
 
-def test_a_plain_fit_gives_no_warning(tmp_path: Path) -> None:
+def test_a_fit_with_few_options_emits_no_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trainer(tmp_path, max_steps=2).fit(small(), datamodule=Digits())
 
 
 def test_a_logger_of_the_user_is_used(tmp_path: Path) -> None:
-    mine = CSVLogger(tmp_path / "mine", name="", version="")
-    trainer(tmp_path, max_images=128, logger=mine, log_every_n_steps=1).fit(small(), datamodule=Digits())
-    assert "discriminator/loss" in (tmp_path / "mine" / "metrics.csv").read_text()
+    custom = CSVLogger(tmp_path / "custom", name="", version="")
+    trainer(tmp_path, max_images=128, logger=custom, log_every_n_steps=1).fit(small(), datamodule=Digits())
+    assert "discriminator/loss" in (tmp_path / "custom" / "metrics.csv").read_text()
     assert "discriminator/loss" in (tmp_path / "run" / "metrics.csv").read_text()
 
 
