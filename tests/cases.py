@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from lightning_gans.core.density import DensityModel
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
+from lightning_gans.core.optimizers import DCGANAdam, InfoGANAdam, LSGANAdam, R3GANAdam, SNGANAdam, WGANGPAdam
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.models import (
     DCGAN,
@@ -39,11 +40,11 @@ from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, M
 from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.outputs import Bernoulli, DiscretizedLogisticMixture
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
-from lightning_gans.networks.priors import StandardNormal
-from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator
+from lightning_gans.networks.priors import FlowGenerator, StandardNormal
+from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator, PyramidGenerator
 from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.real_nvp import RealNVP
-from lightning_gans.networks.recognition import RecognitionHead
+from lightning_gans.networks.recognition import InfoGANDiscriminator, RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
 from lightning_gans.networks.splines import SplineFlow
 from lightning_gans.types import Batch, ImageShape
@@ -421,3 +422,40 @@ def cases(applies: Callable[[Case], bool] = is_adversarial) -> list[Any]:
         )
         for case in applicable
     ]
+
+
+ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
+ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
+ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
+ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
+ADAM_SNGAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
+ADAM_LSGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
+
+
+class Defaults(NamedTuple):
+    """Default networks, optimizers and sizes of a GAN."""
+
+    model: type[GAN]
+    latent_dim: int
+    discriminator_steps: int
+    generator: type[nn.Module]
+    discriminator: type[nn.Module]
+    optimizer: type[torch.optim.Optimizer]
+    settings: dict[str, Any]
+    generator_optimizer: type[torch.optim.Optimizer] | None = None  # if it differs from the discriminator's
+    generator_settings: dict[str, Any] | None = None
+    needs: tuple[tuple[str, Any], ...] = ()  # arguments without a default
+
+
+PUBLISHED = [
+    Defaults(VanillaGAN, 100, 1, MLPGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
+    Defaults(DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
+    Defaults(WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
+    Defaults(LAPGAN, 100, 1, PyramidGenerator, nn.ModuleList, DCGANAdam, ADAM_DCGAN),
+    Defaults(InfoGAN, 74, 1, DCGANGenerator, InfoGANDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN),
+    Defaults(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
+    Defaults(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
+    Defaults(FlowGAN, 256, 5, FlowGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP, needs=(("levels", 256),)),
+    Defaults(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
+]
+"""The published defaults of every GAN."""

@@ -1,72 +1,25 @@
 """The losses, networks and settings of each GAN against its paper."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from cases import GANS, MLPS, images
+from cases import GANS, MLPS, PUBLISHED, Defaults, images
 from torch import nn
 from torch.nn import functional as F
 
 from lightning_gans import configs
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.optimizers import (
-    DCGANAdam,
     GoodfellowSGD,
-    InfoGANAdam,
-    LSGANAdam,
-    R3GANAdam,
-    SNGANAdam,
-    WGANGPAdam,
 )
 from lightning_gans.core.schedules import Linear
-from lightning_gans.models import DCGAN, LAPGAN, LSGAN, R3GAN, SNGAN, WGANGP, FlowGAN, InfoGAN, VanillaGAN
-from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
-from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPGenerator
-from lightning_gans.networks.priors import FlowGenerator
-from lightning_gans.networks.pyramid import PyramidGenerator
-from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
-from lightning_gans.networks.recognition import InfoGANDiscriminator
+from lightning_gans.models import DCGAN, LSGAN, R3GAN, SNGAN, WGANGP, VanillaGAN
 from lightning_gans.networks.resnet import SpectralNormResNetDiscriminator
 from lightning_gans.types import Batch
-
-ADAM_DCGAN = {"lr": 2e-4, "betas": (0.5, 0.999)}
-ADAM_INFOGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
-ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
-ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
-ADAM_SNGAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
-ADAM_LSGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
-
-
-class Defaults(NamedTuple):
-    """Default networks, optimizers and sizes of a GAN."""
-
-    model: type[GAN]
-    latent_dim: int
-    discriminator_steps: int
-    generator: type[nn.Module]
-    discriminator: type[nn.Module]
-    optimizer: type[torch.optim.Optimizer]
-    settings: dict[str, Any]
-    generator_optimizer: type[torch.optim.Optimizer] | None = None  # if it differs from the discriminator's
-    generator_settings: dict[str, Any] | None = None
-    needs: tuple[tuple[str, Any], ...] = ()  # arguments without a default
-
-
-PUBLISHED = [
-    Defaults(VanillaGAN, 100, 1, MLPGenerator, MaxoutDiscriminator, DCGANAdam, ADAM_DCGAN),
-    Defaults(DCGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN),
-    Defaults(WGANGP, 128, 5, DCGANGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP),
-    Defaults(LAPGAN, 100, 1, PyramidGenerator, nn.ModuleList, DCGANAdam, ADAM_DCGAN),
-    Defaults(InfoGAN, 74, 1, DCGANGenerator, InfoGANDiscriminator, DCGANAdam, ADAM_DCGAN, InfoGANAdam, ADAM_INFOGAN),
-    Defaults(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
-    Defaults(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
-    Defaults(FlowGAN, 256, 5, FlowGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP, needs=(("levels", 256),)),
-    Defaults(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
-]
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.model.__name__)
