@@ -242,7 +242,7 @@ def test_a_file_of_another_program_is_named(content: Any, tmp_path: Path) -> Non
 
 def test_other_networks_than_the_recorded_ones_are_refused(saved: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"is of a VanillaGAN with other networks .* generator\.layers\.0\.weight among"
+        ValueError, match=r"contains a VanillaGAN whose networks differ .* such as generator\.layers\.0\.weight"
     ):
         load(saved, generator=partial(MLPGenerator, width=9))
 

@@ -153,7 +153,7 @@ def test_the_data_module_is_rebuilt(saved: Path) -> None:
 
 def test_a_checkpoint_without_a_data_module_is_refused_by_load_data(fit: Fit, tmp_path: Path) -> None:
     path = save(POINTS.make(), fit, tmp_path / "model.ckpt")
-    with pytest.raises(ValueError, match="does not say what data it was trained on"):
+    with pytest.raises(ValueError, match="does not record its data module"):
         load_data(path)
 
 
@@ -168,7 +168,7 @@ def test_each_function_that_loads_returns_the_class_of_the_checkpoint(load_model
 
 def test_a_class_refuses_to_load_the_checkpoint_of_another_class(saved: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"^the checkpoint '.*points\.ckpt' is of a VanillaGAN, which is not a WGANGP$"
+        ValueError, match=r"^the checkpoint '.*points\.ckpt' contains a VanillaGAN, which is not a WGANGP$"
     ):
         WGANGP.load_from_checkpoint(saved)
 

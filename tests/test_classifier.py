@@ -143,7 +143,7 @@ def test_a_classifier_is_loaded_from_a_checkpoint_alone(fit: Fit, tmp_path: Path
     ("arguments", "text"),
     [
         ({"num_classes": 0}, "`num_classes` must be at least 1, got 0"),
-        ({"num_classes": None}, "`num_classes` is None: the data has no classes"),
+        ({"num_classes": None}, "`num_classes` is None: the data have no classes"),
         ({"image_shape": (2,)}, r"ConvClassifier works on images .* got `image_shape` \(2,\)"),
         ({"image_shape": (1, 3, 8)}, r"needs images of at least 4 x 4 pixels, got `image_shape` \(1, 3, 8\)"),
         ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1, got 0"),
@@ -166,7 +166,7 @@ def test_a_monitor_that_needs_samples_is_refused(fit: Fit) -> None:
 
 
 def test_a_label_beyond_the_classes_is_refused(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="`num_classes` is 2, but the data has the label 2"):
+    with pytest.raises(ValueError, match="`num_classes` is 2, but the data have the label 2"):
         fit(POINTS.make(num_classes=2), [{"image": images((3,), 3), "label": torch.arange(3)}], max_steps=1)
 
 

@@ -125,7 +125,10 @@ def test_the_ema_computes_log_probabilities_in_chunks_of_any_size(monkeypatch: p
     ("batch", "message"),
     [
         ({"image": torch.full((2, *SHAPE), 5.0)}, "was built for images of 4 `levels` from -1 to 1"),
-        ({"image": torch.zeros(2, *SHAPE).byte()}, r"`image` must be float, images in \[-1, 1\], but .* torch.uint8"),
+        (
+            {"image": torch.zeros(2, *SHAPE).byte()},
+            r"`image` must be floating-point images .*, but .* torch.uint8",
+        ),
         (
             {"image": torch.ones(2, 1, 9, 9)},
             r"was built for `image_shape` \(1, 2, 3\), but the data yields \(1, 9, 9\)",
@@ -179,7 +182,7 @@ def test_the_noise_depends_on_the_seed_only() -> None:
 
 @pytest.mark.parametrize("levels", [5, 256])
 def test_images_with_other_levels_are_refused(levels: int, fit: Fit) -> None:
-    message = "Independent was built for images of 4 `levels` from -1 to 1, but the data's have other values"
+    message = "Independent was built for images of 4 `levels` from -1 to 1, but the data have other values"
     with pytest.raises(ValueError, match=message):
         fit(Independent(), [{"image": images(8, levels)}], max_steps=1)
 

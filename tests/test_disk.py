@@ -166,7 +166,7 @@ def test_an_unreadable_last_checkpoint_is_replaced_by_the_previous_with_a_warnin
         (run / LAST).unlink()
     else:
         (run / LAST).write_bytes(content[: len(content) // 2] if damage == "half" else b"")
-    with pytest.warns(UserWarning, match=r"last\.ckpt' is not a checkpoint.*: '.*previous\.ckpt' takes its place"):
+    with pytest.warns(UserWarning, match=r"last\.ckpt' is not a checkpoint.*: using '.*previous\.ckpt' instead"):
         assert load(run).images_seen == 8
     if damage != "missing":
         with pytest.raises(ValueError, match=r"last\.ckpt' is not a checkpoint"):

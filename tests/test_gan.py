@@ -599,7 +599,7 @@ def test_more_parts_than_examples_are_refused(fit: Fit) -> None:
 
 def test_a_schedule_of_a_setting_that_the_optimizer_lacks_is_refused(fit: Fit) -> None:
     model = make_gan(generator_optimizer=GoodfellowSGD, generator_schedules={"beta1": Linear(0.5, 0.9, images=10)})
-    with pytest.raises(ValueError, match=r"a schedule drives 'beta1', but GoodfellowSGD has only .*, momentum, "):
+    with pytest.raises(ValueError, match=r"there is a schedule for 'beta1', but GoodfellowSGD has only .*, momentum, "):
         fit(model, batches(1), max_steps=1)
 
 

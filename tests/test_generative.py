@@ -69,7 +69,7 @@ def test_an_unknown_or_invalid_condition_is_refused(condition: Any, message: str
 
 
 def test_a_missing_condition_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^Echo samples only on condition: pass `condition` with \['label'\]$"):
+    with pytest.raises(ValueError, match=r"^Echo is conditional: pass `condition` with \['label'\]$"):
         Echo(image_shape=(2,)).sample(3)
 
 

@@ -197,11 +197,11 @@ def test_schedules_drive_settings_by_name(
         (
             GoodfellowSGD,
             "beta1",
-            "a schedule drives 'beta1', but GoodfellowSGD has only dampening, differentiable, foreach, fused, lr,"
+            "there is a schedule for 'beta1', but GoodfellowSGD has only dampening, differentiable, foreach, fused, lr,"
             " maximize, momentum, nesterov, weight_decay",
         ),
-        (DCGANAdam, "momentum", "a schedule drives 'momentum', but DCGANAdam has only .*, beta1, beta2$"),
-        (DCGANAdam, "params", "a schedule drives 'params', but DCGANAdam has only amsgrad, "),
+        (DCGANAdam, "momentum", "there is a schedule for 'momentum', but DCGANAdam has only .*, beta1, beta2$"),
+        (DCGANAdam, "params", "there is a schedule for 'params', but DCGANAdam has only amsgrad, "),
     ],
 )
 def test_a_schedule_of_an_unknown_setting_is_refused(optimizer: OptimizerFactory, name: str, message: str) -> None:

@@ -78,7 +78,7 @@ def test_scores_are_computed_in_the_precision_of_the_weights(case: Case, fit: Fi
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
 def test_log_probabilities_of_images_in_16_bits_are_refused(precision: str, fit: Fit) -> None:
     (case,) = (case for case in CASES if case.name == "made")
-    message = f"`precision` '{precision}' holds images in 16 bits, too few for MADE's log-probabilities: take"
+    message = f"`precision` '{precision}' stores images in 16 bits, too few for MADE's log-probabilities: use"
     with pytest.raises(ValueError, match=message):
         fit(case.make(), [case.batch()], max_steps=1, precision=precision)
 

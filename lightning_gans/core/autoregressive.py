@@ -16,33 +16,33 @@ from lightning_gans.networks.outputs import OutputDistribution
 from lightning_gans.types import Batch, ImageShape
 
 NetworkFactory = Callable[[ImageShape, int], nn.Module]
-"""Builds a network from (image_shape, outputs), and from the keyword `num_classes` in class-conditional models."""
+"""Factory of a network from (image_shape, outputs) and, in class-conditional models, the keyword `num_classes`."""
 
 
 OutputFactory = Callable[[int, int], OutputDistribution]
-"""Builds an output distribution from (channels, levels)."""
+"""Factory of an output distribution from (channels, levels)."""
 
 
 class Autoregressive(LikelihoodModel):
     """Factorize the probability of an image into conditional distributions of its pixels, in raster order.
 
-    The output distribution models the channels of a pixel jointly. Sampling needs one forward pass per pixel; a
-    `CausalImageNetwork` computes only what the pixel needs. A subclass chooses the networks.
+    The output distribution models the channels of a pixel jointly. Sampling predicts one pixel after the other; a
+    `CausalImageNetwork` computes only the outputs of that pixel. A subclass chooses the networks.
 
     Args:
         image_shape: (channels, height, width).
         levels: Number of values that an element of the data's images can have.
-        network: Factory of the network from (image_shape, outputs), and from the keyword `num_classes` if
-            `class_conditional`. The network maps images, and labels if it is conditional, to
-            (b, outputs, height, width). The outputs at a pixel depend only on earlier pixels.
+        network: Factory of the network from (image_shape, outputs) and, if `class_conditional`, the keyword
+            `num_classes`. The network maps images, and labels if `class_conditional`, to (b, outputs, height, width).
+            The outputs at a pixel depend only on earlier pixels.
         output: Factory of the output distribution of a pixel from (channels, levels).
-        class_conditional: Whether the model is conditioned on labels. Samples without given labels get uniformly
-            drawn labels.
+        class_conditional: Whether the model is conditioned on labels, default False. Samples without given labels get
+            uniformly drawn labels.
         num_classes: Number of classes of the data; None if they have no classes.
         **kwargs: Further arguments of `LikelihoodModel`.
 
     Raises:
-        ValueError: The data are not images of discrete values, or lack classes.
+        ValueError: If the data are not images of discrete values, or lack classes.
     """
 
     def __init__(

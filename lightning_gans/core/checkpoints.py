@@ -22,26 +22,26 @@ CHECKPOINT_KEY = "lightning_gans"
 """The key of the record that this framework adds to a checkpoint of Lightning."""
 
 CHECKPOINT_FORMAT = 2
-"""The number of the record's format; a change that earlier versions cannot read increases it."""
+"""The format number of the record; it increases with every change that earlier versions cannot read."""
 
 LAST = Path("checkpoints", "last.ckpt")
 """The last checkpoint of a run, relative to its folder."""
 
 PREVIOUS = Path("checkpoints", "previous.ckpt")
-"""The checkpoint before the last, which replaces it when the last cannot be read."""
+"""The checkpoint before the last, used when the last cannot be read."""
 
 
 def find_checkpoint(path: str | Path) -> Path:
     """Return the checkpoint at a path: the file itself, or the last readable checkpoint of a run folder.
 
     Raises:
-        ValueError: There is none.
+        ValueError: If the path has no readable checkpoint.
     """
     path = Path(path)
     if path.is_dir():
         last, previous = path / LAST, path / PREVIOUS
         if previous.is_file() and (reason := _why_unreadable(last)):
-            rank_zero_warn(f"{reason}: {str(previous)!r} takes its place")
+            rank_zero_warn(f"{reason}: using {str(previous)!r} instead")
             return previous
         if not last.is_file():
             raise ValueError(f"the folder {str(path)!r} is not a run: it has no {LAST}")
@@ -58,7 +58,7 @@ def latest_checkpoint(root: str | Path) -> Path:
         root: The folder of all runs.
 
     Raises:
-        ValueError: No run in the folder has a checkpoint.
+        ValueError: If no run in the folder has a checkpoint.
     """
     checkpoints = list(Path(root).glob(str(Path("*", LAST))))
     if not checkpoints:
@@ -73,13 +73,13 @@ def run_of(checkpoint: Path) -> Path | None:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of this framework under `weights_only=True`.
+    """Read a checkpoint of this framework with `weights_only=True`.
 
     Args:
         path: A checkpoint, or a run folder.
 
     Raises:
-        ValueError: The file does not exist, cannot be read, or is from another program or of another format.
+        ValueError: If the file does not exist, cannot be read, or is from another program or of another format.
     """
     file = find_checkpoint(path)
     checkpoint = _read(file)
@@ -95,7 +95,7 @@ def check_format(checkpoint: Mapping[str, Any], path: object) -> None:
         path: The file, for the message.
 
     Raises:
-        ValueError: The record is missing, or its format is another.
+        ValueError: If the record is missing or has another format.
     """
     record = checkpoint.get(CHECKPOINT_KEY)
     if not isinstance(record, Mapping):
@@ -139,11 +139,11 @@ def load_data(path: str | Path, *, trust: Iterable[str] = ()) -> Any:
         trust: Names of further modules that may be imported.
 
     Raises:
-        ValueError: The checkpoint does not name a data module, or names one that is refused or cannot be rebuilt.
+        ValueError: If the checkpoint does not name a data module, or names one that is refused or cannot be rebuilt.
     """
     record = read_checkpoint(path)[CHECKPOINT_KEY]["data"]
     if record is None:
-        raise ValueError(f"the checkpoint {str(path)!r} does not say what data it was trained on")
+        raise ValueError(f"the checkpoint {str(path)!r} does not record its data module")
     cls = import_class(record["class"], LightningDataModule, trust)
     for name in unserializable(record["init_args"]):
         raise ValueError(f"the checkpoint could not record `{name}` of {cls.__name__}: create the data module yourself")

@@ -1,4 +1,4 @@
-"""Dotted paths of classes: write the path of a class, and import a class from its path, if it may be imported."""
+"""Dotted paths of classes: return the path of a class, and import a class from its path if its module is trusted."""
 
 import functools
 import importlib
@@ -15,7 +15,7 @@ def importable_path(cls: type) -> str:
     """Return the dotted path from which `import_class` finds a class.
 
     Raises:
-        UnserializableError: The class is defined inside a function.
+        UnserializableError: If the class is defined inside a function.
 
     Example:
         >>> from torch import nn
@@ -40,15 +40,16 @@ def _main_module() -> str:
 
 
 def import_class(path: str, kinds: type[Any] | tuple[type[Any], ...], trust: Iterable[str] = ()) -> type[Any]:
-    """Import a class of certain kinds from `lightning_gans`, a trusted module or a module that is already imported.
+    """Import a subclass of given classes from `lightning_gans`, a trusted module or a module that is already imported.
 
     Args:
         path: Dotted path, as `class_path` returns it.
-        kinds: The base classes, of which the class must be a subclass. The class is not called.
+        kinds: The base classes; the class must be a subclass of one of them. It is not instantiated.
         trust: Names of further modules that may be imported.
 
     Raises:
-        ValueError: The module may not be imported, does not define the class, or the class is of another kind.
+        ValueError: If the module may not be imported or does not define the class, or the class is not a subclass of
+            `kinds`.
     """
     if isinstance(trust, str):
         raise ValueError(f"`trust` must be a list of module names, got {trust!r}: trust=[{trust!r}]")

@@ -1,4 +1,4 @@
-"""Find the default arguments of a class, those of base classes that its `**kwargs` reach included.
+"""Find the default arguments of a class, including those of base classes that receive its `**kwargs`.
 
 A checkpoint records the defaults that were in effect. A default that changes in a later version of a class then leaves
 the models of earlier checkpoints unchanged.
@@ -31,10 +31,10 @@ def default_arguments(cls: type) -> dict[str, Any]:
 
 
 def factory_defaults(cls: type) -> dict[str, Any]:
-    """Return the defaults of a factory, of the parameters that its caller leaves out.
+    """Return the defaults of the factory parameters that the caller leaves out.
 
-    A network is called with sizes as positional arguments, which leaves its keyword-only parameters. An optimizer is
-    called with the weights, which leaves all parameters but the first.
+    A network is called with positional sizes, so its keyword-only parameters are left out. An optimizer is called with
+    the weights, so all parameters except the first are left out.
 
     Example:
         >>> from torch import nn
@@ -79,7 +79,7 @@ def _super_call(constructor: Callable[..., None]) -> tuple[int, frozenset[str]] 
 
     Returns:
         The number of positional arguments and the names of the keyword arguments. None if the source is not available,
-        or if `**kwargs` may not reach the base class unchanged, because the constructor uses them elsewhere as well.
+        or if the constructor also uses `**kwargs` elsewhere, so that the base class may not receive them unchanged.
     """
     variadic = {p.kind: p.name for p in inspect.signature(constructor).parameters.values()}
     if Parameter.VAR_KEYWORD not in variadic:

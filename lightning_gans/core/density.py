@@ -21,11 +21,11 @@ class DensityModel(GenerativeModel):
 
     A subclass implements `log_density`; callers use `log_prob`.
 
-    Images with `levels` are discrete: each element has one of that many values, evenly spaced from -1 to 1. Their
-    log-*probability* is reported, which is comparable between models of every kind. A model with a density on
-    continuous values reports a lower bound, the density of the dequantized image. A model with exact probabilities
-    reports them unchanged. `dequantization` distinguishes the two. Points have no levels. Their density is continuous,
-    in the units of the model's inputs.
+    Images with `levels` are discrete: each element has one of `levels` values, evenly spaced from -1 to 1. The reported
+    log-*probability* of such images is comparable between all models. A model with a density on continuous values
+    reports a lower bound, the density of the dequantized image. A model with exact probabilities reports them
+    unchanged. `dequantization` distinguishes the two. Points have no levels. Their density is continuous, in the units
+    of the model's inputs.
 
     Source: Theis, van den Oord and Bethge 2016, arXiv:1511.01844, section 3.1.
 
@@ -45,7 +45,7 @@ class DensityModel(GenerativeModel):
         """Compute the log-probability, or log-density, of examples under a network, (b,) nats.
 
         Args:
-            network: The live network, or the network that is its EMA.
+            network: The live network or its EMA.
             batch: The examples and their conditions.
         """
 
@@ -53,17 +53,18 @@ class DensityModel(GenerativeModel):
     def log_prob(self, batch: Batch, *, seed: int = 0) -> Tensor:
         """Compute the log-probability of examples, or their log-density if the data have no levels.
 
-        The EMA computes it, in evaluation mode. The global random streams are not changed.
+        The EMA network is used, in evaluation mode. The global random streams are not changed.
 
         Args:
             batch: The examples, with the keys in `requires`.
-            seed: Seed of the dequantization noise, which also depends on the position of an example in the batch.
+            seed: Seed of the dequantization noise, default 0. The noise also depends on the position of an example in
+                the batch.
 
         Returns:
             (b,) nats on the CPU, computed in the precision of the weights and returned in double precision.
 
         Raises:
-            ValueError: The batch lacks a key, or its images have another shape or other values than the levels.
+            ValueError: If the batch lacks a key, or its images have another shape or values that are not levels.
         """
         self.validate_keys_and_shape(batch)
         self.validate_levels(batch["image"])
@@ -81,7 +82,7 @@ class DensityModel(GenerativeModel):
 
         Args:
             batch: The examples, with the keys in `requires`.
-            seed: Seed of the dequantization noise.
+            seed: Seed of the dequantization noise, default 0.
 
         Returns:
             (b,) on the CPU, in double precision.
@@ -108,20 +109,20 @@ class DensityModel(GenerativeModel):
         """Check that the precision of the trainer distinguishes dequantized images of 256 levels.
 
         Raises:
-            ValueError: Weights and images have 16 bits.
+            ValueError: If weights and images have 16 bits.
         """
         super().on_fit_start()
         if (precision := str(self.trainer.precision)) in {"16-true", "bf16-true"}:
             raise ValueError(
-                f"`precision` {precision!r} holds images in 16 bits, too few for {type(self).__name__}'s"
-                f" log-probabilities: take {precision.replace('true', 'mixed')!r} or '32-true'"
+                f"`precision` {precision!r} stores images in 16 bits, too few for {type(self).__name__}'s"
+                f" log-probabilities: use {precision.replace('true', 'mixed')!r} or '32-true'"
             )
 
     def validate_values(self, image: Tensor) -> None:
         """Validate the values of the first training batch, including their levels.
 
         Raises:
-            ValueError: `image` is not a floating-point tensor, or has other values than the levels.
+            ValueError: If `image` is not a floating-point tensor, or has values that are not levels.
         """
         super().validate_values(image)
         self.validate_levels(image)
@@ -130,13 +131,13 @@ class DensityModel(GenerativeModel):
         """Validate that all values of images are levels.
 
         Raises:
-            ValueError: `image` is not a floating-point tensor, or has other values than the levels.
+            ValueError: If `image` is not a floating-point tensor, or has values that are not levels.
         """
         if not image.is_floating_point():
-            raise ValueError(f"`image` must be float, images in [-1, 1], but the data yields {image.dtype}")
+            raise ValueError(f"`image` must be floating-point images in [-1, 1], but the data yields {image.dtype}")
         if self.levels is not None and (image - round_to_levels(image, self.levels)).abs().gt(1e-3 / self.levels).any():
             raise ValueError(
-                f"{type(self).__name__} was built for images of {self.levels} `levels` from -1 to 1, but the data's"
+                f"{type(self).__name__} was built for images of {self.levels} `levels` from -1 to 1, but the data"
                 " have other values"
             )
 

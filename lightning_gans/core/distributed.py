@@ -89,7 +89,7 @@ def check_strategy(strategy: Strategy) -> None:
     """Check that a strategy does not shard the model.
 
     Raises:
-        ValueError: The strategy shards the model.
+        ValueError: If the strategy shards the model.
     """
     if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy | ModelParallelStrategy):
         raise ValueError(

@@ -17,22 +17,22 @@ class EMA(nn.Module):
     """Keep the exponential moving average of a network's weights (also called Polyak averaging).
 
     Running statistics of normalization layers are averaged like weights. All other buffers are copied: counters, and
-    the vectors of spectral normalization, which are valid for one set of weights only. The averaged network is always
-    in evaluation mode.
+    the singular vectors of spectral normalization, which are valid for one set of weights only. The averaged network is
+    always in evaluation mode.
 
     Source: Yazici et al. 2018, arXiv:1806.04498; the half-life in images is Karras et al. 2018, arXiv:1710.10196.
 
     Args:
         network: The network to average. It is copied and not changed.
-        half_life: Images after which the share of a weight in the average has halved. 0 disables averaging. None lets
-            it rise to 10,000 over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
+        half_life: Half-life of a weight in the average, in images. 0 disables averaging. None (default) lets it
+            rise to 10,000 over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
 
     Attributes:
         network: The averaged network.
         images_seen: Images seen at the last update.
 
     Raises:
-        ValueError: `half_life` is negative, or torch cannot copy the network.
+        ValueError: If `half_life` is negative, or torch cannot copy the network.
 
     Example:
         >>> network = nn.Linear(1, 1, bias=False)

@@ -27,9 +27,9 @@ class GAN(ManualOptimization, GenerativeModel):
     minimizes their sum, and every term is logged as `<player>/<term>`. An empty dictionary skips the player.
 
     One training step updates the discriminator on the batch. Every `discriminator_steps` batches it then updates the
-    generator. Each player is finished before the other starts, and only its own weights are updated. Losses call
-    `self.fake(batch)`. During the discriminator's update the generator's weights require no gradient, so no graph is
-    built and `detach` is not needed.
+    generator. The update of one player ends before the other starts, and changes the weights of that player only.
+    Losses call `self.fake(batch)`. During the discriminator's update the generator's weights require no gradient, so no
+    graph is built and `detach` is not needed.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661.
 
@@ -37,19 +37,20 @@ class GAN(ManualOptimization, GenerativeModel):
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         generator: Factory of the generator from (latent_dim, image_shape): a module class, a partial or any callable.
         discriminator: Factory of the discriminator from (image_shape); the network returns logits, (b,) or (b, ...).
-        latent_dim: Size of a latent vector.
-        generator_optimizer: Factory of the generator's optimizer from its parameters.
-        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        latent_dim: Size of a latent vector, default 100.
+        generator_optimizer: Factory of the generator's optimizer from its parameters, default `DCGANAdam`.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters, default `DCGANAdam`.
         generator_schedules: Schedules of the generator's optimizer settings, by name ("lr", "beta1", ...).
         discriminator_schedules: Schedules of the discriminator's optimizer settings, by name.
-        discriminator_steps: Batches per generator update; the discriminator is updated on each of them.
-        accumulate_grad_batches: Parts that a batch is split into and processed one by one, to save memory.
-        gradient_clip_val: Largest norm of each player's gradient; None does not clip.
-        ema_half_life: Half-life of the generator's EMA in images. 0 disables averaging. None lets it rise to 10,000
-            over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
+        discriminator_steps: Batches per generator update, default 1; the discriminator is updated on each batch.
+        accumulate_grad_batches: Number of parts of a batch that are processed one after the other to save memory,
+            default 1.
+        gradient_clip_val: Largest norm of each player's gradient; None (default) does not clip.
+        ema_half_life: Half-life of the generator's EMA in images. 0 disables averaging. None (default) lets it rise to
+            10,000 over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
 
     Raises:
-        ValueError: A number is out of its range; the message names it.
+        ValueError: If a number is out of its range; the message names it.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class GAN(ManualOptimization, GenerativeModel):
         """Compute the discriminator's mean logit of each example, (b,); None for a conditional GAN."""
         return None if self.conditions else self.discriminator(batch["image"]).unsqueeze(-1).flatten(1).mean(1)
 
-    # -- what the losses call ----------------------------------------------------------------------------------------
+    # -- methods for the losses --------------------------------------------------------------------------------------
 
     @final
     def fake(self, batch: Batch) -> Batch:
@@ -168,7 +169,7 @@ class GAN(ManualOptimization, GenerativeModel):
     # -- sampling ----------------------------------------------------------------------------------------------------
 
     def draw(self, n: int, condition: Batch) -> Batch:
-        """Generate n samples with the generator's EMA."""
+        """Generate n samples with the EMA of the generator."""
         return self._check_shape(self.generate(self.ema, self.sample_latents(n), condition))
 
     @final
@@ -187,7 +188,7 @@ class GAN(ManualOptimization, GenerativeModel):
             rows * steps samples, path after path.
 
         Raises:
-            ValueError: A number is out of its range, or the GAN is conditional.
+            ValueError: If a number is out of its range, or the GAN is conditional.
         """
         check_positive(rows=rows, steps=steps)
         if self.conditions:
@@ -202,7 +203,7 @@ class GAN(ManualOptimization, GenerativeModel):
 
     def _check_shape(self, samples: Batch) -> Batch:
         if (shape := tuple(samples["image"].shape[1:])) != self.image_shape:
-            raise ValueError(f"`generator` makes samples of shape {shape}, but the data's are {self.image_shape}")
+            raise ValueError(f"`generator` generates samples of shape {shape}, but the data have {self.image_shape}")
         return samples
 
     # -- the training step -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Base class of all models that make samples: the contract that callbacks, metrics and commands rely on."""
+"""Base class of all models that generate samples: the contract that callbacks, metrics and commands rely on."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ INTERPOLATION_CHUNK = 8
 
 
 class GenerativeModel(Model):
-    """Make samples. A subclass implements `draw`; users call `sample`.
+    """Generate samples; a subclass implements `draw`, and users call `sample`.
 
     Attributes:
         generates: Batch keys of a sample.
@@ -44,7 +44,7 @@ class GenerativeModel(Model):
 
     @property
     def required_conditions(self) -> tuple[str, ...]:
-        """Batch keys that `sample` must be given: labels can be drawn, captions and sounds cannot."""
+        """Conditions that `sample` requires: labels can be drawn at random, text and audio cannot."""
         return tuple(key for key in self.conditions if key != "label" or self.num_classes is None)
 
     @abstractmethod
@@ -79,7 +79,7 @@ class GenerativeModel(Model):
             raise ValueError(f"`n` must be at least 1, got {n}")
         given = condition or Batch()
         if missing := [key for key in self.required_conditions if key not in given]:
-            raise ValueError(f"{type(self).__name__} samples only on condition: pass `condition` with {missing}")
+            raise ValueError(f"{type(self).__name__} is conditional: pass `condition` with {missing}")
         if unknown := [key for key in given if key not in self.conditions]:
             raise ValueError(f"`condition` may have {list(self.conditions)} for {type(self).__name__}, got {unknown}")
         lengths = {key: len(tensor) for key, tensor in _tensors(given).items()}
@@ -126,7 +126,7 @@ class GenerativeModel(Model):
         return distribution(*shape, device=self.device, dtype=self.dtype)
 
     def panels(self, columns: int, *, seed: int | None = None) -> dict[str, Batch]:
-        """Make further panels of samples, such as interpolations, by name.
+        """Generate further panels of samples, such as interpolations, by name.
 
         Args:
             columns: Samples per row.
@@ -135,7 +135,7 @@ class GenerativeModel(Model):
         return {}
 
     def discriminator_score(self, batch: Batch) -> Tensor | None:
-        """Score how real examples look, (b,), higher is better; None for a model without a discriminator.
+        """Compute the discriminator score of examples, (b,), higher for real ones; None without a discriminator.
 
         Args:
             batch: The examples.
@@ -197,7 +197,7 @@ def _seeded(device: torch.device, seed: int) -> Iterator[None]:
 
 
 def _chunk_seeds(seed: int | None, chunks: int) -> list[int]:
-    """Derive a seed per chunk; they are mixed, because torch gives similar streams to seeds that are close."""
+    """Derive a hashed seed for each chunk, because torch gives similar streams for consecutive seeds."""
     if seed is not None and seed < 0:
         raise ValueError(f"`seed` must be at least 0, got {seed}")
     root = np.random.SeedSequence(seed)

@@ -1,6 +1,6 @@
-"""Detect NaN and infinity in losses, gradients and weights, and report the place of the first one in one line.
+"""Detect NaN and infinity in losses, gradients and weights, and locate the first occurrence.
 
-A check is a single comparison. Only after it has failed is the cause searched for, by computing the loss again.
+A check is a single comparison. The cause is located only after a check has failed, by computing the loss again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,7 +50,7 @@ def check_gradient(model: nn.Module, player: str, *, images: int) -> None:
     """Check that all gradients are finite.
 
     Raises:
-        NonFiniteError: A gradient is not; the message names its parameter.
+        NonFiniteError: If a gradient is not finite; the message names its parameter.
     """
     gradients = ((name, weight.grad) for name, weight in model.named_parameters() if weight.grad is not None)
     if name := first_nonfinite(gradients):
@@ -61,7 +61,7 @@ def check_weights(model: nn.Module, *, images: int) -> None:
     """Check that all weights are finite, those of the EMA included.
 
     Raises:
-        NonFiniteError: A weight is not; the message names it.
+        NonFiniteError: If a weight is not finite; the message names it.
 
     Example:
         >>> layer = nn.Linear(1, 1)

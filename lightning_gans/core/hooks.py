@@ -23,7 +23,7 @@ def check_hooks(cls: type) -> None:
         cls: Class of a model.
 
     Raises:
-        ValueError: Names the method and the hook, or the final method.
+        ValueError: If a method is a misspelled hook or overrides a final method; the message names it.
 
     Example:
         >>> from lightning_gans import DCGAN

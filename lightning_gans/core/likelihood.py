@@ -25,12 +25,12 @@ class LikelihoodModel(SingleOptimizerModel, DensityModel):
         levels: Number of values that an element of the data's images can have; None for continuous data.
         network: Factory of the network. Its EMA generates samples and computes the reported log-probabilities.
         optimizer: Factory of the optimizer from the network's parameters.
-        ema_half_life: Half-life of the network's EMA in images. 0 disables averaging. None lets it rise to 10,000 over
-            the first 200,000 images.
+        ema_half_life: Half-life of the network's EMA in images. 0 disables averaging. None (default) lets it rise to
+            10,000 over the first 200,000 images.
         **kwargs: Further arguments of `SingleOptimizerModel`.
 
     Raises:
-        ValueError: A number is out of its range; the message names it.
+        ValueError: If a number is out of its range; the message names it.
     """
 
     def __init__(

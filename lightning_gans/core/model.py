@@ -36,8 +36,8 @@ class Model(Recorded, pl.LightningModule, ABC):
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
 
     Attributes:
-        images_seen: Images of training over all devices: the clock of samples, schedules, the EMA and charts.
-        batches_seen: Batches of training; equal to Lightning's `global_step`.
+        images_seen: Images trained on, over all devices: the clock of samples, schedules, the EMA and charts.
+        batches_seen: Batches trained on; equal to Lightning's `global_step`.
 
     Raises:
         ValueError: `image_shape` has a number below 1, or its length is neither 1 nor 3.
@@ -114,13 +114,13 @@ class Model(Recorded, pl.LightningModule, ABC):
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
 
     def validate_values(self, image: Tensor) -> None:
-        """Validate the values of images, and warn if their range is not [-1, 1].
+        """Validate the dtype of images, and warn if their values are not in [-1, 1].
 
         Raises:
             ValueError: The images are not floating-point tensors.
         """
         if not image.is_floating_point():
-            raise ValueError(f"`image` must be float, images in [-1, 1], but the data yields {image.dtype}")
+            raise ValueError(f"`image` must be floating-point images in [-1, 1], but the data yields {image.dtype}")
         if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0):
             rank_zero_warn(
                 f"images are expected in [-1, 1], but the first batch has values in [{image.min():.3g},"
@@ -157,7 +157,8 @@ class Model(Recorded, pl.LightningModule, ABC):
             ) from error
         if not issubclass(model_cls, cls):
             raise ValueError(
-                f"the checkpoint {str(checkpoint_path)!r} is of a {model_cls.__name__}, which is not a {cls.__name__}"
+                f"the checkpoint {str(checkpoint_path)!r} contains a {model_cls.__name__}, which is not a"
+                f" {cls.__name__}"
             )
         for name in unserializable(recorded):
             if name not in init_args:
@@ -215,8 +216,8 @@ class Model(Recorded, pl.LightningModule, ABC):
         if different:
             previous = checkpoint[CHECKPOINT_KEY]["class"].rpartition(".")[2]
             raise ValueError(
-                f"the checkpoint is of a {previous} with other networks than this {type(self).__name__}:"
-                f" {len(different)} tensors differ, {different[0]} among them"
+                f"the checkpoint contains a {previous} whose networks differ from this {type(self).__name__}:"
+                f" {len(different)} tensors differ, such as {different[0]}"
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -242,7 +243,7 @@ class Model(Recorded, pl.LightningModule, ABC):
             set_random_state(states[self.trainer.global_rank])
         elif states:
             rank_zero_warn(
-                f"the checkpoint was made by {len(states)} processes, this run has {self.trainer.world_size}:"
+                f"the checkpoint was saved by {len(states)} processes, this run has {self.trainer.world_size}:"
                 f" it continues at {self.images_seen:,} images, but not bit for bit"
             )
 

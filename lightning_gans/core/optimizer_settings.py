@@ -21,7 +21,7 @@ def apply_schedules(optimizer: torch.optim.Optimizer, schedules: Mapping[str, Sc
         images: Images seen, over all devices.
 
     Raises:
-        ValueError: The optimizer has no such setting.
+        ValueError: If the optimizer has no such setting.
 
     Example:
         >>> from lightning_gans.core.schedules import Linear
@@ -40,7 +40,7 @@ def apply_schedules(optimizer: torch.optim.Optimizer, schedules: Mapping[str, Sc
             else:
                 names = sorted(group.keys() - {"params"}) + ["beta1", "beta2"] * ("betas" in group)
                 raise ValueError(
-                    f"a schedule drives {name!r}, but {type(optimizer).__name__} has only {', '.join(names)}"
+                    f"there is a schedule for {name!r}, but {type(optimizer).__name__} has only {', '.join(names)}"
                 )
 
 
@@ -55,7 +55,7 @@ def hyperparameters(optimizer: torch.optim.Optimizer) -> Settings:
 
 
 def without_scheduled(settings: Settings, schedules: Iterable[str]) -> Settings:
-    """Remove the settings that schedules drive.
+    """Remove the scheduled settings.
 
     Args:
         settings: Settings of each parameter group; they are not changed.

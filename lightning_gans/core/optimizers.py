@@ -13,7 +13,7 @@ import torch
 from torch.optim.optimizer import ParamsT
 
 OptimizerFactory = Callable[[ParamsT], torch.optim.Optimizer]
-"""Makes an optimizer from parameters: an optimizer class, a partial or any callable."""
+"""Factory of an optimizer from parameters: an optimizer class, a partial or any callable."""
 
 
 class Published:
@@ -33,7 +33,7 @@ class Published:
         """Make the settings the defaults of the constructor.
 
         Raises:
-            TypeError: The constructor has no such setting.
+            TypeError: If the constructor has no such setting.
         """
         super().__init_subclass__()
         if not settings:

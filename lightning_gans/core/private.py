@@ -38,8 +38,8 @@ def align_loop_progress(checkpoint: dict[str, Any], loader: Mapping[str, Any], *
     """Set Lightning's counts in a checkpoint to the state of the training loader and to the clock of batches.
 
     The counts that Lightning saves depend on the hook that saved them, and some are misread: after a run that ended
-    with an epoch, the next epoch would end after one batch. `position` batches of epoch `epoch` are done, or none at
-    the end of the epoch and before its first batch.
+    with an epoch, the next epoch would end after one batch. `position` is the number of completed batches in epoch
+    `epoch`; it is 0 before the first batch and at the end.
 
     Args:
         checkpoint: A checkpoint of Lightning, changed in place.
@@ -98,7 +98,7 @@ def unwrap_factory(value: "functools.partial[Any]") -> "functools.partial[Any]":
 
 
 def remove_ddp_reducer(trainer: pl.Trainer, model: pl.LightningModule) -> None:
-    """Remove the reducer of DDP; the training step averages the gradients after the backward of each player."""
+    """Remove the reducer of DDP; the training step averages the gradients after the backward pass of each player."""
     trainer.strategy.model = model
 
 
@@ -115,10 +115,10 @@ def option_names(parser: argparse.ArgumentParser) -> list[str]:
 
 
 class IgnoreCheckpointHyperparameters:
-    """A base class of a `LightningCLI`, before it, that gives the command line precedence over a checkpoint.
+    """Give the command line precedence over a checkpoint: a mixin, listed before `LightningCLI`.
 
-    `LightningCLI` lets the hyper-parameters in the checkpoint of `--ckpt_path` override the command line without a
-    message (PR Lightning-AI/pytorch-lightning#21455).
+    `LightningCLI` lets the hyperparameters in the checkpoint of `--ckpt_path` silently override the command line (PR
+    Lightning-AI/pytorch-lightning#21455).
     """
 
     def _parse_ckpt_path(self) -> None:
@@ -126,11 +126,11 @@ class IgnoreCheckpointHyperparameters:
 
 
 def patch_class_change() -> None:
-    """Let a class that is named on the command line start from its own defaults.
+    """Make a class that is named on the command line start from its own defaults.
 
-    When one class replaces another, jsonargparse keeps every argument that the new class accepts, the defaults of the
-    previous class included: `--model WGANGP` in place of DCGAN would train with DCGAN's batch-normalized discriminator
-    and its optimizer. With the patch, jsonargparse keeps only given arguments that differ from the previous default.
+    When one class replaces another, jsonargparse keeps every argument that the new class accepts, including defaults of
+    the previous class. `--model WGANGP` in place of DCGAN would then train with DCGAN's batch-normalized discriminator
+    and optimizer. With the patch, jsonargparse keeps only given arguments that differ from the previous default.
     """
     discard_unaccepted: Any = _typehints.discard_init_args_on_class_path_change
     if discard_unaccepted.__module__ == __name__:

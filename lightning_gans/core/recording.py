@@ -67,7 +67,7 @@ def serialize(value: Any) -> Any:
             containers of these.
 
     Raises:
-        UnserializableError: Plain data cannot describe the value.
+        UnserializableError: If plain data cannot describe the value.
 
     Example:
         >>> serialize(functools.partial(nn.Linear, bias=False))
@@ -180,7 +180,7 @@ def deserialize(record: Any, trust: Iterable[str] = ()) -> Any:
         trust: Names of further modules that may be imported.
 
     Raises:
-        ValueError: A class is refused by `import_class`.
+        ValueError: If a class is refused by `import_class`.
 
     Example:
         >>> deserialize(serialize(functools.partial(nn.Linear, bias=False)))(2, 3)
@@ -215,7 +215,7 @@ def deserialize_arguments(
         replaced: Names of arguments to leave out.
 
     Raises:
-        ValueError: A class is refused by `import_class`.
+        ValueError: If a class is refused by `import_class`.
     """
     changed = _changed_defaults(default_arguments(cls), record)
     recorded = {**changed, **record["init_args"]}

@@ -31,7 +31,7 @@ class Linear(Schedule):
         delay: Images before the value begins to change, default 0.
 
     Raises:
-        ValueError: `images` is below 1.
+        ValueError: If `images` is below 1.
 
     Example:
         >>> decay = Linear(1.0, 0.5, images=1000)
@@ -80,7 +80,7 @@ class Exponential(Schedule):
         floor: Lower bound of the value, default 0.
 
     Raises:
-        ValueError: `half_life` is not positive.
+        ValueError: If `half_life` is not positive.
 
     Example:
         >>> decay = Exponential(0.1, half_life=1000)

@@ -22,11 +22,12 @@ class SingleOptimizerModel(ManualOptimization):
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         optimizer: Factory of the optimizer from the weights.
         schedules: Schedules of the optimizer's settings, by name ("lr", "beta1", ...).
-        accumulate_grad_batches: Parts that a batch is split into and processed one by one, to save memory.
-        gradient_clip_val: Largest norm of the gradient; None does not clip.
+        accumulate_grad_batches: Number of parts of a batch that are processed one after the other to save memory,
+            default 1.
+        gradient_clip_val: Largest norm of the gradient; None (default) does not clip.
 
     Raises:
-        ValueError: A number is out of its range; the message names it.
+        ValueError: If a number is out of its range; the message names it.
     """
 
     def __init__(

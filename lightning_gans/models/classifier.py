@@ -14,31 +14,32 @@ from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.types import Batch, ImageShape, Losses
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
-"""Builds a classifier from (image_shape, num_classes)."""
+"""Factory of a classifier network from (image_shape, num_classes)."""
 
 LOGIT_CHUNK = 500
 """Number of images whose logits are computed at once."""
 
 
 class Classifier(SingleOptimizerModel):
-    """Classify images, trained with the cross-entropy of their labels.
+    """Classify images; the training loss is the cross-entropy of their labels.
 
     Examples without a label (-1) are ignored.
 
-    What differs from the authors' code: the learning rate of Adam is torch's 1e-3, theirs is 1e-4 for 100,000 batches
-    of 50 images. Images have values in [-1, 1].
+    What differs from the authors' code: the learning rate of Adam is torch's 1e-3; the authors use 1e-4 for 100,000
+    batches of 50 images. Images have values in [-1, 1].
 
     Source: the natural training of Madry et al. 2018, arXiv:1706.06083, section 5 and Table 1.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        num_classes: Number of classes of the data; None, if they have no labels, is refused.
-        network: Factory of the network from (image_shape, num_classes). The network returns logits, (b, num_classes).
+        num_classes: Number of classes of the data; None (data without labels) is refused.
+        network: Factory of the network from (image_shape, num_classes), default `ConvClassifier`. The network returns
+            logits, (b, num_classes).
         optimizer: Factory of the optimizer from the network's parameters.
         **kwargs: Further arguments of `SingleOptimizerModel`.
 
     Raises:
-        ValueError: `num_classes` is None or below 1; or, in training, a label is not below `num_classes`.
+        ValueError: If `num_classes` is None or below 1; or, in training, a label is not below `num_classes`.
 
     Example:
         >>> model = Classifier(image_shape=(1, 8, 8), num_classes=10)
@@ -57,7 +58,7 @@ class Classifier(SingleOptimizerModel):
     ) -> None:
         super().__init__(image_shape=image_shape, optimizer=optimizer, **kwargs)
         if num_classes is None:
-            raise ValueError("`num_classes` is None: the data has no classes")
+            raise ValueError("`num_classes` is None: the data have no classes")
         check_positive(num_classes=num_classes)
         self.num_classes = num_classes
         self.network = network(self.image_shape, num_classes)
@@ -71,7 +72,7 @@ class Classifier(SingleOptimizerModel):
         """Compute the mean cross-entropy of the labeled examples, and log their accuracy."""
         label = batch["label"]
         if (largest := int(label.max())) >= self.num_classes:
-            raise ValueError(f"`num_classes` is {self.num_classes}, but the data has the label {largest}")
+            raise ValueError(f"`num_classes` is {self.num_classes}, but the data have the label {largest}")
         logits = self.network(batch["image"])
         count = (label >= 0).sum().clamp(min=1)
         correct = logits.detach().argmax(1) == label

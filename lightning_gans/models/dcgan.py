@@ -15,8 +15,8 @@ class DCGAN(VanillaGAN):
 
     Args:
         image_shape: (channels, height, width).
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the discriminator from (image_shape).
+        generator: Factory of the generator from (latent_dim, image_shape), default `DCGANGenerator`.
+        discriminator: Factory of the discriminator from (image_shape), default `DCGANDiscriminator`.
         **kwargs: Further arguments of `GAN`.
 
     Example:

@@ -27,11 +27,11 @@ class FlowGAN(WGANGP, DensityModel):
 
     The generator minimizes w NLL / d + (1 - w) A. NLL is the negative log-likelihood of an example in nats, d is the
     number of its elements, and A is the negated score of the critic. With w = 1 the critic is not trained. With w = 0
-    the likelihood is only reported. The paper adds lambda times the likelihood of a whole example to A; the authors'
-    code divides A by `like_reg` instead. Both factors are w / ((1 - w) d), so `like_reg` 1 on MNIST is w = 784 / 785.
+    the likelihood is only reported. The paper weights NLL by lambda and A by 1; the authors' code divides A by
+    `like_reg` instead. Both lambda and `like_reg` are w / ((1 - w) d), so `like_reg` 1 on MNIST is w = 784 / 785.
 
     Images with levels are dequantized, for the likelihood and for the critic, and samples are rounded to levels. The
-    reported log-probability is a lower bound of the log-probability of the rounded samples, estimated from one uniform
+    reported log-probability is a lower bound of the log-probability of the discrete image, estimated from one uniform
     draw within each level. Points, and images without levels, are unchanged, and their density is reported.
 
     Source: Grover, Dhar and Ermon 2018, arXiv:1705.08868; the bound is arXiv:1511.01844, section 3.1.
@@ -39,10 +39,12 @@ class FlowGAN(WGANGP, DensityModel):
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         levels: Number of values that an element of the data's images can have; None for continuous data.
-        flow: Factory of the flow from (image_shape). `forward(x)` returns latents (b, d) and log |det dz/dx|, (b,)
-            nats; `inverse(z)` returns examples. `NICE`, `RealNVP` (images), `SplineFlow` (points) or any other flow.
-        prior: Factory of the distribution of latents: `StandardLogistic` for NICE, `StandardNormal` for other flows.
-        likelihood_weight: Weight w of the likelihood, from 0 to 1.
+        flow: Factory of the flow from (image_shape), default `NICE`. `forward(x)` returns latents (b, d) and log |det
+            dz/dx|, (b,) nats; `inverse(z)` returns examples. `NICE`, `RealNVP` (images), `SplineFlow` (points) or any
+            other flow.
+        prior: Factory of the distribution of latents, default `StandardLogistic` as in NICE. Use `StandardNormal` for
+            other flows.
+        likelihood_weight: Weight w of the likelihood, from 0 to 1, default 0.99.
         discriminator: Factory of the critic from (image_shape). None is `DCGANCritic` for images and
             `MLPDiscriminator` for points.
         discriminator_steps: Critic updates per generator update, each on a new batch. None is 1 if
@@ -50,7 +52,8 @@ class FlowGAN(WGANGP, DensityModel):
         **kwargs: Further arguments of `WGANGP`, except for the generator and the latents, which are the flow's.
 
     Raises:
-        ValueError: A number is out of its range, or a critic that is not trained has steps.
+        ValueError: If a number is out of its range, or `discriminator_steps` is not 1 although the critic is not
+            trained.
 
     Example:
         >>> model = FlowGAN(image_shape=(1, 8, 8), levels=17, flow=partial(NICE, width=32), likelihood_weight=0.9)

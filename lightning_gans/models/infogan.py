@@ -34,31 +34,33 @@ class Codes(NamedTuple):
 class InfoGAN(GAN):
     """Learn categories and styles without labels: maximize the mutual information of a code and the samples.
 
-    A part of the latent is a code. A recognition head on the discriminator's features predicts it from samples. Both
-    players maximize the resulting lower bounds of the mutual information, `categorical` and `continuous` in nats. The
+    A part of the latent is a code. A recognition head on the discriminator's features predicts the code of a sample.
+    Both players maximize lower bounds of the mutual information, logged as `categorical` and `continuous` in nats. The
     weights of the head belong to the discriminator and its optimizer, as in the authors' code.
 
-    Latents are sampled from a normal distribution. The generator receives uniform noise erf(z / sqrt(2)). For each
-    categorical code it receives the one-hot index of the largest of `size` elements. Points between two latents are
-    therefore latents as well.
+    Latents are sampled from a normal distribution. The generator receives uniform noise erf(z / sqrt(2)) and, for each
+    categorical code, the one-hot index of the largest of `size` elements. A point between two latents is therefore a
+    valid latent.
 
     Source: Chen et al. 2016, arXiv:1606.03657; settings of the authors' `run_mnist_exp.py`, where both bounds have
     weight 1 and the standard deviation of continuous codes is fixed at 1. The networks here are DCGAN's.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        categorical: Sizes of the categorical codes.
-        continuous: Number of continuous codes, each uniform in [-1, 1].
-        information_weight: Factor lambda of both bounds.
-        latent_dim: Size of a latent vector, including the codes, which are its last elements.
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the discriminator from (image_shape); it must have `features` and `logit`.
-        recognition_head: Factory of the recognition head from (size of the features, number of code parameters).
-        generator_optimizer: Factory of the generator's optimizer from its parameters.
+        categorical: Sizes of the categorical codes, default (10,).
+        continuous: Number of continuous codes, each uniform in [-1, 1], default 2.
+        information_weight: Factor lambda of both bounds, default 1.
+        latent_dim: Size of a latent vector, default 74; the codes are its last elements.
+        generator: Factory of the generator from (latent_dim, image_shape), default `DCGANGenerator`.
+        discriminator: Factory of the discriminator from (image_shape), default `DCGANDiscriminator`; it must have
+            `features` and `logit`.
+        recognition_head: Factory of the recognition head from (size of the features, number of code parameters),
+            default `RecognitionHead`.
+        generator_optimizer: Factory of the generator's optimizer from its parameters, default `InfoGANAdam`.
         **kwargs: Further arguments of `GAN`.
 
     Raises:
-        ValueError: A number is out of its range, there are no codes, or `discriminator` has no features.
+        ValueError: If a number is out of its range, there are no codes, or `discriminator` has no features.
 
     Example:
         >>> model = InfoGAN(image_shape=(1, 8, 8), categorical=[10], continuous=2)
@@ -113,7 +115,7 @@ class InfoGAN(GAN):
         self.code_dim = code_dim
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
-        """Map normal latents to noise and codes, and these to samples."""
+        """Map normal latents to noise and codes, and noise and codes to samples."""
         return self._generate(generator, self._generator_input(latents))
 
     def _generator_input(self, latents: Tensor) -> Tensor:

@@ -30,24 +30,27 @@ class LAPGAN(GAN):
     clamped.
 
     What differs from the authors' code: the default optimizer is Adam, which needs fewer images; `lapgan_cifar10.yaml`
-    has their SGD with its schedules. Their noise is uniform; here it is normal, so that points between two latents are
-    latents as well. Their filters are those of `image.scale`; here they are means of 2 x 2 pixels and bilinear
-    interpolation.
+    has their SGD with its schedules. Their noise is uniform; here it is normal, so that a point between two latents is
+    a valid latent. They resample by `image.scale`; here downsampling takes the mean of 2 x 2 pixels, and upsampling is
+    bilinear.
 
     Source: Denton et al. 2015, arXiv:1506.05751; networks of the authors' `train_cifar_coarse_to_fine.lua`.
 
     Args:
         image_shape: (channels, height, width), multiples of 2^(depth - 1).
-        depth: Number of levels of the pyramid; each has twice the height and width of the previous level.
-        generator: Factory of the coarsest level's generator from (latent_dim, shape of that level).
-        discriminator: Factory of the coarsest level's discriminator from (shape of that level).
-        residual_generator: Factory of a finer level's generator from (shape of that level). The generator maps
-            (noise, image) to a residual; the noise is one plane.
-        residual_discriminator: Factory of a finer level's discriminator from (shape of that level).
+        depth: Number of levels of the pyramid, default 3; each has twice the height and width of the previous level.
+        generator: Factory of the coarsest level's generator from (latent_dim, shape of that level), default
+            `MLPGenerator`.
+        discriminator: Factory of the coarsest level's discriminator from (shape of that level), default
+            `MLPDiscriminator`.
+        residual_generator: Factory of a finer level's generator from (shape of that level), default
+            `LaplacianGenerator`. The generator maps (noise, image) to a residual; the noise is one plane.
+        residual_discriminator: Factory of a finer level's discriminator from (shape of that level), default
+            `LaplacianDiscriminator`.
         **kwargs: Further arguments of `GAN`; `latent_dim` is the coarsest level's.
 
     Raises:
-        ValueError: `image_shape` cannot be halved `depth` - 1 times.
+        ValueError: If `image_shape` cannot be halved `depth` - 1 times.
 
     Example:
         >>> LAPGAN(image_shape=(3, 32, 48), depth=3).sample(2, seed=0)["image"].shape

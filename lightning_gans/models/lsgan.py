@@ -10,22 +10,22 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class LSGAN(GAN):
-    """Train a GAN with least-squares losses: the discriminator regresses examples on 1 and samples on 0.
+    """Train a GAN with least-squares losses: the targets of the discriminator are 1 for examples and 0 for samples.
 
-    The loss grows with the distance from the label, so samples that the discriminator classifies with certainty still
+    The loss grows with the distance from the target, so samples that the discriminator classifies with certainty still
     have a gradient.
 
-    What differs from the authors' code: the networks are DCGAN's, theirs are deeper ones for 112 x 112 pixels. Latents
-    are normal, theirs are 1,024 uniform numbers.
+    What differs from the authors' code: the networks are DCGAN's; the authors' networks are deeper, for 112 x 112
+    pixels. Latents are normal; the authors use 1,024 uniform numbers.
 
     Source: Mao et al. 2016, arXiv:1611.04076, equation 9; settings of the authors' `train_lsun.py` (xudonmao/LSGAN).
 
     Args:
         image_shape: (channels, height, width).
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the discriminator from (image_shape).
-        generator_optimizer: Factory of the generator's optimizer from its parameters.
-        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        generator: Factory of the generator from (latent_dim, image_shape), default `DCGANGenerator`.
+        discriminator: Factory of the discriminator from (image_shape), default `DCGANDiscriminator`.
+        generator_optimizer: Factory of the generator's optimizer from its parameters, default `LSGANAdam`.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters, default `LSGANAdam`.
         **kwargs: Further arguments of `GAN`.
 
     Example:
@@ -53,10 +53,10 @@ class LSGAN(GAN):
         )
 
     def discriminator_loss(self, batch: Batch) -> Losses:
-        """Compute half the squared errors of the outputs for examples from 1 and of the outputs for samples from 0."""
+        """Compute half the mean squared error of the outputs, with target 1 for examples and 0 for samples."""
         real, fake = self.discriminate(batch["image"], self.fake(batch)["image"])
         return {"least_squares": least_squares_discriminator_loss(real, fake)}
 
     def generator_loss(self, batch: Batch) -> Losses:
-        """Compute half the squared error of the outputs for samples from 1."""
+        """Compute half the mean squared error of the outputs for samples, with target 1."""
         return {"least_squares": least_squares_generator_loss(self.discriminator(self.fake(batch)["image"]))}

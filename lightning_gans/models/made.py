@@ -15,22 +15,23 @@ class MADE(Autoregressive):
     The settings are those of karpathy/pytorch-made, which reaches 94.5 nats on binarized MNIST with one hidden layer of
     500 units and one order. `made_binarized_mnist.yaml` has the settings that are not defaults here.
 
-    What differs from that code: the order of the pixels is raster order, there it is drawn. The paper's direct
-    connections from pixels to outputs exist, there they are missing. The masks of hidden units are evenly spread. The
-    learning rate falls along a cosine. The weights are averaged (EMA).
+    What differs from that code: the order of the pixels is raster order instead of random. There are direct connections
+    from pixels to outputs, as in the paper. The degrees of hidden units are evenly spread. The recipe has a cosine
+    schedule of the learning rate. Samples and likelihoods come from the EMA of the weights.
 
-    What differs from the paper: it uses Adagrad, and binary pixels only. Here gray and colored pixels have PixelCNN++'s
-    mixtures of logistics; `--model.output Bernoulli` is for pixels of two levels.
+    What differs from the paper: the paper uses Adagrad and binary pixels only. Here the default output is PixelCNN++'s
+    mixture of logistics, for gray and color pixels. `--model.output Bernoulli` is for pixels of two levels.
 
     Source: Germain et al. 2015, arXiv:1502.03509.
 
     Args:
         image_shape: (channels, height, width).
         levels: Number of values that an element of the data's images can have.
-        network: Factory of the network from (image_shape, outputs), and from the keyword `num_classes` if the model is
-            class-conditional.
-        output: Factory of the output distribution of a pixel from (channels, levels).
-        optimizer: Factory of the optimizer from the network's parameters.
+        network: Factory of the network, default `MADENetwork`, from (image_shape, outputs) and, in class-conditional
+            models, the keyword `num_classes`.
+        output: Factory of the output distribution of a pixel from (channels, levels), default
+            `DiscretizedLogisticMixture`.
+        optimizer: Factory of the optimizer from the network's parameters, default `MADEAdam`.
         **kwargs: Further arguments of `Autoregressive`.
 
     Example:

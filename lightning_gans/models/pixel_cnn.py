@@ -12,14 +12,16 @@ from lightning_gans.types import ImageShape
 class PixelCNN(Autoregressive):
     """Predict each pixel from earlier pixels by gated convolutions, with the same weights at all pixels.
 
-    The network is the gated PixelCNN's, small enough for a CPU. The output and the optimizer are PixelCNN++'s.
+    The network is a gated PixelCNN that is small enough for a CPU. The output distribution and the optimizer are from
+    PixelCNN++.
 
     What differs from the gated PixelCNN: the channels of a pixel depend on each other through the output distribution,
     not through the network.
 
     What differs from PixelCNN++: the network is not a U-Net and has no dropout. The learning rate is constant by
     default; a schedule reproduces the authors' decay by 0.999995 per step. The half-life of the EMA rises to 10,000
-    images, as in all models here; their decay of 0.9995 per step is a half-life of 22,000 images with batches of 16.
+    images, as in all models here. The authors' decay of 0.9995 per step is a half-life of 22,000 images with batches of
+    16.
 
     Source: van den Oord et al. 2016, arXiv:1606.05328; Salimans et al. 2017, arXiv:1701.05517, and its `train.py`
     (openai/pixel-cnn).
@@ -27,10 +29,11 @@ class PixelCNN(Autoregressive):
     Args:
         image_shape: (channels, height, width).
         levels: Number of values that an element of the data's images can have.
-        network: Factory of the network from (image_shape, outputs), and from the keyword `num_classes` if the model is
-            class-conditional.
-        output: Factory of the output distribution of a pixel from (channels, levels).
-        optimizer: Factory of the optimizer from the network's parameters.
+        network: Factory of the network, default `GatedPixelCNN`, from (image_shape, outputs) and, in class-conditional
+            models, the keyword `num_classes`.
+        output: Factory of the output distribution of a pixel from (channels, levels), default
+            `DiscretizedLogisticMixture`.
+        optimizer: Factory of the optimizer from the network's parameters, default `PixelCNNAdam`.
         **kwargs: Further arguments of `Autoregressive`.
 
     Example:

@@ -14,29 +14,29 @@ from lightning_gans.types import Batch, ImageShape, Losses
 class R3GAN(GAN):
     """Train a GAN with relativistic pairing losses (RpGAN) and the gradient penalties R1 and R2.
 
-    Each sample should look more real than the example it is paired with. Pairing removes the local minima that drop
-    modes; with both penalties training converges locally. Both penalties are computed at every step. A discriminator
-    with batch normalization would couple the examples of a batch and invalidate them.
+    The generator raises the logit of each sample above the logit of a paired example. Pairing removes the local minima
+    that drop modes; with both penalties, training converges locally. Both penalties are computed at every step. Batch
+    normalization in the discriminator would couple the examples of a batch, and invalidate the penalties.
 
-    The paper has schedules along a cosine: the learning rate falls from 2e-4 to 5e-5, gamma falls, and Adam's beta2
-    rises from 0.9 to 0.99. They are in `r3gan_cifar10.yaml`.
+    The paper has cosine schedules: the learning rate falls from 2e-4 to 5e-5, gamma falls, and Adam's beta2 rises from
+    0.9 to 0.99. The recipe `r3gan_cifar10.yaml` has these schedules.
 
     Source: Huang et al. 2024, arXiv:2501.05441; the pairing is arXiv:1807.00734, the penalties arXiv:1801.04406.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the discriminator from (image_shape); it processes each example independently.
-        gamma: Weight of the penalties: gamma / 2 times the mean squared norm of the gradient, for examples and for
-            samples. The best value depends on the scale of the data: a discriminator that separates two places needs a
-            slope between them.
-        latent_dim: Size of a latent vector.
-        generator_optimizer: Factory of the generator's optimizer from its parameters.
-        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        generator: Factory of the generator from (latent_dim, image_shape), default `R3GANGenerator`.
+        discriminator: Factory of the discriminator from (image_shape), default `R3GANDiscriminator`; it processes each
+            example independently.
+        gamma: Weight of the penalties, default 0.1. Each penalty is gamma / 2 times the mean squared norm of the
+            gradient. The best value depends on the scale of the data, because the gradient norm does.
+        latent_dim: Size of a latent vector, default 64.
+        generator_optimizer: Factory of the generator's optimizer from its parameters, default `R3GANAdam`.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters, default `R3GANAdam`.
         **kwargs: Further arguments of `GAN`.
 
     Raises:
-        ValueError: `gamma` is negative.
+        ValueError: If `gamma` is negative.
 
     Example:
         >>> R3GAN(image_shape=(1, 28, 28), gamma=0.5).sample(2, seed=0)["image"].shape

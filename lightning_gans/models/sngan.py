@@ -13,21 +13,22 @@ class SNGAN(GAN):
     """Train a GAN with hinge losses against a discriminator whose layers all have spectral norm 1.
 
     What differs from the authors' code: the default networks are DCGAN's; `sngan_cifar10.yaml` has the residual ones.
-    Generator and discriminator have the same batch size, theirs is 128 for the generator and 64 for the discriminator.
-    The generator is updated after `discriminator_steps` batches, theirs before. The learning rate is constant by
-    default; a schedule reproduces their linear decay to 0, which needs the run's length.
+    Both players have the same batch size; the authors use 128 for the generator and 64 for the discriminator. The
+    generator is updated after `discriminator_steps` batches; the authors update it before. The learning rate is
+    constant by default; a schedule reproduces the authors' linear decay to 0, which needs the run's length.
 
     Source: Miyato et al. 2018, arXiv:1802.05957; settings of the authors' `sn_cifar10_unconditional.yml`
     (pfnet-research/sngan_projection).
 
     Args:
         image_shape: (channels, height, width).
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the discriminator from (image_shape); it applies spectral normalization itself.
-        latent_dim: Size of a latent vector.
-        discriminator_steps: Discriminator updates per generator update, each on a new batch.
-        generator_optimizer: Factory of the generator's optimizer from its parameters.
-        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters.
+        generator: Factory of the generator from (latent_dim, image_shape), default `DCGANGenerator`.
+        discriminator: Factory of the discriminator from (image_shape), default `SpectralNormDiscriminator`; it applies
+            spectral normalization itself.
+        latent_dim: Size of a latent vector, default 128.
+        discriminator_steps: Discriminator updates per generator update, each on a new batch, default 5.
+        generator_optimizer: Factory of the generator's optimizer from its parameters, default `SNGANAdam`.
+        discriminator_optimizer: Factory of the discriminator's optimizer from its parameters, default `SNGANAdam`.
         **kwargs: Further arguments of `GAN`.
 
     Example:

@@ -9,7 +9,7 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class VanillaGAN(GAN):
-    """Train the original GAN: the minimax loss against the non-saturating loss, with fully connected networks.
+    """Train the original GAN: the minimax discriminator loss, the non-saturating generator loss, and MLPs.
 
     The discriminator minimizes the cross-entropy of the minimax game. The generator maximizes log D(G(z)), which has
     the same fixed point and does not saturate. The authors' SGD is `GoodfellowSGD`, and `vanilla_gan_mnist.yaml` has
@@ -19,8 +19,8 @@ class VanillaGAN(GAN):
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the discriminator from (image_shape).
+        generator: Factory of the generator from (latent_dim, image_shape), default `MLPGenerator`.
+        discriminator: Factory of the discriminator from (image_shape), default `MaxoutDiscriminator`.
         **kwargs: Further arguments of `GAN`.
 
     Example:

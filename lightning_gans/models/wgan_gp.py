@@ -14,7 +14,7 @@ from lightning_gans.types import Batch, ImageShape, Losses
 class WGANGP(GAN):
     """Minimize the Wasserstein distance with a critic that a gradient penalty keeps 1-Lipschitz.
 
-    The critic has no batch normalization: it would couple the examples of a batch and invalidate the penalty.
+    The critic has no batch normalization, which would couple the examples of a batch and invalidate the penalty.
 
     What differs from the authors' code: the networks are half as wide, 64 channels, and samples come from the EMA.
 
@@ -22,17 +22,17 @@ class WGANGP(GAN):
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        generator: Factory of the generator from (latent_dim, image_shape).
-        discriminator: Factory of the critic from (image_shape).
-        penalty_weight: Factor lambda of the penalty, the mean of (|gradient| - 1)^2.
-        latent_dim: Size of a latent vector.
-        discriminator_steps: Critic updates per generator update, each on a new batch.
-        generator_optimizer: Factory of the generator's optimizer from its parameters.
-        discriminator_optimizer: Factory of the critic's optimizer from its parameters.
+        generator: Factory of the generator from (latent_dim, image_shape), default `DCGANGenerator`.
+        discriminator: Factory of the critic from (image_shape), default `DCGANCritic`.
+        penalty_weight: Factor lambda of the penalty, the mean of (|gradient| - 1)^2, default 10.
+        latent_dim: Size of a latent vector, default 128.
+        discriminator_steps: Critic updates per generator update, each on a new batch, default 5.
+        generator_optimizer: Factory of the generator's optimizer from its parameters, default `WGANGPAdam`.
+        discriminator_optimizer: Factory of the critic's optimizer from its parameters, default `WGANGPAdam`.
         **kwargs: Further arguments of `GAN`.
 
     Raises:
-        ValueError: `penalty_weight` is negative.
+        ValueError: If `penalty_weight` is negative.
 
     Example:
         >>> WGANGP(image_shape=(1, 28, 28), penalty_weight=5.0).sample(2, seed=0)["image"].shape
