@@ -27,7 +27,7 @@ class Checkpointing(Periodic, Checkpoint):
         minutes: Maximum minutes between saves, default 10.
 
     Raises:
-        ValueError: `every` is below 1, or `minutes` is not above 0.
+        ValueError: If `every` is below 1, or `minutes` is not above 0.
     """
 
     def __init__(self, *, every: int = 50_000, minutes: float = 10.0) -> None:
@@ -79,7 +79,7 @@ def save_atomically(trainer: pl.Trainer, path: Path, *, previous: Path | None = 
         previous: Path at which the existing checkpoint is kept, default None.
 
     Raises:
-        NonFiniteError: A weight is not finite.
+        NonFiniteError: If a weight is not finite.
     """
     if not trainer.is_global_zero:
         trainer.save_checkpoint(path, weights_only=False)  # writes nothing, and waits for rank 0

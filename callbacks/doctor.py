@@ -64,7 +64,7 @@ class Doctor(Periodic):
         every: Images between checks of the samples, default 50,000.
 
     Raises:
-        ValueError: `every` is below 1.
+        ValueError: If `every` is below 1.
     """
 
     def __init__(self, *, every: int = 50_000) -> None:

@@ -17,7 +17,7 @@ class Periodic(pl.Callback, ABC):
         every: Images between two calls.
 
     Raises:
-        ValueError: `every` is below 1.
+        ValueError: If `every` is below 1.
 
     Example:
         >>> class PrintImages(Periodic):

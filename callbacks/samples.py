@@ -45,7 +45,7 @@ class Samples(Periodic):
         latest: Path of the latest grid, or None.
 
     Raises:
-        ValueError: `every` or `count` is below 1.
+        ValueError: If `every` or `count` is below 1.
     """
 
     def __init__(self, *, every: int = 20_000, count: int = 64, seed: int = 0) -> None:

@@ -27,8 +27,8 @@ class BinarizedMNIST(MNIST):
         seed: Seed of the order of the training examples, default 0. Binarization does not depend on it.
 
     Raises:
-        ValueError: MNIST is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does not fit
-            the data.
+        ValueError: If MNIST is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does not
+            fit the data.
 
     Example:
         >>> data = BinarizedMNIST(batch_size=128)

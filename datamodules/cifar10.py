@@ -21,7 +21,7 @@ class CIFAR10(TorchvisionDataModule):
         horizontal_flip: Mirror each training image with probability 0.5, default False.
 
     Raises:
-        ValueError: The data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
+        ValueError: If the data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
             not fit the data.
 
     Example:

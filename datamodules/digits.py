@@ -27,7 +27,7 @@ class Digits(DataModule):
         seed: Seed of the order of the training examples, default 0.
 
     Raises:
-        ValueError: `batch_size` or `validation_size` does not fit the data.
+        ValueError: If `batch_size` or `validation_size` does not fit the data.
 
     Example:
         >>> data = Digits(batch_size=100)

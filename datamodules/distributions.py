@@ -69,7 +69,7 @@ class GaussianMixture(Distribution):
         sigma: Standard deviation of each coordinate.
 
     Raises:
-        ValueError: `sigma` is not above 0.
+        ValueError: If `sigma` is not above 0.
 
     Example:
         >>> round(GaussianMixture(ring_centers(8), sigma=0.01).entropy, 4)
@@ -111,7 +111,7 @@ class NoisyCurve(Distribution):
         sigma: Standard deviation of the noise in each coordinate.
 
     Raises:
-        ValueError: `sigma` is not above 0.
+        ValueError: If `sigma` is not above 0.
 
     Example:
         >>> import numpy as np

@@ -54,7 +54,7 @@ class ImageFolder(DataModule):
         memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
 
     Raises:
-        ValueError: `root` is not a readable folder with at least 3 images, or a size or fraction is out of range; in
+        ValueError: If `root` is not a readable folder with at least 3 images, or a size or fraction is out of range; in
             `setup`, if an image cannot be decoded or all images together exceed the memory limit.
 
     Example:
@@ -156,7 +156,7 @@ def list_images(root: str) -> list[str]:
         Paths relative to `root`, with forward slashes on every operating system.
 
     Raises:
-        ValueError: `root` is not a folder, or the folder or one of its subfolders cannot be listed.
+        ValueError: If `root` is not a folder, or the folder or one of its subfolders cannot be listed.
     """
 
     def raise_error(error: OSError) -> None:

@@ -29,7 +29,7 @@ class InMemoryLoader:
         world_size: Number of processes, default 1.
 
     Raises:
-        ValueError: The tensors differ in length, an argument is out of range, or an epoch would have no batch.
+        ValueError: If the tensors differ in length, an argument is out of range, or an epoch would have no batch.
 
     Example:
         >>> loader = InMemoryLoader({"image": torch.arange(5)}, batch_size=2, shuffle=False, drop_last=False)
@@ -120,7 +120,7 @@ class InMemoryLoader:
             (b,) float in [0, 1).
 
         Raises:
-            ValueError: No batch of this epoch has been yielded yet.
+            ValueError: If no batch of this epoch has been yielded yet.
 
         Example:
             >>> loader = InMemoryLoader({"image": torch.arange(6)}, batch_size=2, shuffle=True, drop_last=True)
@@ -152,7 +152,7 @@ class InMemoryLoader:
             state_dict: Result of `state_dict`, saved with any number of ranks.
 
         Raises:
-            ValueError: The state was saved with another number of examples, seed or global batch size, and therefore
+            ValueError: If the state was saved with another number of examples, seed or global batch size, and therefore
                 another order.
         """
         own = self.state_dict()

@@ -21,7 +21,7 @@ class MNIST(TorchvisionDataModule):
         seed: Seed of the order of the training examples, default 0.
 
     Raises:
-        ValueError: The data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
+        ValueError: If the data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
             not fit the data.
 
     Example:

@@ -33,7 +33,7 @@ class StackedMNIST(DataModule):
         seed: Seed of the training and validation images and of their order, default 0. The test images are fixed.
 
     Raises:
-        ValueError: MNIST is not in `root` and cannot be downloaded, `train_size` is below 1, or `batch_size` or
+        ValueError: If MNIST is not in `root` and cannot be downloaded, `train_size` is below 1, or `batch_size` or
             `validation_size` does not fit the data.
 
     Example:

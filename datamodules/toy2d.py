@@ -94,7 +94,8 @@ class Toy2D(GroundTruth, DataModule):
         scale: Divisor of the points.
 
     Raises:
-        ValueError: `name` is unknown, `count` is below 1, or `batch_size` or `validation_size` does not fit the data.
+        ValueError: If `name` is unknown, `count` is below 1, or `batch_size` or `validation_size` does not fit the
+            data.
 
     Example:
         >>> data = Toy2D(name="grid", count=1000, validation_size=100)

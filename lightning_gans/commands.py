@@ -96,7 +96,7 @@ def sample(model: Model, options: argparse.Namespace) -> None:
         options: Options of the command.
 
     Raises:
-        UsageError: The model does not generate samples, or an option is invalid or does not apply to the model.
+        UsageError: If the model does not generate samples, or an option is invalid or does not apply to the model.
     """
     if not isinstance(model, GenerativeModel):
         raise UsageError(f"{type(model).__name__} does not generate samples")

@@ -40,7 +40,7 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
     Args:
         real: Features (n, ...) of real examples; trailing axes are flattened.
         fake: Features (m, ...) of generated samples.
-        k: Number of nearest neighbors that defines a neighborhood.
+        k: Number of nearest neighbors that defines a neighborhood, default 5.
 
     Raises:
         ValueError: If `k` is below 1, a set has fewer than k + 1 examples or features that are not finite, or the sets
@@ -89,7 +89,7 @@ class PRDC(Metric):
     See `prdc` for the definitions and the reference; arXiv:2002.09797. All features are stored until `reset`.
 
     Args:
-        k: Number of nearest neighbors that defines a neighborhood.
+        k: Number of nearest neighbors that defines a neighborhood, default 5.
         **kwargs: Arguments of `torchmetrics.Metric`.
 
     Raises:

@@ -18,8 +18,8 @@ class ConvClassifier(nn.Module):
     Args:
         image_shape: (channels, height, width), at least 4 pixels high and wide.
         num_classes: Number of classes.
-        width: Channels of the first convolution; the second has twice as many.
-        hidden: Units of the hidden layer.
+        width: Channels of the first convolution, default 32; the second has twice as many.
+        hidden: Units of the hidden layer, default 1,024.
 
     Raises:
         ValueError: If `image_shape` is not the shape of an image or is too small for two poolings, or a size is

@@ -106,7 +106,7 @@ class AffineCoupling(Coupling):
         identity_idx: Indices of the channels that pass through unchanged.
         transform_idx: Indices of the channels that are transformed.
         conditioner: Factory of the conditioner from (inputs, outputs).
-        bound: Largest absolute value of the logarithm of a scale.
+        bound: Largest absolute value of the logarithm of a scale, default 2.
     """
 
     def __init__(

@@ -27,7 +27,8 @@ class DCGANGenerator(nn.Module):
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (channels, height, width).
-        width: Channels before the last layer; they double with every halving of the size, up to 8 times the width.
+        width: Channels before the last layer, default 64; they double with every halving of the size, up to 8 times the
+            width.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -105,7 +106,8 @@ class DCGANDiscriminator(_StridedNetwork):
 
     Args:
         image_shape: (channels, height, width).
-        width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
+        width: Channels after the first layer, default 64; they double with every halving of the size, up to 8 times the
+            width.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -129,7 +131,8 @@ class DCGANCritic(_StridedNetwork):
 
     Args:
         image_shape: (channels, height, width).
-        width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
+        width: Channels after the first layer, default 64; they double with every halving of the size, up to 8 times the
+            width.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -153,7 +156,8 @@ class SpectralNormDiscriminator(_StridedNetwork):
 
     Args:
         image_shape: (channels, height, width).
-        width: Channels after the first layer; they double with every halving of the size, up to 8 times the width.
+        width: Channels after the first layer, default 64; they double with every halving of the size, up to 8 times the
+            width.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.

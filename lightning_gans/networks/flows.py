@@ -177,7 +177,7 @@ class Logit(Bijection):
     As in the paper, a is 0.05.
 
     Args:
-        alpha: The constant a, which keeps both ends of [-1, 1] away from infinity.
+        alpha: The constant a, which keeps both ends of [-1, 1] away from infinity, default 0.05.
 
     Raises:
         ValueError: If `alpha` is not between 0 and 0.5.

@@ -22,8 +22,8 @@ class MLPGenerator(nn.Module):
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        width: Units per hidden layer.
-        depth: Number of hidden layers.
+        width: Units per hidden layer, default 1,200.
+        depth: Number of hidden layers, default 2.
 
     Raises:
         ValueError: If a size is below 1, or `image_shape` has neither one axis nor three.
@@ -61,11 +61,11 @@ class MaxoutDiscriminator(nn.Module):
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        width: Units per hidden layer.
-        pieces: Number of linear functions over which a maxout unit takes the maximum.
-        depth: Number of hidden layers.
-        input_dropout: Probability of dropping an input.
-        dropout: Probability of dropping a hidden unit.
+        width: Units per hidden layer, default 240.
+        pieces: Number of linear functions over which a maxout unit takes the maximum, default 5.
+        depth: Number of hidden layers, default 2.
+        input_dropout: Probability of dropping an input, default 0.2.
+        dropout: Probability of dropping a hidden unit, default 0.5.
 
     Raises:
         ValueError: If a size is below 1, a probability is outside [0, 1], or `image_shape` has neither one axis nor
@@ -112,8 +112,8 @@ class MLPDiscriminator(nn.Module):
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        width: Units per hidden layer.
-        depth: Number of hidden layers.
+        width: Units per hidden layer, default 1,200.
+        depth: Number of hidden layers, default 2.
 
     Raises:
         ValueError: If a size is below 1, or `image_shape` has neither one axis nor three.

@@ -21,9 +21,9 @@ class NICE(Chain):
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
-        width: Units per hidden layer of a conditioner.
-        depth: Number of hidden layers of a conditioner.
-        couplings: Number of coupling layers; each half of the elements is transformed by every other layer.
+        width: Units per hidden layer of a conditioner, default 1,000.
+        depth: Number of hidden layers of a conditioner, default 5.
+        couplings: Number of coupling layers, default 4; each half of the elements is transformed by every other layer.
 
     Raises:
         ValueError: If a size is below 1, or an example has a single element.

@@ -132,7 +132,7 @@ class DiscretizedLogisticMixture(OutputDistribution):
     Args:
         channels: Number of channels; the authors support only 3.
         levels: Number of values that an element can have.
-        components: Number of logistic distributions in the mixture.
+        components: Number of logistic distributions in the mixture, default 10.
 
     Raises:
         ValueError: If `channels` or `components` is below 1, or `levels` below 2.

@@ -29,10 +29,10 @@ class GatedPixelCNN(CausalImageNetwork):
         image_shape: (channels, height, width).
         outputs: Number of outputs per pixel.
         num_classes: Number of classes; None for an unconditional network.
-        width: Channels of each stack.
-        blocks: Number of gated layers.
-        kernel: Kernel size of each layer, odd; a layer sees kernel // 2 pixels up, to the left and, above, to the
-            right.
+        width: Channels of each stack, default 32.
+        blocks: Number of gated layers, default 6.
+        kernel: Kernel size of each layer, odd, default 5; a layer sees kernel // 2 pixels up, to the left and, above,
+            to the right.
 
     Attributes:
         reach: Number of rows above a pixel, and of pixels to its left, in the receptive field.

@@ -17,8 +17,8 @@ class PointGenerator(nn.Module):
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (dimensions,) of a point.
-        width: Units per hidden layer.
-        depth: Number of hidden layers.
+        width: Units per hidden layer, default 128.
+        depth: Number of hidden layers, default 2.
 
     Raises:
         ValueError: If a size is below 1, or `image_shape` is not (dimensions,).

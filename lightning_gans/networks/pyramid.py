@@ -167,7 +167,7 @@ class LaplacianGenerator(nn.Module):
 
     Args:
         image_shape: (channels, height, width) of the level.
-        width: Channels of the hidden layers.
+        width: Channels of the hidden layers, default 64.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -205,8 +205,8 @@ class LaplacianDiscriminator(nn.Module):
 
     Args:
         image_shape: (channels, height, width) of the level.
-        width: Channels of the hidden layers.
-        dropout: Probability of dropping a feature.
+        width: Channels of the hidden layers, default 64.
+        dropout: Probability of dropping a feature, default 0.5.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), a size is below 1, or `dropout` is outside

@@ -40,8 +40,8 @@ class R3GANGenerator(nn.Module):
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (channels, height, width).
-        width: Channels between blocks.
-        blocks: Number of residual blocks at each size.
+        width: Channels between blocks, default 128.
+        blocks: Number of residual blocks at each size, default 2.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -80,8 +80,8 @@ class R3GANDiscriminator(nn.Module):
 
     Args:
         image_shape: (channels, height, width).
-        width: Channels between blocks.
-        blocks: Number of residual blocks at each size.
+        width: Channels between blocks, default 128.
+        blocks: Number of residual blocks at each size, default 2.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.

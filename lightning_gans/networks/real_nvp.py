@@ -29,12 +29,12 @@ class RealNVP(Chain):
 
     Args:
         image_shape: (channels, height, width); height and width are even.
-        width: Channels inside the conditioners.
-        blocks: Residual blocks per conditioner.
-        scales: Number of scales; at most the number of times that height and width can be halved.
-        couplings: Number of coupling layers of each kind per scale; with only one, a quarter of the elements is never
-            transformed.
-        alpha: Constant that keeps pixels away from infinity, see `Logit`.
+        width: Channels inside the conditioners, default 32.
+        blocks: Residual blocks per conditioner, default 2.
+        scales: Number of scales, default 2; at most the number of times that height and width can be halved.
+        couplings: Number of coupling layers of each kind per scale, default 3; with only one, a quarter of the elements
+            is never transformed.
+        alpha: Constant that keeps pixels away from infinity, see `Logit`, default 0.05.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width) with even sizes, or a number is out of its range.

@@ -22,7 +22,7 @@ class RecognitionHead(nn.Module):
     Args:
         features: Size of a feature vector.
         codes: Number of parameters of the code distribution.
-        width: Units of the hidden layer.
+        width: Units of the hidden layer, default 128.
 
     Raises:
         ValueError: If a size is below 1.

@@ -36,7 +36,7 @@ class ResNetGenerator(nn.Module):
     Args:
         latent_dim: Size of a latent vector.
         image_shape: (channels, height, width).
-        width: Channels of every block.
+        width: Channels of every block, default 128.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -79,7 +79,7 @@ class ResNetDiscriminator(nn.Module):
 
     Args:
         image_shape: (channels, height, width).
-        width: Channels of every block.
+        width: Channels of every block, default 128.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.
@@ -120,7 +120,7 @@ class SpectralNormResNetDiscriminator(ResNetDiscriminator):
 
     Args:
         image_shape: (channels, height, width).
-        width: Channels of every block.
+        width: Channels of every block, default 128.
 
     Raises:
         ValueError: If `image_shape` is not (channels, height, width), or a size is below 1.

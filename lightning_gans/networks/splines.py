@@ -35,7 +35,7 @@ def rational_quadratic_spline(
         params: Parameters (*x.shape, 3k - 1) of splines of k bins: k widths and k heights before a softmax, and k - 1
             derivatives at the inner knots before a softplus. The derivative at both ends is 1.
         bound: Half the length of the interval on which the spline differs from the identity.
-        inverse: Whether to apply the inverse spline, from y to x.
+        inverse: Whether to apply the inverse spline, from y to x, default False.
 
     Returns:
         y, or x for the inverse, and log dy/dx there.
@@ -91,8 +91,8 @@ class SplineCoupling(Coupling):
         identity_idx: Indices of the channels that pass through unchanged.
         transform_idx: Indices of the channels that are transformed.
         conditioner: Factory of the conditioner from (inputs, outputs).
-        bins: Number of bins of a spline.
-        bound: Half the length of the interval of a spline; elements outside [-bound, bound] are unchanged.
+        bins: Number of bins of a spline, default 16.
+        bound: Half the length of the interval of a spline, default 4; elements outside [-bound, bound] are unchanged.
 
     Raises:
         ValueError: If `bins` is below 2 or not below 1000, the inverse of the smallest bin size, or `bound` is not
@@ -132,12 +132,13 @@ class SplineFlow(Chain):
 
     Args:
         image_shape: (dimensions,) of a point.
-        width: Units per hidden layer of a conditioner.
-        depth: Number of hidden layers of a conditioner.
-        couplings: Number of coupling layers; each half of the coordinates is transformed by every other layer.
-        bins: Number of bins of a spline.
-        bound: Half the length of the interval of a spline, in standard deviations; coordinates outside are only shifted
-            and scaled.
+        width: Units per hidden layer of a conditioner, default 128.
+        depth: Number of hidden layers of a conditioner, default 2.
+        couplings: Number of coupling layers, default 4; each half of the coordinates is transformed by every other
+            layer.
+        bins: Number of bins of a spline, default 16.
+        bound: Half the length of the interval of a spline, in standard deviations, default 4; coordinates outside are
+            only shifted and scaled.
 
     Raises:
         ValueError: If `image_shape` is not (dimensions,) with at least 2 dimensions, or a number is out of its range.

@@ -197,7 +197,7 @@ def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
         () in nats.
 
     Raises:
-        ValueError: `real` and `fake` have different shapes.
+        ValueError: If `real` and `fake` have different shapes.
 
     Example:
         >>> relativistic_discriminator_loss(torch.tensor([3.0]), torch.tensor([3.0]))
@@ -220,7 +220,7 @@ def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
         () in nats.
 
     Raises:
-        ValueError: `real` and `fake` have different shapes.
+        ValueError: If `real` and `fake` have different shapes.
 
     Example:
         >>> relativistic_generator_loss(torch.tensor([1e4]), torch.tensor([0.0]))

@@ -30,7 +30,7 @@ def gradient_penalty(
         constant.
 
     Raises:
-        ValueError: `real` and `fake` have different shapes, or `weight` is not (b,).
+        ValueError: If `real` and `fake` have different shapes, or `weight` is not (b,).
 
     Example:
         >>> critic = lambda inputs: 3 * inputs.sum(1)  # its gradient (3, 3, 3, 3) has the norm 6
