@@ -28,7 +28,7 @@ GENERATOR_GRADIENT = "generator/gradient_norm"
 DIAGNOSES = {
     "overpowering_discriminator": (
         "the discriminator overpowers the generator: its loss and gradient are close to 0",
-        "lower its learning rate, regularize it (gradient penalty, dropout), or take more generator steps",
+        "lower its learning rate, regularize it (gradient penalty, dropout), or lower `discriminator_steps`",
     ),
     "unbounded_critic": (
         "the critic's gradient grows without bound, so it overpowers the generator",
@@ -54,11 +54,11 @@ class Doctor(Periodic):
     - *Overpowering discriminator*: its loss and its gradient norm are both below 5 % of their initial values for 5
       logging steps. A loss on logits approaches 0 then; the gradient norm of a Wasserstein critic does not.
     - *Unbounded critic*: the mean real and fake scores differ by more than 10 times the mean distance between examples
-      and samples. A 1-Lipschitz critic cannot do that.
+      and samples. The scores of a 1-Lipschitz critic cannot.
     - *Vanishing gradients*: the gradient norm of the generator is below 1e-7 for 5 logging steps.
     - *Mode collapse*: the mean distance between samples is below 5 % of the mean distance between examples, after it
-      has been above that. If it has never been above, the warning comes after 10 checks, because the samples of an
-      untrained generator hardly differ.
+      has exceeded this threshold. If it has never exceeded the threshold, the warning comes after 10 checks, because
+      the samples of an untrained generator hardly differ.
 
     Args:
         every: Images between checks of the samples, default 50,000.

@@ -19,7 +19,7 @@ SYNC_EVERY = 10
 
 
 class GracefulShutdown(pl.Callback):
-    """On SIGTERM or Ctrl-C, finish the batch, save a checkpoint, and exit with 143 or 130.
+    """Finish the batch, save a checkpoint, and exit with 143 on SIGTERM or 130 on Ctrl-C.
 
     These exit codes, 128 plus the number of the signal, keep schedulers from mistaking the exit for success.
     `fit --ckpt_path last` resumes the run. Sampling and evaluation are aborted, because they take minutes for some

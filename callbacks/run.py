@@ -63,7 +63,7 @@ class Run(pl.Callback):
         if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
-                " raise it, or make a new model"
+                " raise `max_images`, or create a new model"
             )
         resumed, self._resumed = self._resumed, None
         folder = ""

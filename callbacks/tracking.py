@@ -33,7 +33,7 @@ WANDB_MODES: dict[str, Mode] = {
 
 
 class ImagesSeenLogger(WandbLogger):
-    """Log to W&B with images seen as the x axis of every metric, and survive a failure of W&B.
+    """Log to W&B with images seen as the x axis of every metric, and continue after a failure of W&B.
 
     Each metric is declared by its full name at its first value, because the order in which W&B resolves name patterns
     is not defined.
@@ -108,8 +108,8 @@ class Wandb(pl.Callback):
         tags: Tags of the run, default None.
         mode: "online", "offline", "disabled" or "auto" (default). "auto" uses the environment variable `WANDB_MODE`; if
             it is not set, the mode is "online" with an API key and "offline" without.
-        log_model: Upload the last checkpoint as an artifact, default False.
-        log_real: Upload a grid of training images, default False.
+        log_model: Whether to upload the last checkpoint as an artifact, default False.
+        log_real: Whether to upload a grid of training images, default False.
 
     Attributes:
         status: URL of the run, or its mode.

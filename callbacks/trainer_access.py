@@ -1,4 +1,4 @@
-"""Typed access to the attributes of a trainer that Lightning sets where type checkers cannot see them."""
+"""Typed access to attributes of a trainer that type checkers cannot infer, such as its data module."""
 
 from typing import Protocol, TypeVar, cast
 

@@ -16,7 +16,7 @@ class BinarizedMNIST(MNIST):
     Images are (1, 28, 28), float, with the two values -1 and 1; labels are int64 from 0 to 9. Each pixel is sampled
     once, and the result depends only on the position of the image in MNIST, so every run uses the same images.
     Larochelle and Murray 2011 sampled their images in the same way, but this class does not use their file.
-    Likelihoods on the two sets of images differ slightly, because both have the same distribution.
+    Likelihoods on the two sets of images differ only slightly, because both have the same distribution.
 
     Source: Salakhutdinov and Murray 2008, doi:10.1145/1390156.1390266.
 

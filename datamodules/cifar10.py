@@ -18,7 +18,7 @@ class CIFAR10(TorchvisionDataModule):
         batch_size: Examples per batch in total over all devices, default 64.
         validation_size: Number of the 50,000 training examples that are held out for validation, default 5,000.
         seed: Seed of the order of the training examples, default 0.
-        horizontal_flip: Mirror each training image with probability 0.5, default False.
+        horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
 
     Raises:
         ValueError: If the data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does

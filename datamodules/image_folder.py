@@ -50,7 +50,7 @@ class ImageFolder(DataModule):
         validation_size: Fraction of the images for validation, default 0.05; at least one image.
         test_size: Fraction of the images for testing, default 0.1; at least one image.
         seed: Seed of the order of the training examples, default 0.
-        horizontal_flip: Mirror each training image with probability 0.5, default False.
+        horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
         memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
 
     Raises:

@@ -21,9 +21,9 @@ class InMemoryLoader:
     Args:
         tensors: Contents of the batches by key; the first axis is the batch axis.
         batch_size: Examples per batch on each rank.
-        shuffle: Shuffle the examples in every epoch; otherwise every epoch has the same order.
-        drop_last: Drop an incomplete last batch. If it is kept, the ranks divide it equally and drop the remaining
-            examples, fewer than `world_size`; a single process drops none.
+        shuffle: Whether to shuffle the examples in every epoch; otherwise every epoch has the same order.
+        drop_last: Whether to drop an incomplete last batch. If the batch is kept, the ranks divide it equally and drop
+            the remaining examples, fewer than `world_size`; a single process drops none.
         seed: Seed of the permutations, default 0.
         rank: Rank of this process, default 0.
         world_size: Number of processes, default 1.

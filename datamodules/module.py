@@ -41,7 +41,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         batch_size: Examples per batch in total over all devices, default 64.
         validation_size: Number of training examples that are held out for validation, default 0.
         seed: Seed of the order of the training examples, default 0. The splits do not depend on it.
-        horizontal_flip: Mirror each training image with probability 0.5, default False.
+        horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
 
     Raises:
         ValueError: `batch_size` is below 1; in `setup`, if `batch_size` or `validation_size` does not fit the data.

@@ -25,7 +25,7 @@ class TorchvisionDataModule(DataModule, ABC):
         batch_size: Examples per batch in total over all devices, default 64.
         validation_size: Number of training examples that are held out for validation, default 5,000.
         seed: Seed of the order of the training examples, default 0.
-        horizontal_flip: Mirror each training image with probability 0.5, default False.
+        horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
 
     Raises:
         ValueError: In `prepare_data`, if `root` does not exist or the download fails; in `setup`, if the files cannot

@@ -39,7 +39,7 @@ SEEDS = 2**32
 
 
 class Parser(LightningArgumentParser):
-    """A parser that reports an error in one line, with a suggestion."""
+    """Parse arguments, and report an error in one line with a suggestion."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the error as a `UsageError`."""

@@ -25,7 +25,7 @@ from lightning_gans.types import Batch, ImageShape
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises a `UsageError` instead of exiting."""
+    """Parse arguments, and raise a `UsageError` instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` lists the options")
@@ -49,7 +49,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module to import, with classes of the run",
+        help="module to import that defines classes of the run",
     )
     execute = COMMANDS[command](parser)
     try:
@@ -79,7 +79,7 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
         help="an image grid (.png), an array (.npz), or a folder with a file for each sample (default: samples.png)",
     )
     parser.add_argument(
-        "--interpolate", action="store_true", help="rows of 8 samples, each an interpolation between two latents"
+        "--interpolate", action="store_true", help="write rows of 8 samples that interpolate between two latents"
     )
     return sample
 
@@ -105,7 +105,7 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     if options.seed < 0:
         raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if options.label is not None and "label" not in model.conditions:
-        raise UsageError(f"`--label` is for class-conditional models, which this {type(model).__name__} is not")
+        raise UsageError(f"`--label` needs a class-conditional model, unlike this {type(model).__name__}")
     columns = 8 if options.interpolate else math.ceil(math.sqrt(options.count))
     write = _writer(model.image_shape, options.output, columns)  # an error is raised before sampling starts
     if options.interpolate:
@@ -164,7 +164,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     parser.add_argument(
         "--count", type=int, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
     )
-    parser.add_argument("--k", type=int, default=5, help="nearest neighbors (default: 5)")
+    parser.add_argument("--k", type=int, default=5, help="number of nearest neighbors (default: 5)")
     return evaluate
 
 

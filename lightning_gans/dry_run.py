@@ -37,7 +37,7 @@ class _BatchTimer(pl.Callback):
 
 
 def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
-    """Train on a few batches of dummy data, and report what the whole run needs.
+    """Train on a few batches of dummy data, and report the memory and the time of the whole run.
 
     Args:
         trainer: Trainer of the run, whose limits, device and precision are used.

@@ -26,7 +26,7 @@ class _Option(NamedTuple):
     """The option that a message is about.
 
     Attributes:
-        keys: Its name on the command line, in parts.
+        keys: Name of the option on the command line, split at dots.
         classes: The class that each key selects, as far as the message names it.
     """
 
@@ -155,5 +155,5 @@ def _explain_unaccepted(name: str, option: _Option) -> str:
     if name not in known:
         return f"{cls.__name__} has no option `{name}` ({argument}){did_you_mean(name, known)}"
     if fits(cls, option.parameter):
-        return f"{cls.__name__} is given `{name}` already: leave out {argument}"
+        return f"{cls.__name__} sets `{name}` itself: leave out {argument}"
     return f"{cls.__name__} does not fit {option}{option.suggest()}"

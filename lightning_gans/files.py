@@ -39,7 +39,7 @@ def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
 
     Args:
         path: The file.
-        previous: The new name of an existing file of that name; None replaces the file.
+        previous: New path of an existing file, default None to replace the file.
 
     Yields:
         The temporary file to write.

@@ -122,7 +122,7 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def _is_public(cls: type[Any]) -> bool:
-    """Check that a class is concrete, and exported by its subpackage of this package if that has an `__all__`."""
+    """Check that a class is concrete and, if its subpackage defines `__all__`, exported."""
     package, _, _ = cls.__module__.rpartition(".")
     exported = getattr(sys.modules.get(package), "__all__", [cls.__name__])
     public = cls.__module__.startswith("lightning_gans.") and cls.__name__ in exported

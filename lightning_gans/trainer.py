@@ -61,7 +61,7 @@ class Trainer(pl.Trainer):
         max_steps: Maximum number of training batches; -1 sets no limit.
         max_epochs: Maximum number of passes over the data; None sets no limit.
         max_time: Maximum training time.
-        fast_dev_run: Run a few batches (True: one), and save nothing.
+        fast_dev_run: Number of batches of a trial run that saves nothing (True for 1), default False.
         **kwargs: Other arguments of `pytorch_lightning.Trainer`.
 
     Raises:

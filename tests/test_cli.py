@@ -367,7 +367,7 @@ ERRORS = {
     "fit --model.generator_optimizer DCGANAdm": "`--model.generator_optimizer`.*DCGANAdam",
     "fit --model WGANGP --model.penalty_wieght 1": "did you mean `penalty_weight`",
     "fit --model WGANGP --model.penalty_weight -1": "`penalty_weight` must be at least 0",
-    "fit --model FlowGAN --model.latent_dim 4": "FlowGAN is given `latent_dim` already: leave out",
+    "fit --model FlowGAN --model.latent_dim 4": "FlowGAN sets `latent_dim` itself: leave out",
     "fit --model MADE --model.output Categorical --model.output.levels 5": "leave out `--model.output.levels`",
     "fit --model FlowGAN --model.prior Normal": "did you mean `StandardNormal`",
     "fit --model FlowGAN --model.prior NICE": "NICE is not known; known: StandardLogistic, StandardNormal",

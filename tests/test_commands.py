@@ -156,7 +156,7 @@ def test_evaluate_scores_another_split(run: Path, capsys: pytest.CaptureFixture[
         ("sample RUN --seed -1", "`--seed` must be at least 0, got -1"),
         ("sample RUN --interpolate --seed -1", "`--seed` must be at least 0, got -1"),
         ("sample RUN --output a.jpg", "`--output` must end in .png, .npz or be a folder, got '.jpg' in 'a.jpg'"),
-        ("sample RUN --label 3", "`--label` is for class-conditional models, which this DCGAN is not"),
+        ("sample RUN --label 3", "`--label` needs a class-conditional model, unlike this DCGAN"),
         ("sample RUN --count many", "--count"),
         ("sample RUN --cuont 3", "--cuont"),
         ("sample nothing", "there is no run folder or checkpoint 'nothing'"),

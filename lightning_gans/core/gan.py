@@ -182,7 +182,7 @@ class GAN(ManualOptimization, GenerativeModel):
         Args:
             rows: Number of paths.
             steps: Samples per path, both ends included.
-            seed: Any integer from 0; None takes a fresh seed.
+            seed: Seed, at least 0; None (default) draws a new seed.
 
         Returns:
             rows * steps samples, path after path.

@@ -66,7 +66,7 @@ class GenerativeModel(Model):
         Args:
             n: Number of samples.
             condition: Batch keys named in `conditions`, n rows each; labels that are not given are drawn uniformly.
-            seed: Any integer from 0; None takes a fresh seed.
+            seed: Seed, at least 0; None (default) draws a new seed.
 
         Returns:
             A batch with the keys in `generates`, on the model's device.
@@ -130,7 +130,7 @@ class GenerativeModel(Model):
 
         Args:
             columns: Samples per row.
-            seed: Any integer from 0; None takes a fresh seed.
+            seed: Seed, at least 0; None (default) draws a new seed.
         """
         return {}
 
@@ -150,7 +150,7 @@ class GenerativeModel(Model):
         Args:
             n: Number of samples.
             size: Samples per chunk.
-            seed: Any integer from 0; None takes a fresh seed.
+            seed: Seed, at least 0; None draws a new seed.
             draw_chunk: Draws the chunk of an index.
 
         Raises:

@@ -15,7 +15,7 @@ def cluster_accuracy(categories: Tensor, labels: Tensor) -> float:
 
     The matching is one-to-one, between categories and labels, and maximizes the accuracy (Hungarian algorithm, Kuhn
     1955, doi:10.1002/nav.3800020109). Categories or labels in excess are not matched. As the matching is optimized on
-    the same examples, random categories score more than one divided by their number. The version of torchmetrics,
+    the same examples, random categories score above 1 / (number of categories). The version of torchmetrics,
     `torchmetrics.functional.clustering.cluster_accuracy`, does not fit: it needs the package `torch_linear_assignment`,
     as many categories as labels, and a label for each example.
 

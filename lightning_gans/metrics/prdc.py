@@ -33,9 +33,9 @@ class PRDCResult(NamedTuple):
 def prdc(real: Tensor, fake: Tensor, *, k: int = 5) -> PRDCResult:
     """Compute precision, recall, density and coverage from k-nearest-neighbor balls.
 
-    The neighborhood of an example is the open ball whose radius is the distance to the k-th nearest other example of
-    the same set. From *Reliable Fidelity and Diversity Metrics for Generative Models*, arXiv:2002.09797. The scores
-    depend on the numbers of examples and on k, so they are comparable only if these are equal.
+    The neighborhood of a point is the open ball whose radius is the distance to the k-th nearest other point of the
+    same set. From *Reliable Fidelity and Diversity Metrics for Generative Models*, arXiv:2002.09797. The scores depend
+    on the numbers of examples and on k, so they are comparable only if these are equal.
 
     Args:
         real: Features (n, ...) of real examples; trailing axes are flattened.
@@ -138,7 +138,7 @@ def _radii(points: Tensor, k: int) -> Tensor:
     for start in range(0, len(points), _ROWS):
         distances = _distances(points[start : start + _ROWS], points, offset=start)
         radii.append(distances.topk(k, largest=False).values[:, -1])
-    # The ball is open: despite rounding, it must not contain a copy of the k-th neighbor that a generator made.
+    # The ball is open: despite rounding, it must not contain a generated copy of the k-th neighbor.
     return torch.cat(radii) * (1 - 1e-9)
 
 

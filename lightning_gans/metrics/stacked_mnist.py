@@ -19,7 +19,8 @@ class StackedMNISTModes(Metric):
     A classifier predicts the digit in each color channel of an image. `modes` is the number of distinct triples of the
     1,000 possible. `reverse_kl` is the KL divergence of their histogram from the uniform distribution, in nats. Both
     depend on the number of samples. 26,000 real examples have all 1,000 modes and a divergence of 0.0236 +- 0.001.
-    The divergence comes mostly from the finite number, and partly from the unequal frequencies of MNIST's digits.
+    The divergence is mostly due to the finite number of examples, and partly to the unequal frequencies of MNIST's
+    digits.
 
     Source: Metz et al. 2017, arXiv:1611.02163; 26,000 samples as in VEEGAN, arXiv:1705.07761.
 

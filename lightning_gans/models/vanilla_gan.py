@@ -9,7 +9,7 @@ from lightning_gans.types import Batch, ImageShape, Losses
 
 
 class VanillaGAN(GAN):
-    """Train the original GAN: the minimax discriminator loss, the non-saturating generator loss, and MLPs.
+    """Train the original GAN: MLPs with the minimax discriminator loss and the non-saturating generator loss.
 
     The discriminator minimizes the cross-entropy of the minimax game. The generator maximizes log D(G(z)), which has
     the same fixed point and does not saturate. The authors' SGD is `GoodfellowSGD`, and `vanilla_gan_mnist.yaml` has

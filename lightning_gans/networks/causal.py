@@ -10,8 +10,8 @@ class CausalImageNetwork(nn.Module, ABC):
     """Base class of networks whose outputs at a pixel depend only on earlier pixels, in raster order.
 
     `forward` maps images (b, channels, h, w), and labels (b,) if the network is class-conditional, to
-    (b, outputs, h, w). A subclass also computes the outputs of a single pixel, at less cost than `forward`: sampling
-    needs them pixel by pixel.
+    (b, outputs, h, w). For sampling, a subclass also computes the outputs of a single pixel, at less cost than
+    `forward`.
     """
 
     @abstractmethod

@@ -13,7 +13,7 @@ Indices = Sequence[int]
 """Indices of channels, along the axis after the batch axis."""
 
 ConditionerFactory = Callable[[int, int], nn.Module]
-"""Builds the conditioner of a coupling layer from (inputs, outputs), the sizes of the axis after the batch axis."""
+"""Factory of the conditioner of a coupling layer from (inputs, outputs), the sizes of the axis after the batch axis."""
 
 
 class Coupling(Bijection):
@@ -25,9 +25,10 @@ class Coupling(Bijection):
 
     Args:
         identity_idx: Indices of the channels that pass through unchanged.
-        transform_idx: Indices of the channels that are transformed; each index belongs to one of both sets.
+        transform_idx: Indices of the channels that are transformed; each index is in exactly one of the two sets.
         conditioner: Factory of the conditioner from (inputs, outputs); it maps (b, inputs, ...) to (b, outputs, ...).
-        params_per_element: Number of parameters of the transform of an element. All zero, they give the identity.
+        params_per_element: Number of parameters of the transform of an element. If all are 0, the transform is the
+            identity.
     """
 
     identity_idx: Tensor
@@ -79,7 +80,7 @@ class Coupling(Bijection):
 
 
 class AdditiveCoupling(Coupling):
-    """Couple by a shift, which preserves volume. From *NICE*, arXiv:1410.8516, equation 8.
+    """Transform channels by a shift, which preserves volume. From *NICE*, arXiv:1410.8516, equation 8.
 
     The arguments are the same as for `Coupling`, except `params_per_element`.
     """
@@ -97,10 +98,10 @@ class AdditiveCoupling(Coupling):
 
 
 class AffineCoupling(Coupling):
-    """Couple by a scale and a shift. From *Density estimation using Real NVP*, arXiv:1605.08803, equation 5.
+    """Transform channels by a scale and a shift. From *Density estimation using Real NVP*, arXiv:1605.08803, eq. 5.
 
-    A hyperbolic tangent bounds the logarithm of the scale, as in the authors' code. The bound is a constant here and a
-    learned parameter there. A layer therefore scales by at most exp(bound), which keeps the inverse accurate.
+    A hyperbolic tangent bounds the logarithm of the scale, as in the authors' code. The bound is a constant here; in
+    the authors' code it is learned. A layer therefore scales by at most exp(bound), which keeps the inverse accurate.
 
     Args:
         identity_idx: Indices of the channels that pass through unchanged.

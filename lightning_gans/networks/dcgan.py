@@ -101,8 +101,8 @@ class DCGANDiscriminator(_StridedNetwork):
 
     From *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*,
     arXiv:1511.06434. The sizes, channels and initial weights mirror `DCGANGenerator`. The first layer is not
-    normalized. With batch normalization a logit depends on all samples of a batch, so penalties on per-sample
-    gradients need `DCGANCritic` instead.
+    normalized. With batch normalization a logit depends on the whole batch, so penalties on per-example gradients need
+    `DCGANCritic` instead.
 
     Args:
         image_shape: (channels, height, width).

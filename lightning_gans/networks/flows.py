@@ -107,8 +107,9 @@ class ActNorm(Bijection):
     """Shift and scale activations, with an initialization that normalizes the first batch (activation normalization).
 
     `initialize_from_batch` sets the shift and the scale such that a batch gets mean 0 and standard deviation 1. Until
-    then the layer is the identity. Afterwards both are ordinary parameters, so the density of an example never depends
-    on other examples, unlike with batch normalization. From *Glow*, arXiv:1807.03039, section 3.1.
+    then the layer is the identity. Afterwards the shift and the scale are ordinary parameters, so the density of an
+    example never depends on other examples, unlike with batch normalization. From *Glow*, arXiv:1807.03039, section
+    3.1.
 
     Args:
         shape: Shape of the parameters: (c, 1, 1) for one shift and scale per channel, (d,) for one per element.
@@ -172,9 +173,9 @@ def initialize_from_batch(flow: nn.Module, x: Tensor) -> None:
 class Logit(Bijection):
     """Map images in [-1, 1] to real numbers, elementwise: y = logit(a + (1 - 2a) (x + 1) / 2).
 
-    The inverse maps samples of a model of unbounded values to images. From *Density estimation using Real NVP*,
-    arXiv:1605.08803, section 4.1, with one difference: the paper's a + (1 - a) x keeps only one end away from infinity.
-    As in the paper, a is 0.05.
+    The inverse maps unbounded values to images. From *Density estimation using Real NVP*, arXiv:1605.08803, section
+    4.1, with one difference: the paper's a + (1 - a) x keeps only one end away from infinity. As in the paper, a is
+    0.05.
 
     Args:
         alpha: The constant a, which keeps both ends of [-1, 1] away from infinity, default 0.05.

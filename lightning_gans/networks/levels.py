@@ -52,8 +52,8 @@ def round_to_levels(image: Tensor, levels: int) -> Tensor:
 def dequantize(image: Tensor, noise: Tensor, levels: int) -> Tensor:
     """Dequantize images uniformly: map level k to (k + u) / levels, scaled from [0, 1) to [-1, 1).
 
-    If y is a dequantized image of d elements, log P(image) >= E log p(y) + d log(2 / levels). Values that are not
-    finite remain so, so that the loss reveals them.
+    If y is a dequantized image of d elements, log P(image) >= E log p(y) + d log(2 / levels). NaN and infinity are
+    kept, so that the check of the loss detects them.
 
     Args:
         image: Images whose elements are levels.
@@ -70,7 +70,7 @@ def dequantize(image: Tensor, noise: Tensor, levels: int) -> Tensor:
 
 
 def quantize(image: Tensor, levels: int) -> Tensor:
-    """Quantize continuous images: the inverse of `dequantize`, whatever the noise.
+    """Quantize continuous images: the inverse of `dequantize`, for any noise.
 
     Args:
         image: Values in [-1, 1]; values outside are mapped to the first or the last level.

@@ -15,7 +15,7 @@ from lightning_gans.types import ImageShape
 
 
 class MADENetwork(CausalImageNetwork):
-    """Predict each pixel from the earlier ones by an MLP of ReLU units with masked weights.
+    """Predict each pixel from the earlier pixels by an MLP of ReLU units with masked weights.
 
     From *MADE: Masked Autoencoder for Distribution Estimation*, arXiv:1502.03509, equations 8 to 13. A hidden unit of
     degree d is connected to pixels 0 to d, or to units of degrees up to d. The outputs of pixel p are connected to

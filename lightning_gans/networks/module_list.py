@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=nn.Module)
 
     class ModuleList(nn.ModuleList, Generic[M]):
-        """Hold modules of one type, which type checkers know when they iterate over it."""
+        """Hold modules of one type, so that type checkers know the type of an element."""
 
         def __iter__(self) -> Iterator[M]: ...
 

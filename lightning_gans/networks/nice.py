@@ -17,7 +17,7 @@ class NICE(Chain):
     paper, to save training steps. The last layer of each conditioner is initialized to 0. The final layer is an
     `ActNorm`, which normalizes the first batch to mean 0 and standard deviation 1.
 
-    Images are expected dequantized, in [-1, 1], and points as they are. The outputs of `inverse` are unbounded.
+    Images must be dequantized and in [-1, 1]; points have any range. The outputs of `inverse` are unbounded.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.

@@ -12,7 +12,7 @@ from lightning_gans.checks import check_levels, check_positive
 from lightning_gans.networks.levels import from_index, round_to_levels, to_index
 
 UniformSampler = Callable[..., Tensor]
-"""Returns uniform random numbers in [0, 1) of the requested shape, as `torch.rand` does."""
+"""Function that returns uniform random numbers in [0, 1) of the requested shape, such as `torch.rand`."""
 
 MIN_LOG_SCALE = -7.0
 """Lower bound of log-scales, as in the PixelCNN++ code: one ninth of a bin of 256 levels."""
@@ -83,8 +83,8 @@ class Categorical(OutputDistribution):
     """Model the channels of a pixel by independent categorical distributions, with one logit per level.
 
     The distribution is arbitrary, and does not use the order of the levels. From van den Oord et al. 2016,
-    arXiv:1601.06759, section 2.2. There the channels of a pixel depend on each other through the network; here they are
-    independent, given the earlier pixels.
+    arXiv:1601.06759, section 2.2. In the paper, the channels of a pixel depend on each other through the network; here
+    they are independent, given the earlier pixels.
 
     Args:
         channels: Number of channels.
@@ -125,7 +125,8 @@ class DiscretizedLogisticMixture(OutputDistribution):
     Later channels of a pixel depend on earlier channels: the mean of channel i in a component is m_i + sum over j < i
     of tanh(c_ij) x_j. All channels share one component. The probability of a level is the logistic mass of its bin; the
     first and the last bin are unbounded. The mass of narrow bins is exact: log(sigma(a) - sigma(b)) = log sigma(a) +
-    log sigma(-b) + log(1 - exp(b - a)). The authors' code approximates it there by the density at the center.
+    log sigma(-b) + log(1 - exp(b - a)). The authors' code approximates the mass of such bins by the density at the
+    center.
 
     Source: Salimans et al. 2017, arXiv:1701.05517, section 2.1 and 2.2; openai/pixel-cnn, `nn.py`.
 

@@ -14,7 +14,7 @@ from lightning_gans.types import ImageShape
 
 
 class GatedPixelCNN(CausalImageNetwork):
-    """Predict each pixel from the earlier ones by gated convolutions.
+    """Predict each pixel from the earlier pixels by gated convolutions.
 
     From *Conditional Image Generation with PixelCNN Decoders*, arXiv:1606.05328, section 2 and figure 2. A vertical
     stack sees the rows above. A horizontal stack sees the pixels to the left and the features of the vertical stack, so
@@ -31,8 +31,8 @@ class GatedPixelCNN(CausalImageNetwork):
         num_classes: Number of classes; None for an unconditional network.
         width: Channels of each stack, default 32.
         blocks: Number of gated layers, default 6.
-        kernel: Kernel size of each layer, odd, default 5; a layer sees kernel // 2 pixels up, to the left and, above,
-            to the right.
+        kernel: Odd kernel size of each layer, default 5. With r = kernel // 2, a layer sees r pixels to the left, and
+            in the r rows above also r pixels to the right.
 
     Attributes:
         reach: Number of rows above a pixel, and of pixels to its left, in the receptive field.

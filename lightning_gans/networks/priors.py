@@ -64,7 +64,7 @@ class StandardLogistic(Prior):
 
 
 FlowFactory = Callable[[ImageShape], nn.Module]
-"""Builds a flow from (image_shape): see `lightning_gans.networks.flows`."""
+"""Factory of a flow from (image_shape); see `lightning_gans.networks.flows`."""
 
 
 class FlowGenerator(nn.Module):

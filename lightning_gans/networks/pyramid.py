@@ -15,7 +15,7 @@ from lightning_gans.checks import check_image, check_positive, check_probability
 from lightning_gans.types import ImageShape
 
 ResidualGeneratorFactory = Callable[[ImageShape], nn.Module]
-"""Builds the generator of a residual from the shape of its level."""
+"""Factory of the generator of a residual from the shape of its level."""
 
 
 def upsample(images: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class PyramidGenerator(nn.Module):
         shapes: (channels, height, width) of every level, from coarse to fine.
 
     Attributes:
-        sizes: Number of elements of a latent that each level takes: a vector for the first, a plane for each other.
+        sizes: Number of latent elements of each level: a vector for the coarsest level, a plane for every other level.
 
     Raises:
         ValueError: At `forward`, if the output of a network does not have the shape of its level.

@@ -33,8 +33,9 @@ GROUP_SIZE = 16
 class R3GANGenerator(nn.Module):
     """Generate images from latents by residual blocks without normalization.
 
-    A linear function of the latent weights the channels of a learned feature map, which residual blocks and upsampling
-    turn into an image. From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The smallest size is at most 4
+    The channels of a learned feature map are scaled by a linear function of the latent. Residual blocks and upsampling
+    map the result to an image. From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The smallest size is at
+    most 4
     pixels: 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
 
     Args:
@@ -74,9 +75,9 @@ class R3GANGenerator(nn.Module):
 class R3GANDiscriminator(nn.Module):
     """Discriminate images by residual blocks without normalization.
 
-    From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The structure mirrors `R3GANGenerator`: at the
-    smallest size, each channel is summed with learned weights, and a linear layer maps the sums to the logit. The logit
-    of an image does not depend on other images.
+    From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The structure mirrors `R3GANGenerator`. At the
+    smallest size, each channel is reduced to a weighted sum with learned weights, and a linear layer maps the sums to
+    the logit. The logit of an image does not depend on other images.
 
     Args:
         image_shape: (channels, height, width).

@@ -16,16 +16,16 @@ from lightning_gans.types import ImageShape
 class RealNVP(Chain):
     """Transform images by affine coupling layers at several scales.
 
-    A `Logit` maps elements from [-1, 1] to real numbers. At each scale, `Squeeze` turns each 2 x 2 pixels into
-    channels. Coupling layers first alternate between the two colors of a checkerboard of pixels, then between two
+    A `Logit` maps elements from [-1, 1] to real numbers. At each scale, `Squeeze` rearranges each block of 2 x 2 pixels
+    into channels. Coupling layers first alternate between the two colors of a checkerboard of pixels, then between two
     halves of the channels. After that, half of the elements become latents, and the other half is processed at the next
     scale, of half the height and width. The prior is the standard normal distribution. From *Density estimation using
     Real NVP*, arXiv:1605.08803.
 
-    What differs from the authors' code. A checkerboard coupling works on squeezed channels: its conditioner sees only
-    the unchanged half of them, instead of a masked image of four times the size. This costs a quarter. `ActNorm`
-    replaces batch normalization, which would make the density of an example depend on other examples. The bound of the
-    scales is not learned. The last layers of the conditioners are initialized to 0.
+    What differs from the authors' code: a checkerboard coupling works on squeezed channels. Its conditioner sees only
+    the unchanged half of the channels, instead of a masked image of four times the size, at a quarter of the cost.
+    `ActNorm` replaces batch normalization, which would make the density of an example depend on other examples. The
+    bound of the scales is not learned. The last layers of the conditioners are initialized to 0.
 
     Args:
         image_shape: (channels, height, width); height and width are even.

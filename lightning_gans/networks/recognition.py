@@ -11,7 +11,7 @@ from lightning_gans.networks.spectral_norm import full_precision_spectral_norm
 from lightning_gans.types import ImageShape
 
 HeadFactory = Callable[[int, int], nn.Module]
-"""Builds a recognition head from (features, codes), the sizes of its inputs and outputs."""
+"""Factory of a recognition head from (features, codes), the sizes of its inputs and outputs."""
 
 
 class RecognitionHead(nn.Module):
@@ -52,8 +52,8 @@ class InfoGANDiscriminator(nn.Module):
     """Discriminate samples, and predict their codes from the same features.
 
     Args:
-        discriminator: A network with two layers or methods, as all discriminators of this package: `features` maps
-            samples to features, and `logit` maps features to a logit.
+        discriminator: A network with two layers or methods: `features` maps samples to features, and `logit` maps
+            features to a logit.
         head: Factory of the recognition head from (features, codes).
         image_shape: Shape of a sample.
         codes: Number of parameters of the code distribution.

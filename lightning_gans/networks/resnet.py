@@ -9,10 +9,10 @@ authors' networks for 32 x 32 images:
   `resnet_32.py` and `snresnet_32.py`).
 
 Both initialize weights by Glorot's uniform distribution and biases to 0. The gain is sqrt(2) in the 3 x 3 layers of a
-block (`he_init` of the first means this gain) and 1 elsewhere.
+block (`he_init` in WGAN-GP's code) and 1 elsewhere.
 
-Images of other sizes than 32 x 32 get more or fewer halvings by the same blocks. The papers' networks for larger images
-also double the channels.
+Images of other sizes than 32 x 32 have more or fewer of the same blocks. The papers' networks for larger images also
+double the channels.
 """
 
 import math

@@ -27,7 +27,7 @@ def rational_quadratic_spline(
 ) -> tuple[Tensor, Tensor]:
     """Apply monotonic rational-quadratic splines elementwise; outside [-bound, bound] they are the identity.
 
-    From *Neural Spline Flows*, arXiv:1906.04032, section 3.1 and appendix A. All parameters being 0, a spline is the
+    From *Neural Spline Flows*, arXiv:1906.04032, section 3.1 and appendix A. If all parameters are 0, the spline is the
     identity.
 
     Args:
@@ -85,7 +85,7 @@ def _knots(raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
 
 
 class SplineCoupling(Coupling):
-    """Couple by rational-quadratic splines. From *Neural Spline Flows*, arXiv:1906.04032.
+    """Transform channels by rational-quadratic splines. From *Neural Spline Flows*, arXiv:1906.04032.
 
     Args:
         identity_idx: Indices of the channels that pass through unchanged.
@@ -95,8 +95,7 @@ class SplineCoupling(Coupling):
         bound: Half the length of the interval of a spline, default 4; elements outside [-bound, bound] are unchanged.
 
     Raises:
-        ValueError: If `bins` is below 2 or not below 1000, the inverse of the smallest bin size, or `bound` is not
-            above 0.
+        ValueError: If `bins` is not from 2 to 999 (the smallest bin size is 0.001), or `bound` is not above 0.
     """
 
     def __init__(
