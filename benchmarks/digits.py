@@ -1,4 +1,4 @@
-"""Evaluate every model that has a recipe for Digits: similarity of its samples to held-out digits.
+"""Compare the samples of every model that has a recipe for Digits with held-out digits.
 
     python benchmarks/digits.py --jobs 2
 

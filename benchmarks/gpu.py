@@ -1,14 +1,14 @@
-"""Measure this framework on one GPU: correctness, speed, what could be faster, quality. At most eight minutes.
+"""Measure correctness, speed, possible speedups and quality on one GPU, in at most eight minutes.
 
     python benchmarks/gpu.py --data data
     python benchmarks/gpu.py --device cpu --quick
 
-The second command rehearses every part on the CPU in less than three minutes. `benchmarks/gpu.md` explains how to
-prepare a machine without a network.
+The second command is a smoke test: it runs every part on the CPU in less than three minutes. `benchmarks/gpu.md`
+explains how to prepare a machine without a network.
 
-Every part runs in a process of its own with a time limit. Its records are appended to `results/gpu/<part>.jsonl` as
-soon as they are measured, and `results/gpu.md` is written after every part. A part that is measured again replaces its
-records; the others are kept. A rehearsal writes to a temporary folder unless `--results` names one.
+Every part runs in its own process with a time limit. The records are appended to `results/gpu/<part>.jsonl` as soon as
+they are measured, and `results/gpu.md` is written after every part. A part that is measured again replaces its records;
+the others are kept. A smoke test (`--quick`) writes to a temporary folder unless `--results` names a folder.
 """
 
 import argparse
@@ -45,10 +45,10 @@ PARTS = (
         seconds=150,
         protocol=(
             "Images per second, batches of 128 (2-D GAN: 256), synthetic data. Ours: `fit` of the default Trainer, W&B"
-            " disabled. By hand: the same networks, uint8 data on the GPU, fused Adam, EMA. Textbook: a DataLoader with"
-            " two workers and transforms of single images, plain Adam, no EMA. Measured in turn, medians over rounds;"
-            " the mean includes samples, scores and checkpoints that fell into the rounds. fp32: TF32 off; tf32: on;"
-            " bf16: autocast, penalties in float32. Busy: time of kernels / time of steps."
+            " disabled. Hand-written: a loop with the same networks, uint8 data on the GPU, fused Adam, EMA."
+            " Tutorial: a DataLoader with two workers and transforms of single images, plain Adam, no EMA. Measured in"
+            " turn, medians over rounds; the mean includes samples, scores and checkpoints in the rounds. fp32: TF32"
+            " off; tf32: on; bf16: autocast, penalties in float32. Busy: time of kernels / time of steps."
         ),
     ),
     Part(
@@ -56,7 +56,7 @@ PARTS = (
         title="Prototypes of faster steps",
         module="gpu_levers",
         seconds=90,
-        protocol="Each prototype in turn with the eager step by hand, bf16, medians over rounds.",
+        protocol="Each prototype in turn with the hand-written eager step, bf16, medians over rounds.",
     ),
     Part(
         name="quality",
@@ -69,7 +69,7 @@ PARTS = (
         ),
     ),
 )
-"""In the order of their value: a script that is stopped has measured the first ones."""
+"""The parts, the most important first, because a script that is stopped has measured only the first parts."""
 
 RESULTS = harness.FOLDER / "results"
 
@@ -131,12 +131,12 @@ def _options(arguments: Sequence[str] | None, parts: Sequence[Part]) -> argparse
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=join_unique(names))
-    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="where to measure (cuda)")
-    parser.add_argument("--quick", action="store_true", help="rehearse with tiny networks and few steps")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="device to measure on (cuda)")
+    parser.add_argument("--quick", action="store_true", help="smoke test: tiny networks and few steps")
     parser.add_argument("--data", type=_folder, metavar="FOLDER", help="folder with MNIST/raw, for the part `quality`")
-    parser.add_argument("--results", type=Path, metavar="FOLDER", help="where results are kept (benchmarks/results)")
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help="folder of the results (benchmarks/results)")
     parser.add_argument("--commit", default="", help="commit to record where the checkout has no history")
-    parser.add_argument("--json", type=harness.writable, metavar="FILE", help="write all records to this file too")
+    parser.add_argument("--json", type=harness.writable, metavar="FILE", help="file for a copy of all records")
     return parser.parse_args(arguments)
 
 
@@ -207,7 +207,7 @@ def _about(records: Sequence[dict[str, Any]]) -> list[str]:
         "Hardware": about["hardware"] + (f", driver {about['driver']}" if "driver" in about else ""),
         "Versions": ", ".join(f"{name} {about[name]}" for name in versions if name in about),
         "Commit": about["commit"] + " with changes" * about["dirty"],
-        "Measured": about["date"] + " (rehearsal)" * about["quick"],
+        "Measured": about["date"] + " (smoke test)" * about["quick"],
         "Command": f"`{about['command']}`",
     }
     return [*(f"* {name}: {fact}" for name, fact in facts.items()), ""]

@@ -1,12 +1,13 @@
-"""Part `levers` of `gpu.py`: prototypes of faster steps, each measured in turn with the eager step by hand.
+"""Part `levers` of `gpu.py`: prototypes of faster steps, each measured in turn with the hand-written eager step.
 
-* CUDA graphs: the discriminator's step and the generator's, each one graph, with data and noise drawn outside.
+* CUDA graphs: one graph for each player's step; data and noise are drawn outside of the graphs.
 * channels_last: networks and images in that memory format.
 * compiled penalty: `torch.compile(torch.func.grad(loss), fullgraph=True)`, the penalty by `torch.func.grad` inside.
 * compiled networks: `module.compile()` of both networks; penalties run eagerly, as in the framework.
 
-`speedup` is the median over the rounds of the lever's speed divided by that of the step by hand in the same round.
-`setup s` is the time to capture or compile. On a CPU a rehearsal compiles by a backend that generates no code.
+`speedup` is the ratio of the prototype's speed to the speed of the hand-written step in the same round, as the median
+over the rounds. `setup s` is the time to capture or compile, in seconds. On a CPU, a smoke test compiles with a backend
+that generates no code.
 """
 
 import statistics
@@ -36,11 +37,11 @@ PRECISION: Precision = "bf16"
 
 
 class NeedsCUDAError(Exception):
-    """Raised by a lever that a CPU does not have."""
+    """Raised by a prototype that needs CUDA."""
 
 
 class GraphedStep(HandStep):
-    """Replay the discriminator's step and the generator's as CUDA graphs."""
+    """Replay the steps of both players as CUDA graphs."""
 
     def prepare(self) -> None:
         """Warm up on a side stream, then capture both graphs in one memory pool."""
@@ -67,7 +68,7 @@ class GraphedStep(HandStep):
         self.graphs[0].replay()
 
     def step_generator(self, real: Tensor, latents: Tensor) -> None:
-        """Fill the static latents and replay; the real batch is the discriminator's."""
+        """Fill the static latents and replay, with the real batch of the discriminator."""
         self.static[1].copy_(latents)
         self.graphs[1].replay()
 
@@ -88,7 +89,7 @@ class CompiledPenaltyStep(HandStep):
         self.gradient = torch.compile(torch.func.grad(loss), fullgraph=True, backend=backend)
 
     def step_discriminator(self, real: Tensor, latents: Tensor, weight: Tensor) -> None:
-        """Move the discriminator by the compiled gradient."""
+        """Update the discriminator by the compiled gradient."""
         with torch.no_grad(), self.autocast():
             fake = self.generator(latents)
         parameters = {name: value.detach() for name, value in self.discriminator.named_parameters()}
@@ -141,7 +142,7 @@ class Lever:
 
 
 def levers(device: str, *, quick: bool) -> list[Lever]:
-    """List the prototypes in the order of their value; compilation, which can take long, is last."""
+    """List the prototypes, the most important first; compilation, which can take long, is last."""
     backend = "aot_eager" if device == "cpu" and quick else "inductor"
     graphed: dict[str, Any] = {"step": GraphedStep, "options": {"capturable": device == "cuda"}}
     last: dict[str, Any] = {"step": HandStep, "options": {"memory_format": torch.channels_last}}
@@ -157,7 +158,7 @@ def levers(device: str, *, quick: bool) -> list[Lever]:
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """Measure each prototype that there is time for."""
+    """Measure each prototype while time is left."""
     deadline = Deadline(settings.seconds - 5)
     set_precision(PRECISION)
     for lever in levers(settings.device, quick=settings.quick):
@@ -169,7 +170,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def _compare(lever: Lever, settings: Settings, deadline: Deadline) -> Scores:
-    """Measure a lever and the step by hand in turn."""
+    """Measure a prototype and the hand-written step in turn."""
     device, quick = settings.device, settings.quick
     workload = lever.workload
     data = workload.data(quick=quick)
@@ -182,7 +183,7 @@ def _compare(lever: Lever, settings: Settings, deadline: Deadline) -> Scores:
     try:
         if lever.step is not HandStep:
             step.prepare(*([lever.backend] if lever.backend else []))
-        for _ in range(base.discriminator_steps):  # both players move once, and compile
+        for _ in range(base.discriminator_steps):  # both players are updated once, and compile
             step()
     except NeedsCUDAError as reason:
         return {"note": str(reason)}
@@ -197,10 +198,10 @@ def _compare(lever: Lever, settings: Settings, deadline: Deadline) -> Scores:
     _check_finite(step)
     speeds = [statistics.median(column) for column in zip(*rounds, strict=True)]
     return {
-        "by hand, images/s": speeds[0],
-        "lever, images/s": speeds[1],
+        "hand-written, images/s": speeds[0],
+        "prototype, images/s": speeds[1],
         "speedup": statistics.median(fast / slow for slow, fast in rounds),
-        "ms a batch": 1000 * step.batch_size / speeds[1],
+        "ms per batch": 1000 * step.batch_size / speeds[1],
         "setup s": setup,
     }
 

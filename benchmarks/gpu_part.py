@@ -1,7 +1,7 @@
 """Run a part of `gpu.py` in its own process: settings, rows and records.
 
-A part is a module with `measure(settings)`, a generator of rows. It runs in a process of its own, which appends
-each row to a file of JSON lines as soon as it is measured.
+A part is a module with `measure(settings)`, a generator of rows. The part runs in its own process, which appends each
+row to a file of JSON lines as soon as it is measured.
 """
 
 import contextlib
@@ -39,10 +39,10 @@ class Settings:
 
     Attributes:
         device: "cuda" or "cpu".
-        quick: Rehearse with tiny networks and few steps.
-        seconds: Time limit of the part, start of its process included.
+        quick: Whether to run a smoke test with tiny networks and few steps, default False.
+        seconds: Time limit of the part in seconds, including the start of its process, default 60.
         data: Folder with `MNIST/raw`; None without one.
-        commit: Commit to record; "" takes the one that git names.
+        commit: Commit to record, default "" for the commit that git reports.
         command: Command line to record.
     """
 
@@ -77,8 +77,8 @@ class Part:
         name: Name in `--parts`.
         title: Heading of its table.
         module: Module with `measure(settings)`.
-        seconds: Time limit on a GPU.
-        rehearsal: Time limit of a rehearsal, a guard only.
+        seconds: Time limit on a GPU, in seconds.
+        rehearsal: Time limit of a smoke test, in seconds.
         protocol: Conditions of the measurement, for the written table.
     """
 
@@ -107,7 +107,7 @@ def one_line(error: BaseException) -> str:
 
 
 class Deadline:
-    """The time at which a part starts nothing new.
+    """Time after which a part starts no further measurement.
 
     Args:
         seconds: Seconds from the start of the process.
@@ -118,7 +118,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds left, 0 at least."""
+        """Seconds left, at least 0."""
         return max(0.0, self.end - time.monotonic())
 
 
@@ -221,14 +221,14 @@ def run_part(part: Part, settings: Settings, file: Path) -> str:
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """End what a part left running: loaders' workers, compilers, pytest."""
+    """End the processes that a part left running: workers of loaders, compilers, pytest."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def append(file: Path, record: Mapping[str, Any]) -> None:
-    """Append one record, on disk when this returns."""
+    """Append one record, and flush it to the disk."""
     with file.open("a") as lines:
         lines.write(json.dumps(record) + "\n")
         lines.flush()

@@ -1,8 +1,8 @@
 """Part `quality` of `gpu.py`: scores after a minute of training on MNIST and on Stacked MNIST.
 
 DCGAN on MNIST: precision, recall, density and coverage of pixels, k = 5, 1,000 samples of the EMA against 1,000 test
-images, as `Evaluation` computes them. Stacked MNIST: modes of 1,000 and reverse KL in nats of 26,000 samples of a DCGAN
-of full size, digits predicted by a classifier that is trained here, and its test accuracy is reported with the scores.
+images, as `Evaluation` computes them. Stacked MNIST: modes, of 1,000, and reverse KL in nats of 26,000 samples of a
+full-size DCGAN. A classifier that is trained here predicts the digits; its test accuracy is reported with the scores.
 """
 
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def _dcgan(image_shape: tuple[int, ...], settings: Settings) -> DCGAN:
 
 
 def _train(model: Any, data: Any, seconds: float, settings: Settings) -> dict[str, float]:
-    """Train for so many seconds of the full part; 1 in a rehearsal."""
+    """Training time in seconds; 1 in a smoke test."""
     accelerator = "gpu" if settings.device == "cuda" else "cpu"
     minutes = (1.0 if settings.quick else seconds) / 60
     used = harness.train(model, data, minutes=minutes, accelerator=accelerator, devices=1)

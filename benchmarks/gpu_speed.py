@@ -1,9 +1,9 @@
-"""Part `speed` of `gpu.py`: our `fit` against the best loop by hand and against the textbook loop.
+"""Part `speed` of `gpu.py`: our `fit` against the best hand-written loop and the loop of PyTorch's DCGAN tutorial.
 
-Ours is `lightning_gans.Trainer` with its defaults, W&B disabled. A callback stops the clock of the fit in turn, runs
-the other loops, and starts it again, so that all three are measured within seconds (A B C A B C ...). The columns are
-images per second; `ours`, `by hand` and `textbook` are medians over the rounds. `ours, mean` is over all rounds, so it
-includes samples, scores and checkpoints that happened to fall into them. `busy` is the time of the device's kernels
+Ours is `lightning_gans.Trainer` with its defaults, W&B disabled. A callback pauses the timer of the fit, runs the other
+loops, and resumes the timer, so that all three are measured within seconds (A B C A B C ...). The columns are images
+per second; `ours`, `hand-written` and `tutorial` are medians over the rounds. `ours, mean` is the mean over all rounds,
+which includes samples, scores and checkpoints. `busy` is the time of the device's kernels
 divided by the time of the steps; `MiB` is the peak of allocated memory.
 """
 
@@ -31,7 +31,7 @@ PROFILED = 10
 
 
 class MeasuredError(Exception):
-    """Raised to end a fit whose measurement is complete, without the samples and scores of its end."""
+    """Raised to end a fit whose measurement is complete, without its final samples and scores."""
 
 
 class Interleave(pl.Callback):
@@ -39,9 +39,9 @@ class Interleave(pl.Callback):
 
     Args:
         others: Factory of each other loop's step, by name.
-        warmup: Batches before any measurement.
-        rounds: Rounds.
-        seconds: Duration of one loop in one round.
+        warmup: Number of batches before the measurement.
+        rounds: Number of rounds.
+        seconds: Duration of one loop in one round, in seconds.
         device: "cuda" or "cpu".
 
     Attributes:
@@ -74,7 +74,7 @@ class Interleave(pl.Callback):
         self._profiled = PROFILED if device == "cuda" else 1
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
-        """Start, stop and continue the clock of the fit, whose batch has just ended."""
+        """Start, pause or resume the timer of the fit after a batch."""
         self._batches += 1
         if self._batches == self.warmup:
             note_peak(self.extra, "ours", self.device, self._base)
@@ -95,7 +95,7 @@ class Interleave(pl.Callback):
             self._begin(pl_module)
 
     def _prepare(self) -> None:
-        """Build and warm up the other loops, after the peak memory of ours was read."""
+        """Build and warm up the other loops, after the peak memory of the fit was read."""
         for name, make in self.others.items():
             base = reset_peak(self.device)
             self._steps[name] = step = make()
@@ -131,7 +131,7 @@ class Interleave(pl.Callback):
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """Measure every workload in every precision, in the order of their value."""
+    """Measure every workload in every precision, the most important first."""
     deadline = Deadline(settings.seconds - 8)
     pairs = list(itertools.product(PRECISIONS, WORKLOADS))
     if settings.quick and settings.device == "cpu":
@@ -153,8 +153,8 @@ def _scores(workload: Workload, precision: Precision, settings: Settings, second
     stored = data.train_dataloader().tensors["image"]
     interleave = Interleave(
         {
-            "by hand": lambda: HandStep(workload, device, precision, stored.to(device), quick=quick),
-            "textbook": partial(TextbookStep, workload, device, precision, stored, quick=quick),
+            "hand-written": lambda: HandStep(workload, device, precision, stored.to(device), quick=quick),
+            "tutorial": partial(TextbookStep, workload, device, precision, stored, quick=quick),
         },
         warmup=2 if quick else 20,
         rounds=2 if quick else 3,
@@ -194,7 +194,7 @@ def synchronize(device: str) -> None:
 
 
 def reset_peak(device: str) -> int:
-    """Forget the peak memory, and return the bytes in use."""
+    """Reset the peak memory, and return the bytes in use."""
     if device != "cuda":
         return 0
     torch.cuda.reset_peak_memory_stats()
@@ -202,27 +202,27 @@ def reset_peak(device: str) -> int:
 
 
 def note_peak(extra: dict[str, float], name: str, device: str, base: int) -> None:
-    """Note the peak memory above the bytes that were in use before."""
+    """Record the peak memory above the bytes that were in use before."""
     if device == "cuda":
         extra[f"MiB, {name}"] = (torch.cuda.max_memory_allocated() - base) / 2**20
 
 
 def start_profile(device: str) -> Any:
-    """Start to record kernels; None on a CPU and where there is no profiler."""
+    """Start to record kernels; None on a CPU or without a profiler."""
     if device != "cuda":
         return None
     synchronize(device)
     try:
         running = profile(activities=[ProfilerActivity.CUDA])
         running.start()
-    except Exception:  # a speed without its busy share is worth having
+    except Exception:  # the speed is useful even without the busy share
         traceback.print_exc()
         return None
     return running
 
 
 def stop_profile(running: Any, device: str) -> float:
-    """Sum the durations of the recorded kernels in seconds; 0 where nothing was recorded."""
+    """Sum the durations of the recorded kernels in seconds; 0 if nothing was recorded."""
     if running is None:
         return 0.0
     synchronize(device)

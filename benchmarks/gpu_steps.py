@@ -1,7 +1,7 @@
-"""Training steps for `gpu.py`: five GANs on synthetic data, by hand and as the textbook writes them.
+"""Training steps for `gpu.py`: five GANs on synthetic data, hand-written and as in PyTorch's DCGAN tutorial.
 
-The steps by hand use the networks, losses and settings of the framework's models. `HandStep` is the best eager loop
-known: uint8 data on the device, latents drawn there, fused Adam, a multi-tensor EMA. `TextbookStep` is the loop of
+The hand-written steps use the networks, losses and settings of the framework's models. `HandStep` is the fastest known
+eager loop: uint8 data on the device, latents drawn there, fused Adam, a multi-tensor EMA. `TextbookStep` is the loop of
 PyTorch's DCGAN tutorial: a `DataLoader` with two workers, transforms of single examples, plain Adam, no EMA.
 """
 
@@ -44,7 +44,7 @@ class Workload:
     Attributes:
         name: Name of the row.
         model: The framework's model.
-        size: Height and width of an image; 0 for points of the plane.
+        size: Height and width of an image; 0 for points in the plane.
         batch_size: Examples in a batch.
         lr: Learning rate of Adam.
         betas: Decay rates of Adam.
@@ -68,7 +68,7 @@ class Workload:
         return (3, self.size, self.size) if self.size else (2,)
 
     def make(self, *, quick: bool) -> GAN:
-        """Build the framework's model; tiny networks for a rehearsal."""
+        """Build the framework's model, with tiny networks for a smoke test."""
         torch.manual_seed(0)
         width: dict[str, Any] = {"width": 8} if quick else {}
         blocks: dict[str, Any] = {"blocks": 1} if quick else {}
@@ -89,7 +89,7 @@ class Workload:
         return RandomImages(size=self.size, count=768 if quick else 10_240, batch_size=batch_size, validation_size=512)
 
     def batch(self, *, quick: bool) -> int:
-        """Batch size; smaller in a rehearsal."""
+        """Batch size; smaller in a smoke test."""
         return min(8, self.batch_size) if quick else self.batch_size
 
 
@@ -150,9 +150,9 @@ class Step:
         workload: The workload.
         device: Device of the networks.
         precision: bf16 runs networks under autocast; penalties are always float32.
-        quick: Rehearse with tiny networks.
-        fused: Use fused Adam.
-        capturable: Keep Adam's step counts on the device, which CUDA graphs need.
+        quick: Whether to use tiny networks, for a smoke test.
+        fused: Whether to use fused Adam.
+        capturable: Whether to keep Adam's step counts on the device, which CUDA graphs need.
         memory_format: Memory format of networks and images.
     """
 
@@ -226,11 +226,11 @@ class Step:
         raise NotImplementedError
 
     def close(self) -> None:
-        """End the workers of a loader now: those that garbage collection ends are waited for, 5 s each."""
+        """End the workers of a loader now, because garbage collection would wait 5 s for each worker."""
 
 
 class HandStep(Step):
-    """The best eager loop by hand.
+    """Train by the best hand-written eager loop.
 
     Args:
         stored: Training images on the device, uint8 or points.
@@ -257,7 +257,7 @@ class HandStep(Step):
         return images.contiguous(memory_format=self.memory_format) if images.dim() == 4 else images
 
     def step_discriminator(self, real: Tensor, latents: Tensor, weight: Tensor) -> None:
-        """Move the discriminator."""
+        """Update the discriminator."""
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         with torch.no_grad(), self.autocast():
             fake = self.generator(latents)
@@ -265,7 +265,7 @@ class HandStep(Step):
         self.discriminator_optimizer.step()
 
     def step_generator(self, real: Tensor, latents: Tensor) -> None:
-        """Move the generator, then its EMA."""
+        """Update the generator, then its EMA."""
         self.generator_optimizer.zero_grad(set_to_none=True)
         self.discriminator.requires_grad_(False)
         with self.autocast():
@@ -290,7 +290,7 @@ class HandStep(Step):
 
 
 class TextbookStep(Step):
-    """The loop of PyTorch's DCGAN tutorial.
+    """Train by the loop of PyTorch's DCGAN tutorial.
 
     Args:
         stored: Training images on the CPU, uint8 or points.
@@ -328,7 +328,7 @@ class TextbookStep(Step):
 
 
 def endless(loader: "DataLoader[Tensor]") -> Generator[Tensor, None, None]:
-    """Iterate over a loader again and again."""
+    """Iterate over a loader repeatedly, without end."""
     while True:
         yield from loader
 

@@ -53,8 +53,8 @@ class Evaluation(Periodic):
         result: Final scores and their protocol; None before the end of training.
 
     Raises:
-        ValueError: `every` or `k` is below 1, or `count` is not above `k`; in `setup`, if the model cannot be monitored
-            by `monitor`.
+        ValueError: If `every` or `k` is below 1, or `count` is not above `k`; in `setup`, if the model cannot be
+            monitored by `monitor`.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Run(pl.Callback):
         folder: Run folder, available after `setup`.
 
     Raises:
-        ValueError: `max_images` is below 1, or `name` is not a valid file name.
+        ValueError: If `max_images` is below 1, or `name` is not a valid file name.
     """
 
     def __init__(self, *, name: str | None = None, max_images: int | None = None, root: str = "runs") -> None:

@@ -44,7 +44,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
 
     Raises:
-        ValueError: `batch_size` is below 1; in `setup`, if `batch_size` or `validation_size` does not fit the data.
+        ValueError: If `batch_size` is below 1; in `setup`, if `batch_size` or `validation_size` does not fit the data.
 
     Example:
         >>> class Stripes(DataModule):
@@ -223,7 +223,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                 subset.
 
         Raises:
-            ValueError: `split` is unknown, or `count` is below 1.
+            ValueError: If `split` is unknown, or `count` is below 1.
         """
         if split not in get_args(Split):
             raise ValueError(f"`split` must be one of {', '.join(get_args(Split))}, got {split!r}")

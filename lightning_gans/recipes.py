@@ -57,7 +57,7 @@ def expand_arguments(arguments: Sequence[str], sections: Iterable[str]) -> list[
         The arguments: configurations first, then the classes, then the options of the classes.
 
     Raises:
-        UsageError: A recipe, a configuration or a checkpoint is not found or not valid.
+        UsageError: If a recipe, a configuration or a checkpoint is not found or not valid.
     """
     # torch takes seconds to import, and `list` does without
     from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, run_of  # noqa: PLC0415
@@ -131,7 +131,7 @@ def find_configuration(name: str, sections: Iterable[str]) -> str:
         The path of the file.
 
     Raises:
-        UsageError: There is no such file or recipe, it is not a YAML mapping, it has an unknown key, or it sets an
+        UsageError: If there is no such file or recipe, it is not a YAML mapping, it has an unknown key, or it sets an
             argument that comes from the data.
     """
     known = recipes()

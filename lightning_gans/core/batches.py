@@ -19,7 +19,7 @@ def split_batch(batch: Batch, count: int) -> list[tuple[Batch, float]]:
         Each part, and its fraction of the n examples.
 
     Raises:
-        ValueError: The batch has fewer than `count` examples.
+        ValueError: If the batch has fewer than `count` examples.
 
     Example:
         >>> [(len(part["image"]), fraction) for part, fraction in split_batch({"image": torch.zeros(4, 2)}, 2)]
@@ -41,7 +41,7 @@ def sum_terms(terms: Losses, player: str) -> Tensor:
         player: Name of the player, such as "generator".
 
     Raises:
-        ValueError: `terms` is not a dictionary of scalars, or does not depend on the player's weights.
+        ValueError: If `terms` is not a dictionary of scalars, or does not depend on the player's weights.
 
     Example:
         >>> sum_terms({"hinge": torch.zeros(64)}, "generator")

@@ -72,8 +72,8 @@ class GenerativeModel(Model):
             A batch with the keys in `generates`, on the model's device.
 
         Raises:
-            ValueError: `n` is below 1, `seed` is negative, a condition is missing, unknown or does not have n rows, or
-                a label is not one of the classes.
+            ValueError: If `n` is below 1, `seed` is negative, a condition is missing, unknown or does not have n rows,
+                or a label is not one of the classes.
         """
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
@@ -154,7 +154,7 @@ class GenerativeModel(Model):
             draw_chunk: Draws the chunk of an index.
 
         Raises:
-            ValueError: `seed` is negative.
+            ValueError: If `seed` is negative.
         """
         chunks = []
         for index, chunk_seed in enumerate(_chunk_seeds(seed, -(-n // size))):

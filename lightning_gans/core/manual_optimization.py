@@ -42,14 +42,15 @@ class ManualOptimization(Model):
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
         optimizers: Factory of each player's optimizer from its parameters, by the player's name.
         schedules: Schedules of each player's optimizer settings, by name ("lr", "beta1", ...).
-        accumulate_grad_batches: Parts that a batch is split into and processed one by one, to save memory.
-        gradient_clip_val: Largest norm of each player's gradient; None does not clip.
+        accumulate_grad_batches: Number of parts of a batch that are processed one after the other to save memory,
+            default 1.
+        gradient_clip_val: Largest norm of each player's gradient; None (default) does not clip.
 
     Attributes:
         images_after_batch: Value of `images_seen` after the current batch.
 
     Raises:
-        ValueError: A number is out of its range; the message names it.
+        ValueError: If a number is out of its range; the message names it.
     """
 
     def __init__(
@@ -150,8 +151,8 @@ class ManualOptimization(Model):
             Whether a step was taken: False if the loss has no terms.
 
         Raises:
-            NonFiniteError: The loss or the gradient is NaN or infinite.
-            ValueError: The loss is not a dictionary of scalars, or does not depend on the player's parameters.
+            NonFiniteError: If the loss or the gradient is NaN or infinite.
+            ValueError: If the loss is not a dictionary of scalars, or does not depend on the player's parameters.
         """
         self._player = player
         optimizer = self._optimizers()[player]

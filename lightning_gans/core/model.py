@@ -40,7 +40,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         batches_seen: Batches trained on; equal to Lightning's `global_step`.
 
     Raises:
-        ValueError: `image_shape` has a number below 1, or its length is neither 1 nor 3.
+        ValueError: If `image_shape` has a number below 1, or its length is neither 1 nor 3.
     """
 
     def __init__(self, *, image_shape: ImageShape) -> None:
@@ -87,7 +87,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         """Validate a training batch: keys and image shape always, value range on the first batch only.
 
         Raises:
-            ValueError: A key is missing, or the shape or the values are not the expected ones.
+            ValueError: If a key is missing, or the shape or the values are not the expected ones.
         """
         self.validate_keys_and_shape(batch)
         if self.batches_seen == 0:
@@ -97,7 +97,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         """Validate the keys and the image shape of a batch.
 
         Raises:
-            ValueError: A key is missing, or the images have another shape.
+            ValueError: If a key is missing, or the images have another shape.
         """
         name = type(self).__name__
         if not isinstance(batch, Mapping):
@@ -117,7 +117,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         """Validate the dtype of images, and warn if their values are not in [-1, 1].
 
         Raises:
-            ValueError: The images are not floating-point tensors.
+            ValueError: If the images are not floating-point tensors.
         """
         if not image.is_floating_point():
             raise ValueError(f"`image` must be floating-point images in [-1, 1], but the data yields {image.dtype}")
@@ -144,8 +144,8 @@ class Model(Recorded, pl.LightningModule, ABC):
             The model on the CPU, in evaluation mode.
 
         Raises:
-            ValueError: The file cannot be read, is of another format or another class, names a class that is refused,
-                or lacks an argument.
+            ValueError: If the file cannot be read, is of another format or another class, names a class that is
+                refused, or lacks an argument.
         """
         checkpoint = read_checkpoint(checkpoint_path)
         record = checkpoint[CHECKPOINT_KEY]
@@ -189,7 +189,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         """Add the record from which `lightning_gans.load` rebuilds the model.
 
         Raises:
-            NonFiniteError: A weight is not finite; the previous checkpoint then remains the last.
+            NonFiniteError: If a weight is not finite; the previous checkpoint then remains the last.
         """
         check_weights(self, images=self.images_seen)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -208,7 +208,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         """Check that the weights of a checkpoint fit this model.
 
         Raises:
-            ValueError: Weights differ in name or shape.
+            ValueError: If weights differ in name or shape.
         """
         ours, theirs = self.state_dict(), checkpoint["state_dict"]
         different = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
