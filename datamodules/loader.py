@@ -114,7 +114,7 @@ class InMemoryLoader:
         """Return a uniform random number for each example of the last yielded batch, for its augmentation.
 
         The numbers are a pure function of (seed, epoch, position). They are drawn for the global batch and divided
-        among the ranks in the same way, so they depend neither on a resume nor on the number of processes.
+        among the ranks like the examples. They therefore depend neither on resuming nor on the number of processes.
 
         Returns:
             (b,) float in [0, 1).

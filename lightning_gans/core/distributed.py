@@ -1,8 +1,8 @@
 """Synchronize several processes: average gradients and buffers, broadcast weights, decorrelate random generators.
 
 DDP expects one backward pass through all parameters per step. A GAN has two, each through the parameters of one player.
-The gradients of a player are therefore flattened and averaged after its backward pass and before its optimizer step, as
-in StyleGAN's training loop, which is correct for any number of backward passes. DDP's reducer is not used.
+The gradients of a player are therefore flattened and averaged between its backward pass and its optimizer step, as in
+StyleGAN's training loop. This is correct for any number of backward passes. DDP's reducer is not used.
 """
 
 from collections.abc import Sequence

@@ -35,8 +35,9 @@ from lightning_gans.types import Batch, ImageShape, Losses
 class ManualOptimization(Model):
     """Train each player with its own optimizer: accumulation, schedules, clipping, finite checks and logging.
 
-    A subclass implements `players`, which returns the parameters of each player, and `training_step`, which calls
-    `begin_batch`, `optimize` for each player, sets `images_seen` to `images_after_batch`, and calls `end_batch`.
+    A subclass implements `players` and `training_step`. `players` returns the parameters of each player.
+    `training_step` calls `begin_batch`, then `optimize` for each player, sets `images_seen` to `images_after_batch`,
+    and calls `end_batch`.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.

@@ -86,8 +86,8 @@ class LSGANAdam(Published, torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999)):
 class R3GANAdam(Published, torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9)):
     """Adam with the initial settings of R3GAN (Huang et al. 2024, arXiv:2501.05441).
 
-    The paper schedules them: the learning rate falls to 5e-5 and beta2 rises to 0.99. `fused=True` updates all
-    parameters in one call, which is faster for small networks.
+    The paper schedules these settings: the learning rate falls to 5e-5 and beta2 rises to 0.99. `fused=True` updates
+    all parameters in one call, which is faster for small networks.
     """
 
 
@@ -102,7 +102,7 @@ class PixelCNNAdam(Published, torch.optim.Adam, lr=1e-3, betas=(0.95, 0.9995)):
 class GoodfellowSGD(Published, torch.optim.SGD, lr=0.1, momentum=0.5):
     """Stochastic gradient descent with the settings of the first GAN (the authors' `mnist.yaml`, arXiv:1406.2661).
 
-    The authors schedule them: momentum rises from 0.5 to 0.7 over 250 epochs, and the learning rate is divided by
-    1.000004 after every batch of 100 images (a half-life of 17,328,715 images), down to 1e-6. See
+    The authors schedule both settings. The momentum rises from 0.5 to 0.7 over 250 epochs. The learning rate is divided
+    by 1.000004 after every batch of 100 images, a half-life of 17,328,715 images, down to 1e-6. See
     `vanilla_gan_mnist.yaml`.
     """

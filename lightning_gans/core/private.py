@@ -37,9 +37,9 @@ def data_state_key(data: object) -> str:
 def align_loop_progress(checkpoint: dict[str, Any], loader: Mapping[str, Any], *, batches_seen: int) -> None:
     """Set Lightning's counts in a checkpoint to the state of the training loader and to the clock of batches.
 
-    The counts that Lightning saves depend on the hook that saved them, and some are misread: after a run that ended
-    with an epoch, the next epoch would end after one batch. `position` is the number of completed batches in epoch
-    `epoch`; it is 0 before the first batch and at the end.
+    The counts that Lightning saves depend on the hook that saves them, and some are misread. After a run that ended at
+    the end of an epoch, the next epoch would end after one batch. `position` is the number of completed batches in
+    epoch `epoch`; it is 0 before the first batch and at the end.
 
     Args:
         checkpoint: A checkpoint of Lightning, changed in place.

@@ -145,9 +145,9 @@ def _radii(points: Tensor, k: int) -> Tensor:
 def _distances(points: Tensor, others: Tensor, *, offset: int | None = None) -> Tensor:
     """Compute Euclidean distances, (len(points), len(others)).
 
-    |x|^2 - 2 x.y + |y|^2 is a fast matrix product, but suffers from cancellation for close pairs: the distance of
-    duplicates would be about 1e-8, and the distances of a collapsed generator would be noise. Rows with such a pair are
-    computed by subtraction instead, which is exact and slower.
+    |x|^2 - 2 x.y + |y|^2 is a fast matrix product, but suffers from cancellation for close pairs. The distance of
+    duplicates would be about 1e-8, and the distances between samples of a collapsed generator would be noise. Rows with
+    such a pair are computed by subtraction instead, which is exact and slower.
 
     Args:
         points: Points (r, d), float64.

@@ -12,8 +12,9 @@ class ConvClassifier(nn.Module):
     """Classify images by two convolutions, each followed by max pooling, and one hidden layer.
 
     The network for MNIST of *Towards Deep Learning Models Resistant to Adversarial Attacks*, arXiv:1706.06083: 5 x 5
-    convolutions of 32 and 64 channels, 2 x 2 pooling, 1024 hidden units. Weights have PyTorch's default initialization.
-    The network has neither dropout nor normalization, so the logits of an image do not depend on other images.
+    convolutions of 32 and 64 channels, 2 x 2 pooling, 1,024 hidden units. Weights have PyTorch's default
+    initialization. The network has neither dropout nor normalization, so the logits of an image do not depend on other
+    images.
 
     Args:
         image_shape: (channels, height, width), at least 4 pixels high and wide.

@@ -22,8 +22,8 @@ class GatedPixelCNN(CausalImageNetwork):
     (arXiv:1701.05517), not by masks. The horizontal stack is residual, there is no normalization, and a class embedding
     shifts the gates. A channel of ones distinguishes the image from its padding.
 
-    What differs from the paper: the kernel of the first block has the size of the others, and there are fewer and
-    narrower layers, for training on a CPU.
+    What differs from the paper: the kernel of the first block has the size of all others, and the layers are fewer and
+    narrower, for training on a CPU.
 
     Args:
         image_shape: (channels, height, width).

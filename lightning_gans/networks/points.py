@@ -11,7 +11,7 @@ class PointGenerator(nn.Module):
     """Generate points from latents by an MLP with PyTorch's default initialization.
 
     `MLPGenerator` has the small initial weights of the first GAN's wide layers, which map all latents close to one
-    point; narrow layers spread these points only slowly. The outputs are unbounded. `MLPDiscriminator` is the matching
+    point. Narrow layers spread such points only slowly. The outputs are unbounded. `MLPDiscriminator` is the matching
     discriminator.
 
     Args:

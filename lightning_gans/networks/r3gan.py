@@ -2,8 +2,8 @@
 
 A block adds to its input a residual of three convolutions: 1 x 1, grouped 3 x 3 and 1 x 1. The first two have a bias
 and a leaky ReLU. Fixup initialization (arXiv:1901.09321) replaces normalization: the last layer of every block is
-initialized to 0, and the initial weights of the others are scaled down by the number of blocks. Initially each block is
-the identity, so each network is linear, however deep, up to the final tanh. Feature maps are resized bilinearly.
+initialized to 0, and the initial weights of its other layers decrease with the number of blocks. Initially each block
+is the identity, so each network is linear, however deep, up to the final tanh. Feature maps are resized bilinearly.
 
 The structure is from *The GAN is dead; long live the GAN! A Modern GAN Baseline*, arXiv:2501.05441. Sizes and initial
 weights are chosen here, and the generator ends in a tanh, which keeps images in [-1, 1].

@@ -13,10 +13,10 @@ class SpectralNorm(nn.Module):
     """Divide a weight by its largest singular value: estimated by power iteration in training, exact in evaluation.
 
     As in the paper, each forward pass in training mode takes one step of the power iteration. The estimate is never
-    above the singular value. It is too low by a few percent in training, and by up to 20 % on 8 x 8 digits, because
-    each update rotates the first singular vectors. PyTorch's `spectral_norm` keeps this error in evaluation; here
-    evaluation computes the singular value exactly. The iteration is initialized with the exact singular vectors. From
-    random vectors, the flat spectrum of large random weights would leave an error of 1 % for a hundred steps.
+    above the singular value. Because each update rotates the first singular vectors, the estimate is too low by a few
+    percent in training, and by up to 20 % on 8 x 8 digits. PyTorch's `spectral_norm` keeps this error in evaluation;
+    here evaluation computes the singular value exactly. The iteration is initialized with the exact singular vectors.
+    From random vectors, the flat spectrum of large random weights would leave an error of 1 % for a hundred steps.
 
     The weight of a convolution is treated as the matrix (outputs, inputs * height * width).
 

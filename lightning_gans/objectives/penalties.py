@@ -55,8 +55,8 @@ def gradient_penalty(
 def zero_centered_gradient_penalty(discriminator: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Compute the zero-centered gradient penalty, mean_i ||grad D(x_i)||_2^2: R1 for examples, R2 for samples.
 
-    From *Which Training Methods for GANs do actually Converge?*, arXiv:1801.04406, equations 9 and 10, without their
-    gamma / 2: the caller applies the weight, and chooses its convention.
+    From *Which Training Methods for GANs do actually Converge?*, arXiv:1801.04406, equations 9 and 10, without the
+    factor gamma / 2, which the caller applies.
 
     Args:
         discriminator: Maps inputs (b, ...) to logits (b, ...), each input independently (no batch normalization). The
