@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lightning_gans._version import __version__
 from lightning_gans.errors import UsageError, did_you_mean, print_error
+from lightning_gans.fit_help import fit_help
 
 COMMANDS = {
     "fit": "train a model (default: DCGAN on handwritten digits)",
@@ -35,7 +36,8 @@ examples:
   python -m lightning_gans sample runs/dcgan-digits-1 --count 100 --output grid.png
   python -m lightning_gans evaluate runs/dcgan-digits-1
 
-`COMMAND --help` prints the options of a command, `fit --model.help NAME` those of a model.
+`COMMAND --help` prints the options of a command, `fit --help all` all options of `fit`.
+`fit --model.help NAME` prints the options of a model, `fit --data.help NAME` the options of a data set.
 `fit --dry_run` prints shapes, numbers of parameters, memory and time, without training.
 A trained model is a run folder in runs/, or a checkpoint."""
 """The output of `--help`."""
@@ -70,12 +72,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(listing())
         return 0
     if command == "fit":
-        from lightning_gans.cli import fit  # noqa: PLC0415 (torch and Lightning take seconds to import)
-
-        return fit(rest)
+        return _fit(rest)
     from lightning_gans.commands import run  # noqa: PLC0415
 
     return run(command, rest)
+
+
+def _fit(arguments: list[str]) -> int:
+    """Print the help of `fit`, or check the names in the arguments and train."""
+    position = next((index for index, argument in enumerate(arguments) if argument in ("-h", "--help")), None)
+    if position is not None:
+        if arguments[position + 1 : position + 2] != ["all"]:
+            print(fit_help())
+            return 0
+        del arguments[position + 1]
+    from lightning_gans.early_checks import check_fit  # noqa: PLC0415
+
+    try:
+        check_fit(arguments)
+    except UsageError as error:
+        return print_error(error)
+    from lightning_gans.cli import fit  # noqa: PLC0415 (torch and Lightning take seconds to import)
+
+    return fit(arguments)
 
 
 if __name__ == "__main__":

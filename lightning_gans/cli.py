@@ -31,9 +31,6 @@ from lightning_gans.trainer import DEFAULT_CALLBACKS, Trainer
 CALLBACK_OPTIONS = {name: callback for callback, name in DEFAULT_CALLBACKS.items() if name is not None}
 """The callbacks with options on the command line, by the prefix of the options: `--samples.every`."""
 
-SECTIONS = ("seed_everything", "trainer", "model", "data", *CALLBACK_OPTIONS, "dry_run", "ckpt_path")
-"""Keys that a configuration may have at its top level."""
-
 SEEDS = 2**32
 """Number of seeds that NumPy accepts."""
 
@@ -144,7 +141,7 @@ def fit(arguments: Sequence[str]) -> int:
             parser_kwargs={"prog": "python -m lightning_gans", "allow_abbrev": False},
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=["fit", *expand_arguments(arguments, SECTIONS)],
+            args=["fit", *expand_arguments(arguments)],
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )

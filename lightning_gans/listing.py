@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from lightning_gans.exports import exported_names, package_folder
-from lightning_gans.recipes import recipe_line, recipes
+from lightning_gans.recipes import describe_recipe, recipes
 
 
 def classes(package: str, *, concrete: bool = False) -> dict[str, str]:
@@ -29,17 +29,19 @@ def classes(package: str, *, concrete: bool = False) -> dict[str, str]:
 
 
 def listing() -> str:
-    """List models, data sets and recipes, each with a line of description."""
+    """List the models and data sets with a line of description, and the recipes with their times and scores."""
     sections = {
-        "models (fit --model NAME)": classes("lightning_gans.models", concrete=True),
-        "data (fit --data NAME)": classes("lightning_gans.datamodules", concrete=True),
-        "recipes (fit --config NAME)": {name: recipe_line(path) for name, path in recipes().items()},
+        "models (fit --model NAME)": [[*row] for row in classes("lightning_gans.models", concrete=True).items()],
+        "data (fit --data NAME)": [[*row] for row in classes("lightning_gans.datamodules", concrete=True).items()],
+        "recipes (fit --config NAME): model, data, time on two cores, scores on held-out data": [
+            [name, *describe_recipe(path)] for name, path in recipes().items()
+        ],
     }
     return "\n\n".join("\n".join(_section(title, rows)) for title, rows in sections.items())
 
 
-def _section(title: str, rows: dict[str, str]) -> Iterator[str]:
+def _section(title: str, rows: list[list[str]]) -> Iterator[str]:
     yield title
-    width = max((len(name) for name in rows), default=0)
-    for name, description in rows.items():
-        yield f"  {name:<{width}}  {description}"
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -6,14 +6,18 @@ A recipe is a configuration file of this package, in `configs/`; the command lin
 import argparse
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from lightning_gans.errors import UsageError, did_you_mean, one_line
 from lightning_gans.exports import package_folder
+from lightning_gans.signatures import callback_options
+
+SECTIONS = ("seed_everything", "trainer", "model", "data", *callback_options(), "dry_run", "ckpt_path")
+"""Keys that a configuration may have at its top level, and first parts of the options of `fit`."""
 
 DATA_LINKED_ARGS = ("image_shape", "num_classes", "levels")
 """Arguments that a model receives from the data, if it has them."""
@@ -23,35 +27,76 @@ TRUSTED_PACKAGES = ("lightning_gans", "torch", "pytorch_lightning")
 
 COMMAND = "# python -m lightning_gans fit --config "
 
+MEASURED = re.compile(r"# About (?P<time>\d+ (?:s|min|h|days)) on two cores(?:: (?P<scores>.+))?\.")
+"""The third line of a recipe: the time of its run, and the scores on held-out data if they were measured."""
+
+
+class Recipe(NamedTuple):
+    """A recipe as `list` shows it.
+
+    Attributes:
+        model: Name of the model.
+        data: Name of the data module, and the options of the recipe's command besides `--config`.
+        time: Typical time of the run on two CPU cores.
+        scores: Scores on held-out data; empty if they were not measured.
+    """
+
+    model: str
+    data: str
+    time: str
+    scores: str
+
 
 def recipes() -> dict[str, Path]:
     """Return the file of each recipe, by its name."""
     return {path.stem: path for path in sorted(package_folder("lightning_gans.configs").glob("*.yaml"))}
 
 
-def recipe_line(path: Path) -> str:
-    """Describe a recipe in one line: its first line, and the options that its command has besides `--config`.
+def recipe_path(name: str) -> Path:
+    """Find the file of a configuration.
 
     Args:
-        path: A recipe, which begins with a description and a command, as comments.
+        name: Name of a recipe, or path of a YAML file.
+
+    Raises:
+        UsageError: There is neither a file nor a recipe of that name.
+    """
+    known = recipes()
+    path = Path(name) if Path(name).is_file() else known.get(name)
+    if path is None:
+        raise UsageError(
+            f"`--config` {name!r} is neither a file nor a recipe{did_you_mean(name, known) or '; `list` shows all'}"
+        )
+    return path
+
+
+def describe_recipe(path: Path) -> Recipe:
+    """Describe a recipe.
+
+    Args:
+        path: A recipe, which begins with a description, a command, and a line of time and scores, as comments.
 
     Example:
-        >>> recipe_line(recipes()["dcgan_mnist"])
-        'DCGAN on MNIST, batches of 128 (--data.root data)'
+        >>> describe_recipe(recipes()["dcgan_digits"])
+        Recipe(model='DCGAN', data='Digits', time='3 min', scores='density 0.90, coverage 0.99')
     """
-    description, command, *_ = path.read_text().splitlines()
+    text = path.read_text()
+    _, command, measured, *_ = text.splitlines()
     _, *options = shlex.split(command.removeprefix(COMMAND))
-    return description.lstrip("# ").rstrip(".") + (f" ({' '.join(options)})" if options else "")
+    found = MEASURED.fullmatch(measured)
+    assert found is not None, f"{path.name} lacks its time"
+    content = yaml.safe_load(text)
+    data = " ".join([content["data"]["class_path"], *options])
+    return Recipe(content["model"]["class_path"], data, found["time"], found["scores"] or "")
 
 
-def expand_arguments(arguments: Sequence[str], sections: Iterable[str]) -> list[str]:
+def expand_arguments(arguments: Sequence[str]) -> list[str]:
     """Replace names by files: the name of a recipe after `--config`, and of a run after `--ckpt_path`.
 
     The configuration of the run comes first, so that other options override it, unless `--config` is given.
 
     Args:
         arguments: Arguments of `fit`.
-        sections: Keys that a configuration may have at its top level.
 
     Returns:
         The arguments: configurations first, then the classes, then the options of the classes.
@@ -70,7 +115,7 @@ def expand_arguments(arguments: Sequence[str], sections: Iterable[str]) -> list[
     except argparse.ArgumentError as error:  # such as an option without its value
         raise UsageError(f"`{error.argument_name}`: {error.message}") from error
     arguments = _sorted_by_rank(arguments)
-    expanded = _expand_recipes(arguments, sections)
+    expanded = _expand_recipes(arguments)
     path = options["ckpt_path"]
     if path in (None, "null"):
         return expanded
@@ -81,7 +126,7 @@ def expand_arguments(arguments: Sequence[str], sections: Iterable[str]) -> list[
     run = run_of(checkpoint)
     if run is None or any(argument.partition("=")[0] in ("--config", "-c") for argument in arguments):
         return [*expanded, "--ckpt_path", str(checkpoint)]
-    configuration = find_configuration(str(run / "config.yaml"), sections)
+    configuration = find_configuration(str(run / "config.yaml"))
     content = yaml.safe_load(Path(configuration).read_text())
     for name in _foreign_names({key: value for key, value in content.items() if key not in ("run", "wandb")}):
         raise UsageError(
@@ -104,7 +149,7 @@ def _sorted_by_rank(arguments: Sequence[str]) -> list[str]:
     return [argument for _, group in sorted(ranked, key=lambda item: item[0]) for argument in group]
 
 
-def _expand_recipes(arguments: Sequence[str], sections: Iterable[str]) -> list[str]:
+def _expand_recipes(arguments: Sequence[str]) -> list[str]:
     """Replace the value of each `--config` by its file, and reject options that come from the data."""
     expanded = list(arguments)
     for index, argument in enumerate(arguments):
@@ -114,18 +159,17 @@ def _expand_recipes(arguments: Sequence[str], sections: Iterable[str]) -> list[s
         if option not in ("--config", "-c"):
             continue
         if equals:
-            expanded[index] = f"{option}={find_configuration(value, sections)}"
+            expanded[index] = f"{option}={find_configuration(value)}"
         elif index + 1 < len(arguments):
-            expanded[index + 1] = find_configuration(arguments[index + 1], sections)
+            expanded[index + 1] = find_configuration(arguments[index + 1])
     return expanded
 
 
-def find_configuration(name: str, sections: Iterable[str]) -> str:
+def find_configuration(name: str) -> str:
     """Find and check a configuration.
 
     Args:
         name: Name of a recipe, or path of a YAML file.
-        sections: Keys that the configuration may have at its top level.
 
     Returns:
         The path of the file.
@@ -134,12 +178,7 @@ def find_configuration(name: str, sections: Iterable[str]) -> str:
         UsageError: If there is no such file or recipe, it is not a YAML mapping, it has an unknown key, or it sets an
             argument that comes from the data.
     """
-    known = recipes()
-    path = Path(name) if Path(name).is_file() else known.get(name)
-    if path is None:
-        raise UsageError(
-            f"`--config` {name!r} is neither a file nor a recipe{did_you_mean(name, known) or '; `list` shows all'}"
-        )
+    path = recipe_path(name)
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
@@ -152,9 +191,9 @@ def find_configuration(name: str, sections: Iterable[str]) -> str:
                 if init_args.get(argument) is not None:
                     raise UsageError(f"`model.{argument}` of `--config` {name!r} comes from the data: leave it out")
     for section in content:
-        if section not in sections:
+        if section not in SECTIONS:
             raise UsageError(
-                f"`--config` {name!r} has the unknown key `{section}`{did_you_mean(str(section), sections)}"
+                f"`--config` {name!r} has the unknown key `{section}`{did_you_mean(str(section), SECTIONS)}"
             )
     return str(path)
 

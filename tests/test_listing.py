@@ -1,10 +1,12 @@
 """Compare the output of `list` with the classes and the files that exist."""
 
 import inspect
+import re
 from abc import ABC
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lightning_gans import datamodules, models
 from lightning_gans.__main__ import main
@@ -34,7 +36,11 @@ def test_the_list_shows_every_model_data_set_and_recipe(capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     assert out == listing() + "\n"
     titles = [line for line in out.splitlines() if line and not line.startswith(" ")]
-    assert titles == ["models (fit --model NAME)", "data (fit --data NAME)", "recipes (fit --config NAME)"]
+    assert [title.partition(":")[0] for title in titles] == [
+        "models (fit --model NAME)",
+        "data (fit --data NAME)",
+        "recipes (fit --config NAME)",
+    ]
     names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
     assert sorted(names) == sorted([*models.__all__, *data_sets(), *recipes()])
 
@@ -47,9 +53,12 @@ def data_sets() -> list[str]:
 
 
 @pytest.mark.parametrize("name", recipes())
-def test_the_list_shows_the_description_and_the_options_of_a_recipe(name: str) -> None:
-    description, command, *_ = recipes()[name].read_text().splitlines()
+def test_the_list_shows_the_model_the_data_the_time_and_the_scores_of_a_recipe(name: str) -> None:
+    text = recipes()[name].read_text()
+    content = yaml.safe_load(text)
+    _, command, measured, *_ = text.splitlines()
     (row,) = [line for line in listing().splitlines() if line.split()[:1] == [name]]
-    assert description.removeprefix("# ").removesuffix(".") in row
+    _, model, data, time, *scores = re.split(r"  +", row.strip())
     _, _, options = command.partition(f"--config {name}")
-    assert row.endswith(f"({options.strip()})") == bool(options)
+    assert [model, data] == [content["model"]["class_path"], content["data"]["class_path"] + options]
+    assert measured == f"# About {time} on two cores{''.join(f': {score}' for score in scores)}."
