@@ -48,11 +48,14 @@ def check_fit(given: Sequence[str]) -> None:
             raise UsageError(f"there is no run folder or checkpoint {value!r}")
         if option in CLASS_OPTIONS:
             selected[option] = _own_name(value)
-    if not any(option == "ckpt_path" for option, _ in options):  # a run that is resumed names its classes
-        for option, value in options:
-            _check_argument(option, selected)
-            if option == "data.root" and value and selected["data"] == "ImageFolder" and not Path(value).exists():
-                raise UsageError(f"`--data.root` {value!r} does not exist")
+    given_names = {option for option, _ in options}
+    if "ckpt_path" in given_names:  # the run that is resumed names the classes
+        return
+    for option, value in options:
+        _check_argument(option, selected)
+        is_folder = option == "data.root" and selected["data"] == "ImageFolder" and "print_config" not in given_names
+        if is_folder and value is not None and not Path(value).exists():
+            raise UsageError(f"`root` must be a folder of images, but {value!r} does not exist")
 
 
 def _check_argument(option: str, selected: Mapping[str, str]) -> None:

@@ -78,7 +78,7 @@ def describe_recipe(path: Path) -> Recipe:
 
     Example:
         >>> describe_recipe(recipes()["dcgan_digits"])
-        Recipe(model='DCGAN', data='Digits', time='3 min', scores='density 0.90, coverage 0.99')
+        Recipe(model='DCGAN', data='Digits', time='2 min', scores='density 0.90, coverage 0.99')
     """
     text = path.read_text()
     _, command, measured, *_ = text.splitlines()
