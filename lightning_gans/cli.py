@@ -107,13 +107,14 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
             present = yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"]
             for change in changed_options(previous, present):
                 print(change)
-        if self.config["fit"]["dry_run"]:
-            print(dry_run(self.trainer, model, kwargs["datamodule"]))
-            return
         try:
-            self.trainer.fit(model, **kwargs)
+            if self.config["fit"]["dry_run"]:
+                self.trainer.check(model, kwargs["datamodule"], checkpoint)
+                print(dry_run(self.trainer, model, kwargs["datamodule"]))
+            else:
+                self.trainer.fit(model, **kwargs)
         except (ValueError, MisconfigurationException) as error:
-            if model.batches_seen > 1:  # the options are valid
+            if self.trainer.has_trained:  # the options are valid
                 raise
             raise UsageError(translate_error(str(error))) from error
 
