@@ -53,7 +53,7 @@ class Run(pl.Callback):
         self.root = Path(root)
         self.reset_optimizers = reset_optimizers
         self.folder = Path()
-        self._resumed: tuple[Path, int] | None = None
+        self._resumed: tuple[Path | None, int] = None, 0
         self._max_steps: int | None = None
         self._snapshot: FolderSnapshot | None = None
         self._pending_config: str | None = None
@@ -65,8 +65,7 @@ class Run(pl.Callback):
             folder: Folder of the existing run.
             images: Images seen at the checkpoint; later rows of `metrics.csv` are removed.
         """
-        if folder is not None and self.name in (None, folder.name):
-            self._resumed = folder, images
+        self._resumed = (folder if folder is not None and self.name in (None, folder.name) else None), images
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Create the run folder on rank 0, add the CSV logger, and write `config.yaml`.
@@ -75,23 +74,23 @@ class Run(pl.Callback):
         """
         if stage != "fit":
             return
-        seen = self._resumed[1] if self._resumed else pl_module.images_seen if isinstance(pl_module, Model) else 0
+        (resumed, images), self._resumed = self._resumed, (None, 0)
+        seen = images or (pl_module.images_seen if isinstance(pl_module, Model) else 0)
         if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
                 " raise `max_images`, or create a new model"
             )
-        resumed, self._resumed = self._resumed, None
         self._pending_config = None
         folder = ""
         if trainer.is_global_zero:
-            folder = str(resumed[0]) if resumed else self._make_folder(trainer, pl_module)
+            folder = str(resumed) if resumed else self._make_folder(trainer, pl_module)
             if resumed:
-                self._snapshot = FolderSnapshot(resumed[0], ["metrics.csv"])
+                self._snapshot = FolderSnapshot(resumed, ["metrics.csv"])
         self.folder = Path(trainer.strategy.broadcast(folder))
         logger = ResilientCSVLogger(self.folder, name="", version="")
         if trainer.is_global_zero:
-            _open_metrics(logger, self.folder / "metrics.csv", resumed[1] if resumed else 0)
+            _open_metrics(logger, self.folder / "metrics.csv", images if resumed else 0)
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))

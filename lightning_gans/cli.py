@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import pytorch_lightning as pl
 import yaml
@@ -107,14 +107,15 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
             present = yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"]
             for change in changed_options(previous, present):
                 print(change)
+        trainer = cast("Trainer", self.trainer)
         try:
             if self.config["fit"]["dry_run"]:
-                self.trainer.check(model, kwargs["datamodule"], checkpoint)
-                print(dry_run(self.trainer, model, kwargs["datamodule"]))
+                trainer.check(model, kwargs["datamodule"], checkpoint)
+                print(dry_run(trainer, model, kwargs["datamodule"]))
             else:
-                self.trainer.fit(model, **kwargs)
+                trainer.fit(model, **kwargs)
         except (ValueError, MisconfigurationException) as error:
-            if self.trainer.has_trained:  # the options are valid
+            if trainer.has_trained:  # the options are valid
                 raise
             raise UsageError(translate_error(str(error))) from error
 

@@ -147,12 +147,11 @@ class Trainer(pl.Trainer):
         """
         data = train_dataloaders if datamodule is None else datamodule
         self._first_step = self.global_step
-        ckpt_path = self.check(model, data, ckpt_path)
-        if ckpt_path is not None:
-            record = read_checkpoint(ckpt_path)
-            self._first_step = record["global_step"]
+        if resumed := self.check(model, data, ckpt_path):
+            ckpt_path, checkpoint = resumed
+            self._first_step = checkpoint["global_step"]
             for run in callbacks_of(self, Run):
-                run.continue_from(run_of(ckpt_path), record[CHECKPOINT_KEY]["images_seen"])
+                run.continue_from(run_of(ckpt_path), checkpoint[CHECKPOINT_KEY]["images_seen"])
         with warnings.catch_warnings():
             for message in _IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
@@ -178,7 +177,9 @@ class Trainer(pl.Trainer):
         """Whether the last `fit` has completed a batch; an error before that is caused by its options or its data."""
         return self.global_step > self._first_step
 
-    def check(self, model: pl.LightningModule, data: object = None, ckpt_path: str | Path | None = None) -> Path | None:
+    def check(
+        self, model: pl.LightningModule, data: object = None, ckpt_path: str | Path | None = None
+    ) -> tuple[Path, dict[str, Any]] | None:
         """Check, before anything is created, what can be checked without reading data.
 
         Args:
@@ -187,7 +188,7 @@ class Trainer(pl.Trainer):
             ckpt_path: The checkpoint to resume from, as in `fit`.
 
         Returns:
-            The path of the checkpoint.
+            The path and the content of the checkpoint, or None if `ckpt_path` is None.
 
         Raises:
             ValueError: The checkpoint does not exist, cannot be read, or belongs to another model, to other optimizers
@@ -195,20 +196,21 @@ class Trainer(pl.Trainer):
         """
         if isinstance(model, Model):
             check_hooks(type(model))
-        checkpoint = None
+        runs = callbacks_of(self, Run)
+        resumed = None
         if ckpt_path is not None:
-            roots = [run.root for run in callbacks_of(self, Run)]
-            ckpt_path = latest_checkpoint(roots[0]) if ckpt_path == "last" and roots else find_checkpoint(ckpt_path)
-            checkpoint = read_checkpoint(ckpt_path)
+            path = latest_checkpoint(runs[0].root) if ckpt_path == "last" and runs else find_checkpoint(ckpt_path)
+            resumed = path, read_checkpoint(path)
             if isinstance(model, Model):
-                model.check_checkpoint(checkpoint)
+                model.check_checkpoint(resumed[1])
             if isinstance(data, DataModule):
-                data.check_state(checkpoint.get(private.data_state_key(data), {}))
+                data.check_state(resumed[1].get(private.data_state_key(data), {}))
         if isinstance(model, ManualOptimization):
-            model.check_optimizers(None if any(run.reset_optimizers for run in callbacks_of(self, Run)) else checkpoint)
+            keeps = not any(run.reset_optimizers for run in runs)
+            model.check_optimizers(resumed[1] if resumed and keeps else None)
             if isinstance(data, DataModule):
                 check_parts(data.batch_size // self.world_size, model.accumulate_grad_batches)
-        return ckpt_path
+        return resumed
 
     def _check_has_trained(self) -> None:
         limits = {"max_steps": self.max_steps, "max_epochs": self.max_epochs, "max_time": self._max_time}

@@ -1,8 +1,7 @@
 """Check optimizers before training: the update rule, the state of a checkpoint, and one step that is undone."""
 
 import inspect
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -86,17 +85,12 @@ def check_dense_step(optimizer: Optimizer, option: str) -> None:
     Raises:
         ValueError: It needs sparse gradients.
     """
-    with _trial(optimizer):
-        try:
-            optimizer.step()
-        except RuntimeError as error:
-            if "dense gradients" in str(error):
-                raise ValueError(
-                    f"`{option}` {type(optimizer).__name__} needs sparse gradients, but those of networks are dense:"
-                    " choose another optimizer, such as torch.optim.Adam"
-                ) from error
-        except Exception:  # noqa: BLE001, S110 (the device of the run may differ, so the first batch decides)
-            pass
+    error = _trial_step(optimizer)
+    if isinstance(error, RuntimeError) and "dense gradients" in str(error):
+        raise ValueError(
+            f"`{option}` {type(optimizer).__name__} needs sparse gradients, but those of networks are dense:"
+            " choose another optimizer, such as torch.optim.Adam"
+        ) from error
 
 
 def check_saved_optimizers(
@@ -146,21 +140,21 @@ def _load(optimizer: Optimizer, state: dict[str, Any], option: str) -> None:
 
 def _check_state(optimizer: Optimizer, option: str) -> None:
     """Check by a step, which is undone, that the loaded state has all parts that the present settings need."""
-    with _trial(optimizer):
-        try:
-            optimizer.step()
-        except KeyError as error:
-            raise ValueError(
-                f"`{option}` {type(optimizer).__name__} needs the state {error} with its present settings, which the"
-                f" checkpoint lacks: leave its settings unchanged, {RESET_HINT}"
-            ) from error
-        except Exception:  # noqa: BLE001, S110 (the device of the run may differ, so the first batch decides)
-            pass
+    error = _trial_step(optimizer)
+    if isinstance(error, KeyError):
+        raise ValueError(
+            f"`{option}` {type(optimizer).__name__} needs the state {error} with its present settings, which the"
+            f" checkpoint lacks: leave its settings unchanged, {RESET_HINT}"
+        ) from error
 
 
-@contextmanager
-def _trial(optimizer: Optimizer) -> Iterator[None]:
-    """Give the smallest weight of each group a gradient of zeros, and restore all weights, gradients and randomness."""
+def _trial_step(optimizer: Optimizer) -> Exception | None:
+    """Step with a gradient of zeros of the smallest weight of each group, and restore weights and random states.
+
+    Returns:
+        The error that the step has raised. The weights may not be on the device of the run yet, so the caller decides
+        which errors count.
+    """
     parameters = [parameter for parameter in parameters_of(optimizer) if not is_lazy(parameter)]
     gradients = [parameter.grad for parameter in parameters]
     smallest = [weight for group in optimizer.param_groups if (weight := _smallest(group["params"])) is not None]
@@ -171,7 +165,11 @@ def _trial(optimizer: Optimizer) -> Iterator[None]:
     for weight in smallest:
         weight.grad = torch.zeros_like(weight)
     try:
-        yield
+        optimizer.step()
+    except Exception as error:
+        return error
+    else:
+        return None
     finally:
         with torch.no_grad():
             for weight, value in zip(smallest, values, strict=True):
