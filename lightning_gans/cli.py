@@ -34,6 +34,9 @@ CALLBACK_OPTIONS = {name: callback for callback, name in DEFAULT_CALLBACKS.items
 SECTIONS = ("seed_everything", "trainer", "model", "data", *CALLBACK_OPTIONS, "dry_run", "ckpt_path")
 """Keys that a configuration may have at its top level."""
 
+INVOCATION_OPTIONS: dict[str, Any] = {"ckpt_path": None, "dry_run": None, "run.reset_optimizers": False}
+"""Options that belong to one invocation, with their value in `config.yaml`; None leaves them out."""
+
 SEEDS = 2**32
 """Number of seeds that NumPy accepts."""
 
@@ -49,11 +52,17 @@ class Parser(LightningArgumentParser):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Save the whole configuration in the run folder and in W&B."""
+    """Save the configuration in the run folder and in W&B, as that of a new run."""
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Write `config.yaml`, and log the configuration."""
-        text = self.parser.dump(self.config, skip_none=False)
+        """Write `config.yaml`, and log the configuration, without the options of this invocation only."""
+        config = self.config.clone()
+        for name, value in INVOCATION_OPTIONS.items():
+            if value is None:
+                config.pop(name)
+            else:
+                config[name] = value
+        text = self.parser.dump(config, skip_none=False)
         for run in callbacks_of(trainer, Run):
             run.write_config(text)
         for logger in trainer.loggers:
@@ -102,7 +111,8 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
 
     def fit(self, model: Model, **kwargs: Any) -> None:
         """Train, or dry-run; when resuming, print every option that differs from the original run."""
-        if (checkpoint := self.config["fit"]["ckpt_path"]) and (run := run_of(Path(checkpoint))):
+        checkpoint = self.config["fit"]["ckpt_path"]
+        if checkpoint and (run := run_of(Path(checkpoint))):
             previous = yaml.safe_load((run / "config.yaml").read_text())
             present = yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"]
             for change in changed_options(previous, present):

@@ -174,7 +174,7 @@ class Trainer(pl.Trainer):
 
     @property
     def has_trained(self) -> bool:
-        """Whether the last `fit` has completed a batch; an error before that is caused by its options or its data."""
+        """Report whether the last `fit` has completed a batch; an error before that is due to its options."""
         return self.global_step > self._first_step
 
     def check(
