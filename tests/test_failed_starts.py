@@ -44,15 +44,17 @@ def run(folder: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return every path under a folder: the hash of a file, the target of a link, nothing of a folder."""
-    return {
-        str(path): os.readlink(path)
-        if path.is_symlink()
-        else hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.is_file()
-        else ""
-        for path in folder.rglob("*")
-    }
+    """Return every path under a folder: the hash of a file, the target of a link, nothing of a folder.
+
+    W&B may still write to the files of a finished run, so their content is left out.
+    """
+    found = {}
+    for path in folder.rglob("*"):
+        hashed = path.is_file() and "wandb" not in path.parts
+        found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest() if hashed else ""
+        if path.is_symlink():
+            found[str(path)] = os.readlink(path)
+    return found
 
 
 MISTAKES = {
@@ -64,10 +66,10 @@ MISTAKES = {
     "--model.generator_optimizer torch.optim.Muon": "generator_optimizer.*Muon only supports 2D",
     "--model.generator_optimizer torch.optim.LBFGS": "generator_optimizer.*LBFGS.*closure",
     "--model.generator_optimizer torch.optim.SparseAdam": "generator_optimizer.*SparseAdam.*sparse",
-    f"--model.generator_schedules '{SCHEDULE}'": "schedule drives 'foo'.*DCGANAdam",
-    "--model.generator.width 8": "other networks",
-    "--model WGANGP": "DCGAN with other networks than this WGANGP",
-    "--model MADE": "DCGAN with other networks than this MADE",
+    f"--model.generator_schedules '{SCHEDULE}'": "'foo'.*DCGANAdam",
+    "--model.generator.width 8": "tensors differ",
+    "--model WGANGP": "DCGAN.*WGANGP",
+    "--model MADE": "DCGAN.*MADE",
     "--data Toy2D": "image_shape",
     "--data.batch_size 32": "batch_size 64.*32",
     "--data.seed 3": "seed 0.*3",
