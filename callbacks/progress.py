@@ -83,6 +83,8 @@ class Progress(ProgressBar):
         self._start = (time.monotonic(), model.images_seen, model.batches_seen)
         self._estimated = False
         self._printed = _latest_samples(trainer)
+        if trainer.ckpt_path:
+            self.print(f"Resuming from {trainer.ckpt_path}")
         self.print(describe_run(trainer, model))
         if self._enabled and self.console.is_terminal:
             total = _total_images(trainer, model)

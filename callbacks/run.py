@@ -12,8 +12,10 @@ from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core import private
 from lightning_gans.core.class_paths import class_path
+from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
 from lightning_gans.core.recording import Recorded, serialize_arguments
+from lightning_gans.files import FolderSnapshot, atomic_write
 
 
 class Run(pl.Callback):
@@ -25,6 +27,7 @@ class Run(pl.Callback):
         name: Name of the run, used for the folder and in W&B; default None for `<model>-<data>-<n>`.
         max_images: Images to train on, over all devices; default None for the limits of the trainer.
         root: Folder of all runs, default "runs".
+        reset_optimizers: When resuming, start with new optimizers instead of those of the checkpoint, default False.
 
     Attributes:
         folder: Run folder, available after `setup`.
@@ -33,7 +36,14 @@ class Run(pl.Callback):
         ValueError: If `max_images` is below 1, or `name` is not a valid file name.
     """
 
-    def __init__(self, *, name: str | None = None, max_images: int | None = None, root: str = "runs") -> None:
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        max_images: int | None = None,
+        root: str = "runs",
+        reset_optimizers: bool = False,
+    ) -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f"`max_images` must be at least 1, got {max_images}")
         if name is not None and (name in ("", "..") or Path(name).name != name):
@@ -41,9 +51,12 @@ class Run(pl.Callback):
         self.name = name
         self.max_images = max_images
         self.root = Path(root)
+        self.reset_optimizers = reset_optimizers
         self.folder = Path()
-        self._resumed: tuple[Path, int] | None = None
+        self._resumed: tuple[Path | None, int] = None, 0
         self._max_steps: int | None = None
+        self._snapshot: FolderSnapshot | None = None
+        self._pending_config: str | None = None
 
     def continue_from(self, folder: Path | None, images: int) -> None:
         """Make the next `fit` continue an existing run in its folder, unless this run has another name.
@@ -52,27 +65,32 @@ class Run(pl.Callback):
             folder: Folder of the existing run.
             images: Images seen at the checkpoint; later rows of `metrics.csv` are removed.
         """
-        if folder is not None and self.name in (None, folder.name):
-            self._resumed = folder, images
+        self._resumed = (folder if folder is not None and self.name in (None, folder.name) else None), images
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Create the run folder on rank 0, add the CSV logger, and write `config.yaml`."""
+        """Create the run folder on rank 0, add the CSV logger, and write `config.yaml`.
+
+        The `config.yaml` of a resumed run is replaced after its first batch, when the options have proved valid.
+        """
         if stage != "fit":
             return
-        seen = self._resumed[1] if self._resumed else pl_module.images_seen if isinstance(pl_module, Model) else 0
+        (resumed, images), self._resumed = self._resumed, (None, 0)
+        seen = images or (pl_module.images_seen if isinstance(pl_module, Model) else 0)
         if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
                 " raise `max_images`, or create a new model"
             )
-        resumed, self._resumed = self._resumed, None
+        self._pending_config = None
         folder = ""
         if trainer.is_global_zero:
-            folder = str(resumed[0]) if resumed else self._make_folder(trainer, pl_module)
+            folder = str(resumed) if resumed else self._make_folder(trainer, pl_module)
+            if resumed:
+                self._snapshot = FolderSnapshot(resumed, ["metrics.csv"])
         self.folder = Path(trainer.strategy.broadcast(folder))
         logger = ResilientCSVLogger(self.folder, name="", version="")
         if trainer.is_global_zero:
-            _open_metrics(logger, self.folder / "metrics.csv", resumed[1] if resumed else 0)
+            _open_metrics(logger, self.folder / "metrics.csv", images if resumed else 0)
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
@@ -83,12 +101,14 @@ class Run(pl.Callback):
         while True:
             folder = self.root / (name if self.name and number == 1 else f"{name}-{number}")
             try:
+                snapshot = FolderSnapshot(folder)
                 folder.mkdir(parents=True)
             except FileExistsError:
                 number += 1
             except OSError as error:
                 raise ValueError(f"`root` {str(self.root)!r} cannot contain runs: {error.strerror}") from error
             else:
+                self._snapshot = snapshot
                 return str(folder)
 
     def write_config(self, text: str) -> None:
@@ -97,13 +117,39 @@ class Run(pl.Callback):
         Args:
             text: Content of the file.
         """
-        (self.folder / "config.yaml").write_text(text)
+        path = self.folder / "config.yaml"
+        if path.is_file() and self._snapshot is not None:
+            self._pending_config = text
+        else:
+            path.write_text(text)
+
+    def discard(self) -> None:
+        """Restore the folder to its state before a `fit` that has failed before the end of its first batch."""
+        self._pending_config = None
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.restore()
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Replace the optimizers of the checkpoint by new ones, if `reset_optimizers` is set."""
+        if self.reset_optimizers and isinstance(pl_module, ManualOptimization):
+            classes = pl_module.reset_optimizers(checkpoint)
+            if trainer.is_global_zero:
+                print(f"New optimizers, without the state of the checkpoint: {', '.join(classes)}")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Stop training when the model has seen `max_images`.
+        """Replace the `config.yaml` of a resumed run, and stop training when the model has seen `max_images`.
 
-        This lowers the maximum number of steps. With `trainer.should_stop`, Lightning would log the last metrics twice.
+        The latter lowers the maximum number of steps. With `trainer.should_stop`, Lightning would log the last metrics
+        twice.
         """
+        self._snapshot = None
+        if self._pending_config is not None:
+            with atomic_write(self.folder / "config.yaml") as part:
+                part.write_text(self._pending_config)
+            self._pending_config = None
         if isinstance(pl_module, Model) and self.max_images is not None and pl_module.images_seen >= self.max_images:
             self._max_steps = trainer.max_steps
             private.set_max_steps(trainer, trainer.global_step)

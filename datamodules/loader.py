@@ -156,12 +156,7 @@ class InMemoryLoader:
                 another order.
         """
         own = self.state_dict()
-        for key in ("examples", "seed", "batch_size"):
-            if state_dict[key] != own[key]:
-                raise ValueError(
-                    f"`state_dict` cannot be resumed: it was saved with {key} {state_dict[key]}, "
-                    f"but this loader has {own[key]}"
-                )
+        check_resumable(state_dict, {key: own[key] for key in ("batch_size", "seed", "examples")})
         self.epoch = state_dict["epoch"]
         self.position = state_dict["position"]
         self._yielded = False
@@ -170,3 +165,27 @@ class InMemoryLoader:
 def _generator(*key: int) -> torch.Generator:
     """Return a generator whose numbers depend only on `key`."""
     return torch.Generator().manual_seed(zlib.crc32(repr(key).encode()))
+
+
+def check_resumable(saved: Mapping[str, int], present: Mapping[str, int]) -> None:
+    """Check that the order of the data is that of a checkpoint.
+
+    Args:
+        saved: State of the loader in the checkpoint; a value that it lacks is not compared.
+        present: `batch_size`, `seed` or `examples` of this run.
+
+    Raises:
+        ValueError: A value differs.
+
+    Example:
+        >>> check_resumable({"batch_size": 64}, {"batch_size": 32})
+        Traceback (most recent call last):
+        ValueError: `batch_size` sets the order of the data, which was saved with batch_size 64, but this loader has 32
+    """
+    for key, value in present.items():
+        if saved.get(key, value) != value:
+            name = "the number of training examples" if key == "examples" else f"`{key}`"
+            raise ValueError(
+                f"{name} sets the order of the data, which was saved with {key} {saved[key]},"
+                f" but this loader has {value}"
+            )

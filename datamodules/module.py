@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.indexing import as_dict, index_batch
-from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.loader import InMemoryLoader, check_resumable
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch, ImageShape
 
@@ -189,6 +189,14 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         checkpoint that was saved at the end of `fit`, it would repeat the order of the first epoch.
         """
         self._loader_state = {name: value for name, value in state_dict.items() if name != "preprocessing"}
+
+    def check_state(self, state_dict: dict[str, Any]) -> None:
+        """Check, without reading data, that training can continue from a saved state in the same order.
+
+        Raises:
+            ValueError: The state was saved with another batch size or seed.
+        """
+        check_resumable(state_dict, {"batch_size": self.batch_size, "seed": self.seed})
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Normalize a batch on the device and, in training, augment it."""

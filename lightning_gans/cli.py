@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import pytorch_lightning as pl
 import yaml
@@ -31,6 +31,9 @@ from lightning_gans.trainer import DEFAULT_CALLBACKS, Trainer
 CALLBACK_OPTIONS = {name: callback for callback, name in DEFAULT_CALLBACKS.items() if name is not None}
 """The callbacks with options on the command line, by the prefix of the options: `--samples.every`."""
 
+INVOCATION_OPTIONS: dict[str, Any] = {"ckpt_path": None, "dry_run": None, "run.reset_optimizers": False}
+"""Options that belong to one invocation, with their value in `config.yaml`; None leaves them out."""
+
 SEEDS = 2**32
 """Number of seeds that NumPy accepts."""
 
@@ -46,11 +49,17 @@ class Parser(LightningArgumentParser):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Save the whole configuration in the run folder and in W&B."""
+    """Save the configuration in the run folder and in W&B, as that of a new run."""
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Write `config.yaml`, and log the configuration."""
-        text = self.parser.dump(self.config, skip_none=False)
+        """Write `config.yaml`, and log the configuration, without the options of this invocation only."""
+        config = self.config.clone()
+        for name, value in INVOCATION_OPTIONS.items():
+            if value is None:
+                config.pop(name)
+            else:
+                config[name] = value
+        text = self.parser.dump(config, skip_none=False)
         for run in callbacks_of(trainer, Run):
             run.write_config(text)
         for logger in trainer.loggers:
@@ -99,18 +108,21 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
 
     def fit(self, model: Model, **kwargs: Any) -> None:
         """Train, or dry-run; when resuming, print every option that differs from the original run."""
-        if (checkpoint := self.config["fit"]["ckpt_path"]) and (run := run_of(Path(checkpoint))):
+        checkpoint = self.config["fit"]["ckpt_path"]
+        if checkpoint and (run := run_of(Path(checkpoint))):
             previous = yaml.safe_load((run / "config.yaml").read_text())
             present = yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"]
             for change in changed_options(previous, present):
                 print(change)
-        if self.config["fit"]["dry_run"]:
-            print(dry_run(self.trainer, model, kwargs["datamodule"]))
-            return
+        trainer = cast("Trainer", self.trainer)
         try:
-            self.trainer.fit(model, **kwargs)
+            if self.config["fit"]["dry_run"]:
+                trainer.check(model, kwargs["datamodule"], checkpoint)
+                print(dry_run(trainer, model, kwargs["datamodule"]))
+            else:
+                trainer.fit(model, **kwargs)
         except (ValueError, MisconfigurationException) as error:
-            if model.batches_seen > 1:  # the options are valid
+            if trainer.has_trained:  # the options are valid
                 raise
             raise UsageError(translate_error(str(error))) from error
 

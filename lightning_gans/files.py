@@ -1,8 +1,8 @@
 """Write files in a way that tolerates write errors, such as a full disk: training continues and warns once."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_warn
@@ -66,3 +66,45 @@ def _link_or_rename(path: Path, new: Path) -> None:
         os.replace(path, new)
     else:
         os.replace(link, new)
+
+
+class FolderSnapshot:
+    """Remember a folder, which need not exist, to remove what is added to it later.
+
+    Args:
+        folder: The folder.
+        files: Names of its files whose content is restored as well.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "runs" / "x"
+        >>> snapshot = FolderSnapshot(folder)
+        >>> folder.mkdir(parents=True)
+        >>> snapshot.restore()
+        >>> folder.parent.exists()
+        False
+    """
+
+    def __init__(self, folder: Path, files: Iterable[str] = ()) -> None:
+        self.folder = folder
+        self._missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        self._paths = {*folder.rglob("*")}
+        self._links = {path: os.readlink(path) for path in self._paths if path.is_symlink()}
+        self._contents = {path: path.read_bytes() for path in map(folder.joinpath, files) if path.is_file()}
+
+    def restore(self) -> None:
+        """Remove added files and folders, and restore symbolic links and the content of the named files."""
+        for path, target in self._links.items():
+            if os.readlink(path) != target:
+                path.unlink()
+                path.symlink_to(target)
+        for path, content in self._contents.items():
+            path.write_bytes(content)
+        for path in sorted({*self.folder.rglob("*")} - self._paths, reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+        for path in self._missing:
+            with suppress(OSError):  # another run has written to it meanwhile
+                path.rmdir()

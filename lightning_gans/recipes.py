@@ -133,7 +133,9 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
             f"the configuration of {str(run)!r} names `{name}`, which is not of this package;"
             f" if you trust it: --config {configuration} --ckpt_path {path}"
         )
-    return ["--config", configuration, *expanded, "--ckpt_path", str(checkpoint)]
+    named = (content.get("run") or {}).get("name") is not None
+    folder = ["--run.name", run.resolve().name] if named else []  # the folder may have been renamed
+    return ["--config", configuration, *folder, *expanded, "--ckpt_path", str(checkpoint)]
 
 
 def _sorted_by_rank(arguments: Sequence[str]) -> list[str]:

@@ -13,9 +13,14 @@ from pytorch_lightning.loggers import Logger
 
 from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, GracefulShutdown, Progress, Run, Samples, Wandb
 from lightning_gans.callbacks.trainer_access import callbacks_of
+from lightning_gans.core import private
+from lightning_gans.core.batches import check_parts
 from lightning_gans.core.checkpoints import CHECKPOINT_KEY, find_checkpoint, latest_checkpoint, read_checkpoint, run_of
 from lightning_gans.core.hooks import check_hooks
+from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
+from lightning_gans.datamodules import DataModule
+from lightning_gans.errors import NonFiniteError
 
 DEFAULT_IMAGES = 200_000
 """Images that a run without any limit is trained on."""
@@ -98,6 +103,8 @@ class Trainer(pl.Trainer):
         run = next((callback for callback in given if isinstance(callback, Run)), Run())
         if max_epochs is None and max_steps == -1 and max_time is None and run.max_images is None:
             run.max_images = DEFAULT_IMAGES
+        self._first_step = 0
+        self._max_time = max_time
         super().__init__(
             callbacks=_with_defaults(
                 given if run in given else [*given, run],
@@ -138,22 +145,85 @@ class Trainer(pl.Trainer):
         Raises:
             ValueError: The checkpoint does not exist, cannot be read, or belongs to another model.
         """
-        if isinstance(model, Model):
-            check_hooks(type(model))  # before a run folder is created
-        if ckpt_path is not None:
-            roots = [run.root for run in callbacks_of(self, Run)]
-            ckpt_path = latest_checkpoint(roots[0]) if ckpt_path == "last" and roots else find_checkpoint(ckpt_path)
-            checkpoint = read_checkpoint(ckpt_path)  # an error is raised before a run folder is created
-            if isinstance(model, Model):
-                model.check_checkpoint(checkpoint)
+        data = train_dataloaders if datamodule is None else datamodule
+        self._first_step = self.global_step
+        if resumed := self.check(model, data, ckpt_path):
+            ckpt_path, checkpoint = resumed
+            self._first_step = checkpoint["global_step"]
             for run in callbacks_of(self, Run):
                 run.continue_from(run_of(ckpt_path), checkpoint[CHECKPOINT_KEY]["images_seen"])
         with warnings.catch_warnings():
             for message in _IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
-            super().fit(
-                model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only is None or weights_only
-            )
+            try:
+                super().fit(
+                    model,
+                    train_dataloaders,
+                    val_dataloaders,
+                    datamodule,
+                    ckpt_path,
+                    weights_only is None or weights_only,
+                )
+                self._check_has_trained()
+            except NonFiniteError:
+                raise
+            except Exception:
+                if not self.has_trained:
+                    self._discard(model)
+                raise
+
+    @property
+    def has_trained(self) -> bool:
+        """Report whether the last `fit` has completed a batch; an error before that is due to its options."""
+        return self.global_step > self._first_step
+
+    def check(
+        self, model: pl.LightningModule, data: object = None, ckpt_path: str | Path | None = None
+    ) -> tuple[Path, dict[str, Any]] | None:
+        """Check, before anything is created, what can be checked without reading data.
+
+        Args:
+            model: The model.
+            data: The data module; other sources of batches are not checked.
+            ckpt_path: The checkpoint to resume from, as in `fit`.
+
+        Returns:
+            The path and the content of the checkpoint, or None if `ckpt_path` is None.
+
+        Raises:
+            ValueError: The checkpoint does not exist, cannot be read, or belongs to another model, to other optimizers
+                or to other batches; an optimizer cannot train the model, or a batch is smaller than its parts.
+        """
+        if isinstance(model, Model):
+            check_hooks(type(model))
+        runs = callbacks_of(self, Run)
+        resumed = None
+        if ckpt_path is not None:
+            path = latest_checkpoint(runs[0].root) if ckpt_path == "last" and runs else find_checkpoint(ckpt_path)
+            resumed = path, read_checkpoint(path)
+            if isinstance(model, Model):
+                model.check_checkpoint(resumed[1])
+            if isinstance(data, DataModule):
+                data.check_state(resumed[1].get(private.data_state_key(data), {}))
+        if isinstance(model, ManualOptimization):
+            keeps = not any(run.reset_optimizers for run in runs)
+            model.check_optimizers(resumed[1] if resumed and keeps else None)
+            if isinstance(data, DataModule):
+                check_parts(data.batch_size // self.world_size, model.accumulate_grad_batches)
+        return resumed
+
+    def _check_has_trained(self) -> None:
+        limits = {"max_steps": self.max_steps, "max_epochs": self.max_epochs, "max_time": self._max_time}
+        given = ", ".join(f"`{name}` {limit}" for name, limit in limits.items() if limit not in (-1, None))
+        if not self.has_trained and given:
+            raise ValueError(f"no batch was trained, because the limit {given} is reached already: raise it")
+
+    def _discard(self, model: pl.LightningModule) -> None:
+        """Remove what a `fit` has written that failed before the end of its first batch."""
+        for tracking in callbacks_of(self, Wandb):
+            tracking.teardown(self, model, "fit")  # it writes to the run folder until then
+        for run in callbacks_of(self, Run):
+            run.discard()
 
 
 def _enabled(enable_checkpointing: bool, enable_progress_bar: bool, fast_dev_run: bool) -> list[type[Callback]]:

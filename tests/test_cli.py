@@ -105,6 +105,40 @@ def test_a_fit_resumes_a_run(folder: Path) -> None:
 # Configurations
 
 
+def test_the_configuration_of_a_resumed_run_describes_a_new_run(folder: Path) -> None:
+    fit(*NARROW, "--run.name", "a")
+    fit("--ckpt_path", "runs/a", "--run.max_images", "256", "--run.reset_optimizers", "true")
+    config = yaml.safe_load((folder / "runs" / "a" / "config.yaml").read_text())
+    assert config.keys() & {"ckpt_path", "dry_run", "config", "print_config"} == set()
+    assert (config["run"]["max_images"], config["run"]["reset_optimizers"]) == (256, False)
+    assert main(["fit", "--config", "runs/a/config.yaml", "--run.name", "b"]) == 0
+    assert main(["fit", "--config", "runs/a/config.yaml"]) == 0
+    assert main(["fit", *SHORT, *NARROW, "--run.max_images", "256", "--run.name", "c"]) == 0
+    states = [
+        torch.load(folder / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("b", "a-2", "c")
+    ]
+    for state in states[:2]:
+        torch.testing.assert_close(state, states[2], rtol=0, atol=0)
+
+
+def test_a_run_continues_in_its_folder_whatever_name_it_was_given(folder: Path) -> None:
+    fit(*NARROW, "--run.name", "x")
+    fit(*NARROW, "--run.name", "x")
+    assert main(["fit", "--ckpt_path", "runs/x-2", "--run.max_images", "192"]) == 0
+    (folder / "runs" / "x").rename(folder / "runs" / "moved")
+    assert main(["fit", "--ckpt_path", "runs/moved", "--run.max_images", "192"]) == 0
+    assert {path.name for path in (folder / "runs").iterdir()} == {"x-2", "moved"}
+
+
+def test_resuming_names_the_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*NARROW, "--run.name", "a")
+    (folder / "old.yaml").write_text("ckpt_path: runs/a/checkpoints/last.ckpt\n")
+    capsys.readouterr()
+    fit("--config", "old.yaml", *NARROW, "--run.name", "b", "--run.max_images", "192")
+    assert "\nResuming from runs/a/checkpoints/last.ckpt\n" in capsys.readouterr().out
+
+
 def test_a_printed_configuration_shows_every_value_and_runs(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     config = configuration(capsys, *SHORT, *NARROW)
     arguments = config["model"]["init_args"]

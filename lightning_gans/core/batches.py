@@ -26,11 +26,45 @@ def split_batch(batch: Batch, count: int) -> list[tuple[Batch, float]]:
         [(2, 0.5), (2, 0.5)]
     """
     size = len(batch["image"])
-    if size < count:
-        raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
+    check_parts(size, count)
     chunks = {key: tensor.tensor_split(count) for key, tensor in cast("dict[str, Tensor]", batch).items()}
     parts = [cast("Batch", {key: chunks[key][i] for key in chunks}) for i in range(count)]
     return [(part, len(part["image"]) / size) for part in parts]
+
+
+def check_parts(size: int, count: int) -> None:
+    """Check that a batch has at least one example for each of its parts.
+
+    Args:
+        size: Examples of a batch on one device.
+        count: Parts that the batch is split into.
+
+    Raises:
+        ValueError: `size` is below `count`.
+    """
+    if size < count:
+        raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
+
+
+def explain_single_example(error: ValueError, size: int, count: int) -> None:
+    """Raise an error that names the remedy, if batch normalization has rejected a part with a single example.
+
+    Args:
+        error: Error that a loss has raised.
+        size: Examples of the batch on one device.
+        count: Parts that the batch is split into.
+
+    Raises:
+        ValueError: `error` is from batch normalization.
+    """
+    if size // count > 1 or "more than 1 value per channel" not in str(error):
+        return
+    remedy = (
+        "increase `batch_size` (a loader of your own: `drop_last=True` avoids a last batch of one)"
+        if size == 1
+        else f"decrease `accumulate_grad_batches`, which is {count} for a batch of {size} on one device"
+    )
+    raise ValueError(f"batch normalization needs at least 2 examples at a time, got 1: {remedy}") from error
 
 
 def sum_terms(terms: Losses, player: str) -> Tensor:

@@ -16,9 +16,16 @@ from torch.optim import Optimizer
 
 from lightning_gans.checks import check_positive
 from lightning_gans.core import distributed, health, private
-from lightning_gans.core.batches import split_batch, sum_terms
+from lightning_gans.core.batches import explain_single_example, split_batch, sum_terms
 from lightning_gans.core.checkpoints import CHECKPOINT_KEY
 from lightning_gans.core.model import Model
+from lightning_gans.core.optimizer_checks import (
+    check_dense_step,
+    check_rule,
+    check_saved_optimizers,
+    create_optimizer,
+    describe_optimizer,
+)
 from lightning_gans.core.optimizer_settings import (
     Settings,
     apply_schedules,
@@ -85,6 +92,7 @@ class ManualOptimization(Model):
         self._share = 1.0
         self._settings: list[Settings] = []
         self._saved_settings: list[Settings] = []
+        self._saved_optimizers: list[dict[str, str]] = []
         self._lap = (0, 0.0)
 
     @abstractmethod
@@ -108,11 +116,57 @@ class ManualOptimization(Model):
     @final
     def configure_optimizers(self) -> list[Optimizer]:
         """Create the optimizer of each player."""
-        optimizers = [self._factories[player](weights) for player, weights in self.players().items()]
+        players = zip(self.players().items(), self._optimizer_options(), strict=True)
+        optimizers = [create_optimizer(self._factories[player], ws, option) for (player, ws), option in players]
         self._settings = [hyperparameters(optimizer) for optimizer in optimizers]
         for optimizer, player in zip(optimizers, self._schedules, strict=True):
             apply_schedules(optimizer, self._schedules[player], self.images_seen)
         return optimizers
+
+    def _optimizer_options(self) -> list[str]:
+        """Return the arguments of the constructor that choose the optimizers."""
+        return [f"{player}_optimizer" for player in self._factories] if len(self._factories) > 1 else ["optimizer"]
+
+    @final
+    def check_optimizers(self, checkpoint: dict[str, Any] | None = None) -> None:
+        """Check that the optimizers can be created, can step, and can continue from a checkpoint.
+
+        Weights and random states are unchanged.
+
+        Args:
+            checkpoint: Content of the checkpoint, whose optimizer states may be changed; None for new optimizers.
+
+        Raises:
+            ValueError: The settings of an optimizer are wrong, it needs a closure or sparse gradients, or the
+                checkpoint holds the state of another optimizer.
+        """
+        options = self._optimizer_options()
+        for optimizer, option in zip(self.configure_optimizers(), options, strict=True):
+            check_dense_step(optimizer, option)
+        if checkpoint is not None:
+            record = checkpoint[CHECKPOINT_KEY]
+            check_saved_optimizers(
+                dict(zip(options, self.configure_optimizers(), strict=True)),
+                checkpoint["optimizer_states"],
+                settings=self._settings,
+                saved_settings=record.get("settings", []),
+                saved_optimizers=record.get("optimizers", []),
+            )
+
+    @final
+    def reset_optimizers(self, checkpoint: dict[str, Any]) -> list[str]:
+        """Replace the optimizer states of a checkpoint by those of new optimizers.
+
+        Args:
+            checkpoint: Content of the checkpoint, changed in place.
+
+        Returns:
+            The names of the classes of the new optimizers.
+        """
+        optimizers = self.configure_optimizers()
+        checkpoint["optimizer_states"] = [optimizer.state_dict() for optimizer in optimizers]
+        self._saved_settings, self._saved_optimizers = [], []
+        return [type(optimizer).__name__ for optimizer in optimizers]
 
     def on_fit_start(self) -> None:
         """Check the trainer, and average gradients over processes without DDP's reducer."""
@@ -162,7 +216,11 @@ class ManualOptimization(Model):
             optimizer.zero_grad()
             for part, share in split_batch(batch, self.accumulate_grad_batches):
                 self._share = share
-                terms = loss(part)
+                try:
+                    terms = loss(part)
+                except ValueError as error:
+                    explain_single_example(error, len(batch["image"]), self.accumulate_grad_batches)
+                    raise
                 if isinstance(terms, dict) and not terms:
                     return False
                 part_loss = sum_terms(terms, player)
@@ -203,20 +261,29 @@ class ManualOptimization(Model):
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the settings that the optimizers were created with."""
+        """Add the classes of the optimizers, and the settings that they were created with."""
         super().on_save_checkpoint(checkpoint)
         pairs = zip(self._settings, self._schedules.values(), strict=bool(self._settings))
         checkpoint[CHECKPOINT_KEY]["settings"] = [
             without_scheduled(settings, schedules) for settings, schedules in pairs
         ]
+        checkpoint[CHECKPOINT_KEY]["optimizers"] = [
+            describe_optimizer(optimizer) for optimizer in self.trainer.optimizers
+        ]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Read the settings that the saved optimizers were created with."""
+        """Read the classes of the saved optimizers, and the settings that they were created with."""
         super().on_load_checkpoint(checkpoint)
         self._saved_settings = checkpoint[CHECKPOINT_KEY].get("settings", [])
+        self._saved_optimizers = checkpoint[CHECKPOINT_KEY].get("optimizers", [])
 
     def on_train_start(self) -> None:
         """Start the timer of images per second, and restore settings that differ from the checkpoint's."""
+        saved, self._saved_optimizers = self._saved_optimizers, []
+        for optimizer, option, description in zip(
+            self.trainer.optimizers, self._optimizer_options(), saved, strict=False
+        ):
+            check_rule(optimizer, option, description)
         previous, self._saved_settings = self._saved_settings or [[] for _ in self._settings], []
         for optimizer, settings, before, schedules in zip(
             self.trainer.optimizers, self._settings, previous, self._schedules.values(), strict=True
