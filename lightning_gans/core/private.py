@@ -2,14 +2,17 @@
 
 import argparse
 import functools
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from jsonargparse import _typehints
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 
 def count_batch(trainer: pl.Trainer) -> None:
@@ -100,6 +103,53 @@ def unwrap_factory(value: "functools.partial[Any]") -> "functools.partial[Any]":
 def remove_ddp_reducer(trainer: pl.Trainer, model: pl.LightningModule) -> None:
     """Remove the reducer of DDP; the training step averages the gradients after the backward pass of each player."""
     trainer.strategy.model = model
+
+
+def copies_the_program(strategy: Strategy) -> bool:
+    """Report whether a strategy trains in copies of this process, whose model the caller never receives."""
+    return isinstance(strategy, DDPStrategy) and strategy._start_method != "popen"
+
+
+def val_check_interval(trainer: pl.Trainer) -> float | str:
+    """Return the interval of validation; Lightning stores a time in another place."""
+    seconds = getattr(trainer, "_val_check_time_interval", None)
+    return trainer.val_check_interval if seconds is None else f"{seconds:.0f} s"
+
+
+def look_on_validation_end(monitor: EarlyStopping | ModelCheckpoint) -> None:
+    """Let a callback look at its metric in `on_validation_end` only."""
+    if isinstance(monitor, EarlyStopping):
+        monitor._check_on_train_epoch_end = False
+    else:
+        monitor._save_on_train_epoch_end = False
+
+
+def own_interval(checkpoint: ModelCheckpoint) -> str | None:
+    """Return the argument that makes a `ModelCheckpoint` save at an interval other than one epoch; None without it."""
+    if checkpoint._train_time_interval is not None:
+        return "train_time_interval"
+    if checkpoint._every_n_train_steps:
+        return "every_n_train_steps"
+    return "every_n_epochs" if checkpoint._every_n_epochs > 1 else None
+
+
+def save_after_interval(trainer: pl.Trainer, checkpoint: ModelCheckpoint) -> None:
+    """Save if the `train_time_interval` of a `ModelCheckpoint` has passed.
+
+    Under manual optimization Lightning ignores that argument (PR Lightning-AI/pytorch-lightning#21699).
+    """
+    interval, start, now = checkpoint._train_time_interval, checkpoint._last_time_checked, time.monotonic()
+    if interval is None or start is None:
+        return
+    if trainer.strategy.broadcast(now - start < interval.total_seconds()):
+        return
+    checkpoint._last_time_checked = now
+    metrics = checkpoint._monitor_candidates(trainer)
+    if (checkpoint.monitor is None or checkpoint.monitor in metrics) and not checkpoint._should_skip_saving_checkpoint(
+        trainer
+    ):
+        checkpoint._save_topk_checkpoint(trainer, metrics)
+        checkpoint._save_last_checkpoint(trainer, metrics)
 
 
 def is_lightning_checkpoint(checkpoint: object) -> bool:
