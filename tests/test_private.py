@@ -316,6 +316,29 @@ def test_save_after_interval_saves(
     assert len(list(tmp_path.glob("*.ckpt"))) == count
 
 
+def test_plain_name_and_own_name_are_inverse() -> None:
+    """`torch.compile` renames weights: still needed."""
+    inner: nn.Module = torch.compile(nn.Sequential(nn.Linear(2, 1)), backend="eager")  # type: ignore[assignment]
+    outer = nn.Sequential(torch.compile(nn.Sequential(inner), backend="eager"))  # type: ignore[arg-type]
+    raw, plain = "0._orig_mod.0._orig_mod.0.weight", "0.0.0.weight"
+    assert raw in outer.state_dict()
+    assert private.plain_name(raw) == plain
+    assert private.own_name(outer, plain) == private.own_name(outer, raw) == raw
+
+
+def test_use_plain_names_and_with_own_names_are_inverse() -> None:
+    """Of weights and of the versions of their modules, in the same order."""
+    module = nn.Sequential(torch.compile(nn.BatchNorm1d(2), backend="eager"), nn.Linear(2, 1))  # type: ignore[arg-type]
+    raw, plain = module.state_dict(), module.state_dict()
+    private.use_plain_names(module, plain, "", None)
+    assert list(plain) == [private.plain_name(name) for name in raw]
+    expected: Any = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1)).state_dict()
+    assert vars(plain)["_metadata"] == expected._metadata
+    own = private.with_own_names(module, plain)
+    assert list(own) == list(raw)
+    assert list(private.with_own_names(module, raw)) == list(raw)
+
+
 @pytest.fixture
 def one_process_group() -> Iterator[None]:
     """Let a test start a process group of one process, and restore the environment after it."""

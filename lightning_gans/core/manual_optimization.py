@@ -30,6 +30,7 @@ from lightning_gans.core.optimizer_settings import (
     without_scheduled,
 )
 from lightning_gans.core.optimizers import OptimizerFactory
+from lightning_gans.core.precision import check_eps, remedy
 from lightning_gans.core.schedules import Schedule
 from lightning_gans.types import Batch, ImageShape, Losses
 
@@ -118,8 +119,10 @@ class ManualOptimization(Model):
         return optimizers
 
     def on_fit_start(self) -> None:
-        """Average gradients over processes without DDP's reducer, and seed each process differently."""
+        """Check the optimizers, average gradients without DDP's reducer, and seed each process differently."""
         super().on_fit_start()
+        for player, optimizer in self._optimizers().items():
+            check_eps(player, optimizer, self.trainer.precision)
         private.remove_ddp_reducer(self.trainer, self)
         # saturated sigmoids and decayed weights are subnormal numbers, on which a CPU is ten times slower
         torch.set_flush_denormal(True)
@@ -168,9 +171,8 @@ class ManualOptimization(Model):
                 part_loss = sum_terms(terms, player)
                 named = {**terms, "loss": part_loss}
                 if self._checks and not part_loss.isfinite():
-                    raise health.loss_error(
-                        self, player, named, part, partial(loss, part), images=self.images_after_batch
-                    )
+                    again, images = partial(loss, part), self.images_after_batch
+                    raise health.loss_error(self, player, named, part, again, images=images, hint=self._remedy)
                 # Lightning runs the backward pass under autocast, which computes a penalty's gradient in 16 bits
                 with torch.autocast(part_loss.device.type, enabled=False):
                     self.manual_backward(share * part_loss)
@@ -198,7 +200,7 @@ class ManualOptimization(Model):
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.observe(f"{self._player}/gradient_norm", norm)
         if checks and not norm.isfinite():
-            health.check_gradient(self, self._player, images=self.images_after_batch)
+            health.check_gradient(self, self._player, images=self.images_after_batch, hint=self._remedy)
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
@@ -226,6 +228,10 @@ class ManualOptimization(Model):
             apply_schedules(optimizer, schedules, self.images_seen)
         self._lap = (self.images_seen, time.perf_counter())
         self._is_monitored, self._is_first = bool(monitors_of_losses(self.trainer)), True
+
+    @property
+    def _remedy(self) -> str:
+        return remedy(self.trainer.precision)
 
     def _optimizers(self) -> dict[str, Optimizer]:
         optimizers: Any = self.optimizers(use_pl_optimizer=False)  # a list, except for a single optimizer

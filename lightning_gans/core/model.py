@@ -22,6 +22,7 @@ from lightning_gans.core.health import check_weights
 from lightning_gans.core.hooks import check_hooks
 from lightning_gans.core.lightning_options import check_lightning_options
 from lightning_gans.core.monitoring import check_monitored, monitors_of_losses
+from lightning_gans.core.precision import remedy
 from lightning_gans.core.randomness import random_state, set_random_state
 from lightning_gans.core.recording import (
     UNSERIALIZABLE,
@@ -54,6 +55,17 @@ class Model(Recorded, pl.LightningModule, ABC):
         self.images_seen = 0
         self.batches_seen = 0
         self._random_states: list[dict[str, Any]] = []
+        self.register_state_dict_post_hook(private.use_plain_names)  # type: ignore[no-untyped-call]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights, of which some networks may be compiled by `torch.compile` either there or here.
+
+        Args:
+            state_dict: The weights by name.
+            strict: Whether missing and unexpected names are errors, default True.
+            assign: Whether the tensors replace those of the model instead of being copied, default False.
+        """
+        return super().load_state_dict(private.with_own_names(self, state_dict), strict, assign)
 
     @property
     @abstractmethod
@@ -201,7 +213,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         Raises:
             NonFiniteError: A weight is not finite; the previous checkpoint then remains the last.
         """
-        check_weights(self, images=self.images_seen)
+        check_weights(self, images=self.images_seen, hint=remedy(self.trainer.precision))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "format": CHECKPOINT_FORMAT,
@@ -220,7 +232,8 @@ class Model(Recorded, pl.LightningModule, ABC):
         Raises:
             ValueError: Weights differ in name or shape.
         """
-        ours, theirs = self.state_dict(), checkpoint["state_dict"]
+        ours = self.state_dict()
+        theirs = {private.plain_name(name): weight for name, weight in checkpoint["state_dict"].items()}
         different = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
         different += theirs.keys() - ours.keys()
         if different:

@@ -1,6 +1,7 @@
 """Access to the private names of Lightning and jsonargparse; `tests/test_private.py` guards each of them."""
 
 import argparse
+import collections
 import functools
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import nn
 
 
 def count_batch(trainer: pl.Trainer) -> None:
@@ -155,6 +157,43 @@ def save_after_interval(trainer: pl.Trainer, checkpoint: ModelCheckpoint) -> Non
 def is_lightning_checkpoint(checkpoint: object) -> bool:
     """Report whether an object is the content of a file that `Trainer.save_checkpoint` wrote."""
     return isinstance(checkpoint, Mapping) and "pytorch-lightning_version" in checkpoint and "state_dict" in checkpoint
+
+
+def plain_name(name: str) -> str:
+    """Remove from the name of a weight what `torch.compile(module)` adds to it.
+
+    Example:
+        >>> plain_name("generator._orig_mod.layers.0.weight")
+        'generator.layers.0.weight'
+    """
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def use_plain_names(_: nn.Module, state_dict: dict[str, Any], prefix: str, __: Any) -> None:
+    """Rename the weights of compiled networks in a state dict as if they were not compiled; a hook of `state_dict`."""
+    for names in (state_dict, getattr(state_dict, "_metadata", {})):
+        for name in list(names):  # each name, so that the order is unchanged
+            names[plain_name(name) if name.startswith(prefix) else name] = names.pop(name)
+
+
+def with_own_names(module: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a state dict with the names that a module has, whichever of its networks are compiled there or here."""
+    renamed = collections.OrderedDict((own_name(module, name), value) for name, value in state_dict.items())
+    metadata = getattr(state_dict, "_metadata", {})
+    vars(renamed)["_metadata"] = {own_name(module, name): value for name, value in metadata.items()}
+    return renamed
+
+
+def own_name(module: nn.Module | None, name: str) -> str:
+    """Return the name that a weight has in a module, some of whose parts may be compiled."""
+    parts = []
+    for part in plain_name(name).split("."):
+        while module is not None and "_orig_mod" in module._modules:
+            parts.append("_orig_mod")
+            module = module._modules["_orig_mod"]
+        parts.append(part)
+        module = None if module is None else module._modules.get(part)
+    return ".".join(parts)
 
 
 def option_names(parser: argparse.ArgumentParser) -> list[str]:
