@@ -12,6 +12,7 @@ from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.trainer_access import log_every_n_steps
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
+from lightning_gans.core.precision import RANGE
 
 NUM_COMPARED = 64
 """Number of samples and examples whose distances are compared."""
@@ -131,6 +132,8 @@ class Doctor(Periodic):
         if self._consecutive[symptom] >= patience and symptom not in self._warned:
             self._warned.append(symptom)
             diagnosis, remedy = DIAGNOSES[symptom]
+            if symptom == "vanishing_gradients" and str(model.trainer.precision) == "16-true":
+                remedy = f"{RANGE}, and gradients are smaller: use `precision` 'bf16-mixed' or '32-true'"
             rank_zero_warn(f"after {model.images_seen:,} images, {diagnosis}; {remedy}")
 
 

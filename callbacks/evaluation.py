@@ -5,6 +5,7 @@ import math
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.callbacks.checkpointing import save_atomically
 from lightning_gans.callbacks.loggers import log_scalars
@@ -14,10 +15,11 @@ from lightning_gans.callbacks.trainer_access import data_of
 from lightning_gans.core.density import DensityModel
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
+from lightning_gans.core.monitoring import SCORES, check_monitored, follow_scores, monitors_of_scores, publish
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.files import atomic_write
-from lightning_gans.metrics.prdc import prdc
+from lightning_gans.metrics.prdc import PRDCResult, prdc
 
 Score = Literal["precision", "recall", "density", "coverage", "log_prob"]
 """Name of a score that can be monitored."""
@@ -26,12 +28,21 @@ HeldOut = Literal["validation", "test"]
 """Name of a split that is used for evaluation."""
 
 
+VALIDATION = f"{SCORES}validation/"
+"""Prefix of the scores on the validation split."""
+
+NUM_TRIED = 64
+"""Examples on which the names of a model's own scores are found."""
+
+
 class Evaluation(Periodic):
     """Compute precision, recall, density and coverage of samples against held-out examples, on pixel features.
 
     - During training, the validation split is used and scores are logged as `evaluation/validation/<score>`. Validation
       uses as many samples as real examples; with many more, coverage saturates at 1. The checkpoint with the best
       monitored score is saved as `checkpoints/best.ckpt`.
+    - Scores on the validation split can be monitored by Lightning's `EarlyStopping` and `ModelCheckpoint`, which then
+      act at each evaluation.
     - At the end of training, the test split is used. Scores are logged as `evaluation/test/<score>` and saved with
       their protocol as `evaluation.json`.
     - A model may add its own scores on the whole split (`Model.scores`), such as `cluster_accuracy` or `bits_per_dim`.
@@ -72,6 +83,7 @@ class Evaluation(Periodic):
         self.result: dict[str, Any] | None = None
         self._best_score = -math.inf
         self._monitor: str | None = monitor
+        self._has_run = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the monitored score and its best value."""
@@ -95,6 +107,19 @@ class Evaluation(Periodic):
         if self.monitor == "log_prob" and not isinstance(pl_module, DensityModel):
             raise ValueError(f"`monitor` is log_prob, but a {type(pl_module).__name__} has no probabilities")
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the scores that callbacks of Lightning monitor, and let these callbacks follow the evaluations.
+
+        Raises:
+            OptionError: If a callback monitors a score that is not computed, or acts at an interval of its own.
+        """
+        self._has_run = False
+        if followers := monitors_of_scores(trainer):
+            keys = self._validation_keys(trainer, pl_module)
+            for follower in followers:
+                check_monitored(follower, keys)
+                follow_scores(follower)
+
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Evaluate on the validation split, and save the best checkpoint."""
         scores = self._evaluate_if_possible(data_of(trainer), model, "validation")
@@ -102,16 +127,23 @@ class Evaluation(Periodic):
             return
         monitor = self._monitor or next(iter(scores))
         improved = trainer.strategy.broadcast(scores[monitor] > self._best_score)
+        self._best_score = scores[monitor] if improved else self._best_score
+        logged = {f"{VALIDATION}{name}": score for name, score in scores.items()}
+        logged[f"{VALIDATION}{monitor}_best"] = self._best_score
+        self._has_run = True
+        publish(trainer, model, logged)
         if improved:
-            self._best_score = scores[monitor]
             save_atomically(trainer, run_folder(trainer) / "checkpoints" / "best.ckpt")
         if trainer.is_global_zero:
-            logged = {f"evaluation/validation/{name}": score for name, score in scores.items()}
-            logged[f"evaluation/validation/{monitor}_best"] = self._best_score
             log_scalars(trainer, logged, images=model.images_seen, batches=model.batches_seen)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Evaluate on the test split."""
+        """Evaluate on the test split, and warn if callbacks monitored a score that was never computed."""
+        if not self._has_run and (followers := monitors_of_scores(trainer)):
+            rank_zero_warn(
+                f"{type(followers[0]).__name__} monitors {followers[0].monitor!r}, but training ended before the first"
+                f" evaluation, after {self.every:,} images: lower `every` of Evaluation"
+            )
         data = data_of(trainer)
         scores = self._evaluate_if_possible(data, pl_module, "test")
         if isinstance(pl_module, Model) and data is not None and scores is not None and trainer.is_global_zero:
@@ -146,14 +178,29 @@ class Evaluation(Periodic):
         self, data: DataModule | None, model: pl.LightningModule, split: HeldOut
     ) -> dict[str, float] | None:
         """Compute the scores, equal on all ranks; None if the model cannot be evaluated on the split."""
-        if data is None or not isinstance(model, Model) or not data.sizes[split]:
+        if data is None or not isinstance(model, Model) or not self._can_evaluate(data, model, split):
             return None
         if not isinstance(model, GenerativeModel):
             return self.evaluate(model, data, split) or None
-        if model.required_conditions or data.sizes[split] <= self.k:
-            return None
         generated = min(self.count, data.sizes[split]) if split == "validation" else self.count
         return self.evaluate(model, data, split, generated=generated)
+
+    def _validation_keys(self, trainer: pl.Trainer, model: pl.LightningModule) -> list[str]:
+        """List the keys of the validation scores, without sampling from the model."""
+        data = data_of(trainer)
+        if data is None or not isinstance(model, Model) or not self._can_evaluate(data, model, "validation"):
+            return []
+        names = list(model.scores(data.examples("validation", NUM_TRIED)))
+        if isinstance(model, GenerativeModel):
+            names += PRDCResult._fields
+            if isinstance(data, GroundTruth):
+                names += data.scores(lambda n: data.examples("train", n)["image"])
+        return [f"{VALIDATION}{name}" for name in (*names, f"{self._monitor or names[0]}_best")]
+
+    def _can_evaluate(self, data: DataModule, model: Model, split: HeldOut) -> bool:
+        if not isinstance(model, GenerativeModel):
+            return data.sizes[split] > 0
+        return not model.required_conditions and data.sizes[split] > self.k
 
     def evaluate(
         self, model: Model, data: DataModule, split: HeldOut, *, generated: int | None = None

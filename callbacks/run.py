@@ -7,10 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
+from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core import private
+from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.class_paths import class_path
 from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
@@ -53,19 +55,20 @@ class Run(pl.Callback):
         self.root = Path(root)
         self.reset_optimizers = reset_optimizers
         self.folder = Path()
-        self._resumed: tuple[Path | None, int] = None, 0
+        self._resumed: tuple[Path | None, int, int] = None, 0, 0
         self._max_steps: int | None = None
         self._snapshot: FolderSnapshot | None = None
         self._pending_config: str | None = None
 
-    def continue_from(self, folder: Path | None, images: int) -> None:
+    def continue_from(self, folder: Path | None, images: int, batches: int) -> None:
         """Make the next `fit` continue an existing run in its folder, unless this run has another name.
 
         Args:
             folder: Folder of the existing run.
             images: Images seen at the checkpoint; later rows of `metrics.csv` are removed.
+            batches: Batches seen at the checkpoint, for rows of other callbacks, which lack the images seen.
         """
-        self._resumed = (folder if folder is not None and self.name in (None, folder.name) else None), images
+        self._resumed = (folder if folder is not None and self.name in (None, folder.name) else None), images, batches
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Create the run folder on rank 0, add the CSV logger, and write `config.yaml`.
@@ -74,7 +77,7 @@ class Run(pl.Callback):
         """
         if stage != "fit":
             return
-        (resumed, images), self._resumed = self._resumed, (None, 0)
+        (resumed, images, batches), self._resumed = self._resumed, (None, 0, 0)
         seen = images or (pl_module.images_seen if isinstance(pl_module, Model) else 0)
         if self.max_images is not None and seen >= self.max_images:
             raise ValueError(
@@ -88,9 +91,11 @@ class Run(pl.Callback):
             if resumed:
                 self._snapshot = FolderSnapshot(resumed, ["metrics.csv"])
         self.folder = Path(trainer.strategy.broadcast(folder))
+        for checkpoint in callbacks_of(trainer, ModelCheckpoint):
+            checkpoint.dirpath = checkpoint.dirpath or str(self.folder / LAST.parent)  # not the folder of some logger
         logger = ResilientCSVLogger(self.folder, name="", version="")
         if trainer.is_global_zero:
-            _open_metrics(logger, self.folder / "metrics.csv", images if resumed else 0)
+            _open_metrics(logger, self.folder / "metrics.csv", *((images, batches) if resumed else (0, 0)))
         trainer.loggers = [*trainer.loggers, logger]
         if trainer.is_global_zero:
             self.write_config(yaml.safe_dump(configuration(trainer, pl_module), sort_keys=False))
@@ -161,15 +166,19 @@ class Run(pl.Callback):
             self._max_steps = None
 
 
-def _open_metrics(logger: ResilientCSVLogger, path: Path, images: int) -> None:
-    """Create `metrics.csv`, keeping the rows that an existing file has up to `images` images."""
+def _open_metrics(logger: ResilientCSVLogger, path: Path, images: int, batches: int) -> None:
+    """Create `metrics.csv`, keeping the rows that an existing file has up to a number of images or batches."""
     rows: list[dict[str, Any]] = []
     previous = path.with_suffix(".previous")  # kept until the new file is complete, because the process may be killed
     if path.is_file() and not previous.is_file():
         path.rename(previous)
     if previous.is_file():
         with previous.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if float(row["images_seen"] or 0) <= images]
+            rows = [
+                row
+                for row in csv.DictReader(file)
+                if (float(row["images_seen"]) <= images if row.get("images_seen") else int(row["step"]) < batches)
+            ]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
         writer = logger.experiment

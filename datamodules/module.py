@@ -142,8 +142,14 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return self._splits
 
     def train_dataloader(self) -> InMemoryLoader:
-        """Return the training batches of this rank: shuffled, without an incomplete last batch."""
-        self._train_loader = self._loader("train", shuffle=True, drop_last=True)
+        """Return the training batches of this rank: shuffled, without an incomplete last batch.
+
+        With `overfit_batches` of the trainer, every epoch has the same order, that of the stored examples. A loader
+        that Lightning requests again, by `reload_dataloaders_every_n_epochs`, continues with the next epoch's order.
+        """
+        overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        self._train_loader = self._loader("train", shuffle=not overfits, drop_last=True)
+        self._train_loader.epoch = 0 if self.trainer is None else self.trainer.current_epoch
         if self._loader_state:
             self._train_loader.load_state_dict(self._loader_state)
             self._loader_state = {}

@@ -11,6 +11,10 @@ class UsageError(Exception):
     """An error in the command line or its files; its text is the single line that is printed."""
 
 
+class OptionError(UsageError, ValueError):
+    """An error in an option that may be found after training has started; its text is one line."""
+
+
 class NonFiniteError(ArithmeticError):
     """NaN or infinity in a loss, a gradient or a weight; the text is one line with the place and a remedy.
 

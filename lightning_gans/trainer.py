@@ -1,5 +1,6 @@
 """The trainer of the command line, which scripts and notebooks use as well."""
 
+import sys
 import warnings
 from collections.abc import Iterable
 from datetime import timedelta
@@ -8,7 +9,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.loggers import Logger
 
 from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, GracefulShutdown, Progress, Run, Samples, Wandb
@@ -16,7 +17,9 @@ from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core import private
 from lightning_gans.core.batches import check_parts
 from lightning_gans.core.checkpoints import CHECKPOINT_KEY, find_checkpoint, latest_checkpoint, read_checkpoint, run_of
+from lightning_gans.core.distributed import COPIES, check_strategy
 from lightning_gans.core.hooks import check_hooks
+from lightning_gans.core.lightning_options import check_lightning_options
 from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
@@ -45,9 +48,19 @@ _IGNORED_WARNINGS = (
     "Found .* module.* in eval mode",  # the EMA of the generator
     "You passed in a `val_dataloader` but have no `validation_step`",  # `Evaluation` uses the validation data
     "The number of training batches .* is smaller than the logging interval",
+    "Using ModelCheckpoint with manual optimization and every_n_train_steps",  # it saves after the step, as it should
+    "Checkpoint directory .* exists and is not empty",  # the folder of a resumed run
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
 )
 """Warnings of Lightning that do not apply to this framework."""
+
+
+_REPLACED_OPTIONS = {
+    "barebones": "turns off the run folder, logs and checkpoints: use `pytorch_lightning.Trainer(barebones=True)`",
+    "default_root_dir": "has no effect: `--run.root` is the folder of all runs, Run(root=...) in Python",
+    "model_registry": "has no effect: `--wandb.log_model true` uploads the model, Wandb(log_model=True) in Python",
+}
+"""Arguments of Lightning that the callbacks of this trainer replace."""
 
 
 class Trainer(pl.Trainer):
@@ -70,8 +83,8 @@ class Trainer(pl.Trainer):
         **kwargs: Other arguments of `pytorch_lightning.Trainer`.
 
     Raises:
-        ValueError: An argument belongs to the model instead, a callback is given twice, or the strategy is
-            `ddp_spawn`.
+        ValueError: An argument belongs to the model or to a callback instead, a callback is given twice, or the
+            strategy shards or copies the model.
 
     Example:
         >>> trainer = Trainer(callbacks=[Run(max_images=1000), Wandb(mode="disabled")], accelerator="cpu")
@@ -97,8 +110,11 @@ class Trainer(pl.Trainer):
         for option, neutral in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
             if kwargs.get(option, neutral) not in (None, neutral):
                 raise ValueError(f"`{option}` belongs to the model, which applies it to each player: --model.{option}")
-        if str(kwargs.get("strategy", "")).startswith("ddp_spawn"):
-            raise ValueError(f"`strategy` {kwargs['strategy']!r} would copy the run to other processes: use 'ddp'")
+        for option, replacement in _REPLACED_OPTIONS.items():
+            if kwargs.get(option):
+                raise ValueError(f"`{option}` {replacement}")
+        if "ps1" in vars(sys) and str(kwargs.get("strategy")).startswith("ddp"):
+            raise ValueError(COPIES)  # Lightning's own message recommends another strategy of this kind
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         run = next((callback for callback in given if isinstance(callback, Run)), Run())
         if max_epochs is None and max_steps == -1 and max_time is None and run.max_images is None:
@@ -108,7 +124,7 @@ class Trainer(pl.Trainer):
         super().__init__(
             callbacks=_with_defaults(
                 given if run in given else [*given, run],
-                _enabled(enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
+                _enabled(given, enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
             ),
             precision=precision or _best_precision(kwargs.get("accelerator", "auto")),
             logger=logger if isinstance(logger, Logger | Iterable) else False,
@@ -121,6 +137,7 @@ class Trainer(pl.Trainer):
             fast_dev_run=fast_dev_run,
             **kwargs,
         )
+        check_strategy(self.strategy)
 
     def fit(  # noqa: PLR0917 (the signature is Lightning's)
         self,
@@ -151,7 +168,8 @@ class Trainer(pl.Trainer):
             ckpt_path, checkpoint = resumed
             self._first_step = checkpoint["global_step"]
             for run in callbacks_of(self, Run):
-                run.continue_from(run_of(ckpt_path), checkpoint[CHECKPOINT_KEY]["images_seen"])
+                record = checkpoint[CHECKPOINT_KEY]
+                run.continue_from(run_of(ckpt_path), record["images_seen"], record["batches_seen"])
         with warnings.catch_warnings():
             for message in _IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
@@ -196,6 +214,7 @@ class Trainer(pl.Trainer):
         """
         if isinstance(model, Model):
             check_hooks(type(model))
+            check_lightning_options(self, model)
         runs = callbacks_of(self, Run)
         resumed = None
         if ckpt_path is not None:
@@ -226,12 +245,16 @@ class Trainer(pl.Trainer):
             run.discard()
 
 
-def _enabled(enable_checkpointing: bool, enable_progress_bar: bool, fast_dev_run: bool) -> list[type[Callback]]:
-    """Select the default callbacks that the options of the trainer leave enabled."""
+def _enabled(
+    given: list[Callback], enable_checkpointing: bool, enable_progress_bar: bool, fast_dev_run: bool
+) -> list[type[Callback]]:
+    """Select the default callbacks that the options of the trainer and another progress bar leave enabled."""
     disabled: set[type[Callback]] = DEFAULT_CALLBACKS.keys() - {Progress} if fast_dev_run else set()
     if not enable_checkpointing:
         disabled |= {Checkpointing, GracefulShutdown}
-    if not enable_progress_bar:
+    if not enable_progress_bar or any(
+        isinstance(callback, ProgressBar) and not isinstance(callback, Progress) for callback in given
+    ):
         disabled.add(Progress)
     return [cls for cls in DEFAULT_CALLBACKS if cls not in disabled]
 

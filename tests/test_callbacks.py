@@ -343,9 +343,8 @@ def test_evaluation_refuses_arguments_out_of_range(options: dict[str, int], mess
 
 
 def test_runs_that_start_at_the_same_time_have_different_folders(tmp_path: Path) -> None:
-    trainer = SimpleNamespace(
-        is_global_zero=True, strategy=SimpleNamespace(broadcast=lambda value: value), datamodule=Digits(), loggers=[]
-    )
+    strategy = SimpleNamespace(broadcast=lambda value: value)
+    trainer = SimpleNamespace(is_global_zero=True, strategy=strategy, datamodule=Digits(), loggers=[], callbacks=[])
     runs = [Run(root=str(tmp_path), name=name) for name in [None] * 20 + ["named"] * 20]
     model = small()
     with ThreadPoolExecutor(16) as pool:

@@ -271,6 +271,9 @@ def test_a_trainer_resumes_a_finished_run(tmp_path: Path) -> None:
 class RankedTrainer:
     """Stand-in for a trainer on several devices."""
 
+    overfit_batches = 0.0
+    current_epoch = 0
+
     def __init__(self, global_rank: int, world_size: int) -> None:
         self.global_rank, self.world_size = global_rank, world_size
 

@@ -113,13 +113,25 @@ def test_a_critic_without_a_penalty_is_unbounded(fit: Fit) -> None:
     assert messages[0].endswith("; increase its penalty weight, or lower its learning rate")
 
 
-def test_a_saturated_generator_has_vanishing_gradients(fit: Fit) -> None:
+@pytest.mark.parametrize(
+    ("precision", "remedy"),
+    [
+        ("32-true", "use a non-saturating or Wasserstein loss, and look for dead layers in both networks"),
+        ("bf16-true", "use a non-saturating or Wasserstein loss, and look for dead layers in both networks"),
+        ("16-true", "gradients are smaller: use `precision` 'bf16-mixed' or '32-true'"),
+    ],
+)
+def test_a_saturated_generator_has_vanishing_gradients(precision: str, remedy: str, fit: Fit) -> None:
     """The minimax loss saturates with a discriminator whose logits are about -30."""
-    failing = make(Saturating, discriminator_optimizer=FROZEN)
+    optimizers = (
+        {"generator_optimizer": FROZEN} if precision == "16-true" else {}
+    )  # whose default has too small an `eps`
+    failing = make(Saturating, discriminator_optimizer=FROZEN, **optimizers)
     last = [module for module in failing.discriminator.modules() if isinstance(module, nn.Linear)][-1]
     last.bias.data.fill_(-30.0)
-    messages = warned(fit, failing, far(), 20, every=10**6)
+    messages = warned(fit, failing, far(), 20, every=10**6, precision=precision)
     assert diagnoses(messages) == {VANISHING}
+    assert messages[0].endswith(remedy)
     assert messages[0].startswith("after 80 images, ")
 
 

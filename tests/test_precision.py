@@ -1,8 +1,10 @@
 """Test mixed precision: every model trains, a loss scale changes no gradient, and penalties are at least float32."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
-from lightning_gans.models import WGANGP
+from lightning_gans.errors import NonFiniteError
+from lightning_gans.models import WGANGP, VanillaGAN
 from lightning_gans.objectives.penalties import gradient_penalty, zero_centered_gradient_penalty
+from lightning_gans.types import Batch, Losses
 
 every_gan = pytest.mark.parametrize("case", cases())
 STEPS = 6
@@ -122,6 +126,102 @@ def test_one_player_is_finished_before_the_other_starts(case: Case, fit: Fit, mo
     fit(model, [case.batch()], max_steps=2, plugins=[plugin])
     assert [name for name, _ in calls] == order * 4
     assert [scale for _, scale in calls] == [scale for scale in (16.0, 32.0, 64.0, 128.0) for _ in order]
+
+
+# -- float16 ---------------------------------------------------------------------------------------------------------
+
+
+def points(count: int = 1) -> list[Batch]:
+    return [{"image": images((2,), 8, seed=seed)} for seed in range(count)]
+
+
+def make_vanilla(optimizer: Any = torch.optim.SGD, **arguments: Any) -> VanillaGAN:
+    torch.manual_seed(0)
+    optimizers = {"generator_optimizer": optimizer, "discriminator_optimizer": optimizer}
+    return VanillaGAN(image_shape=(2,), latent_dim=3, **{**MLPS, **optimizers, **arguments})
+
+
+@every_gan
+def test_an_eps_that_float16_rounds_to_0_is_refused(case: Case, fit: Fit) -> None:
+    adam = partial(torch.optim.Adam, eps=1e-8)
+    model = case.make(generator_optimizer=adam, discriminator_optimizer=adam)
+    with pytest.raises(ValueError, match="`precision` '16-true'") as error:
+        fit(model, [case.batch()], max_steps=1, precision="16-true")
+    if not is_density(case):  # whose probabilities need more bits, whatever the optimizer is
+        assert str(error.value).startswith("`precision` '16-true' rounds `eps` 1e-08 of the generator's Adam to 0")
+    assert model.batches_seen == 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "precision"),
+    [
+        (partial(torch.optim.Adam, eps=1e-4), "16-true"),
+        (torch.optim.SGD, "16-true"),
+        (torch.optim.Adadelta, "16-true"),
+        (torch.optim.Adam, "bf16-true"),
+        (torch.optim.Adam, "64-true"),
+        (torch.optim.Adam, "32-true"),
+    ],
+)
+def test_other_optimizers_and_precisions_train(optimizer: Any, precision: str, fit: Fit) -> None:
+    model = make_vanilla(optimizer)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    fit(model, points(STEPS), max_steps=STEPS, precision=precision)
+    assert all(weight.isfinite().all() for weight in model.parameters())
+    assert any(not torch.equal(weight.to(old), old) for weight, old in zip(model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.RMSprop, torch.optim.Adagrad, torch.optim.NAdam, torch.optim.AdamW])
+def test_every_optimizer_with_an_eps_is_checked(optimizer: Any, fit: Fit) -> None:
+    model = make_vanilla(discriminator_optimizer=optimizer)
+    with pytest.raises(ValueError, match=rf"of the discriminator's {optimizer.__name__} to 0"):
+        fit(model, points(), max_steps=1, precision="16-true")
+
+
+REMEDIES = {
+    "16-true": "train with `precision` 'bf16-mixed' or '32-true' in place of '16-true' (",
+    "bf16-true": "try a lower learning rate, or `gradient_clip_val`, or `precision` 'bf16-mixed', since",
+    "bf16-mixed": "; try a lower learning rate, or `gradient_clip_val` (",
+    "32-true": "; try a lower learning rate, or `gradient_clip_val` (",
+    "64-true": "; try a lower learning rate, or `gradient_clip_val` (",
+}
+
+
+class Overflowing(VanillaGAN):
+    """A GAN whose generator's loss is infinite."""
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        return {"extra": math.inf * next(iter(self.generator.parameters())).square().sum()}
+
+
+@pytest.mark.parametrize("precision", REMEDIES)
+def test_the_remedy_of_a_nonfinite_loss_fits_the_precision(precision: str, fit: Fit) -> None:
+    """The cause is a weight, or a term of the loss."""
+    sgd = torch.optim.SGD
+    broken = make_vanilla()
+    next(iter(broken.discriminator.parameters())).data.fill_(math.inf)
+    optimizers = {"generator_optimizer": sgd, "discriminator_optimizer": sgd}
+    for model in (broken, Overflowing(image_shape=(2,), latent_dim=3, **{**MLPS, **optimizers})):
+        with pytest.raises(NonFiniteError, match=re.escape(REMEDIES[precision])):
+            fit(model, points(), max_steps=1, precision=precision)
+
+
+@pytest.mark.parametrize("precision", REMEDIES)
+def test_the_remedy_of_weights_that_cannot_be_saved_fits_the_precision(
+    precision: str, fit: Fit, tmp_path: Path
+) -> None:
+    model = make_vanilla()
+    trainer = fit(model, points(), max_steps=1, precision=precision)
+    next(iter(model.discriminator.parameters())).data.fill_(math.inf)
+    with pytest.raises(NonFiniteError, match=re.escape(REMEDIES[precision])):
+        trainer.save_checkpoint(tmp_path / "model.ckpt")
+
+
+def test_the_remedy_under_a_grad_scaler_names_float16(fit: Fit) -> None:
+    model = make_vanilla()
+    next(iter(model.discriminator.parameters())).data.fill_(math.inf)
+    with pytest.raises(NonFiniteError, match=r"65,504.*`precision` 'bf16-mixed' in place of '16-mixed'"):
+        fit(model, points(), max_steps=1, **scaler_options())
 
 
 # -- penalties -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from cases import MLPS, Case
 from conftest import Fit
 from jsonargparse import _typehints
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.cli import LightningCLI
 from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.loggers import WandbLogger
@@ -38,7 +40,7 @@ from lightning_gans.types import ImageShape
 
 POINTS = Case("points", VanillaGAN, (2,), MLPS)
 PACKAGE = Path(lightning_gans.__file__).parent
-TOLERATED = {"_foreach_lerp_", "_asdict", "_NormBase"}
+TOLERATED = {"_foreach_lerp_", "_asdict", "_fields", "_NormBase"}
 """Private names of PyTorch and of the standard library that are stable, and that the tests of their users cover."""
 
 INTERNAL = {
@@ -246,6 +248,95 @@ def test_align_loop_progress_starts_the_next_epoch(
     fit(POINTS.make(), POINTS.data(), max_steps=5).save_checkpoint(tmp_path / "model.ckpt")
     fit(POINTS.make(), POINTS.data(), max_steps=10, callbacks=[recorded], ckpt_path=tmp_path / "model.ckpt")
     assert recorded.seen == seen
+
+
+@pytest.mark.parametrize(
+    ("strategy", "copies"), [("ddp", False), ("ddp_fork", True), ("ddp_notebook", True), ("auto", False)]
+)
+def test_copies_the_program_knows_the_strategies_that_do(strategy: str, copies: bool) -> None:
+    devices = 1 if strategy == "auto" else 2
+    trainer = pl.Trainer(strategy=strategy, devices=devices, accelerator="cpu", logger=False)
+    assert private.copies_the_program(trainer.strategy) is copies
+
+
+@pytest.mark.parametrize(("given", "interval"), [(None, 1.0), (5, 5), (0.5, 0.5), ("00:01:00:00", "3600 s")])
+def test_val_check_interval_is_the_given_interval(given: Any, interval: Any) -> None:
+    trainer = pl.Trainer(val_check_interval=given, accelerator="cpu", logger=False)
+    assert private.val_check_interval(trainer) == interval
+
+
+@pytest.mark.parametrize(
+    ("looks", "count"),
+    [
+        pytest.param(lambda _: None, 1, id="a callback looks at the end of the epoch: still needed"),
+        pytest.param(private.look_on_validation_end, 0, id="with look_on_validation_end it does not"),
+    ],
+)
+@pytest.mark.parametrize("cls", [EarlyStopping, ModelCheckpoint])
+def test_look_on_validation_end_leaves_out_the_end_of_an_epoch(cls: Any, looks: Any, count: int, fit: Fit) -> None:
+    calls: list[str] = []
+    monitor = cls(monitor="generator/loss")
+    for name in ("_run_early_stopping_check", "_save_topk_checkpoint"):
+        setattr(monitor, name, lambda *_: calls.append("looked"))
+    change = pl.callbacks.LambdaCallback(on_train_start=lambda *_: looks(monitor))
+    options = {"enable_checkpointing": cls is ModelCheckpoint, "callbacks": [monitor, change]}
+    trainer = fit(POINTS.make(), [POINTS.batch()], max_steps=1, **options)
+    assert len(calls) == count
+    monitor.on_validation_end(trainer, trainer.lightning_module)
+    assert len(calls) == (1 if cls is ModelCheckpoint or count == 0 else count)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({}, None),
+        ({"every_n_epochs": 1}, None),
+        ({"every_n_epochs": 2}, "every_n_epochs"),
+        ({"every_n_train_steps": 1}, "every_n_train_steps"),
+        ({"train_time_interval": timedelta(1)}, "train_time_interval"),
+    ],
+)
+def test_own_interval_is_the_given_argument(arguments: dict[str, Any], name: str | None) -> None:
+    assert private.own_interval(ModelCheckpoint(**arguments)) == name
+
+
+@pytest.mark.parametrize(
+    ("saves", "count"),
+    [
+        pytest.param(lambda *_: None, 0, id="Lightning ignores train_time_interval: still needed"),
+        pytest.param(private.save_after_interval, 3, id="with save_after_interval it saves"),
+    ],
+)
+def test_save_after_interval_saves(
+    saves: Any, count: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private, "save_after_interval", saves)
+    keep = ModelCheckpoint(tmp_path, train_time_interval=timedelta(0), save_top_k=-1)
+    fit(POINTS.make(), [POINTS.batch()] * 3, max_steps=3, enable_checkpointing=True, callbacks=[keep])
+    assert len(list(tmp_path.glob("*.ckpt"))) == count
+
+
+def test_plain_name_and_own_name_are_inverse() -> None:
+    """`torch.compile` renames weights: still needed."""
+    inner: nn.Module = torch.compile(nn.Sequential(nn.Linear(2, 1)), backend="eager")  # type: ignore[assignment]
+    outer = nn.Sequential(torch.compile(nn.Sequential(inner), backend="eager"))  # type: ignore[arg-type]
+    raw, plain = "0._orig_mod.0._orig_mod.0.weight", "0.0.0.weight"
+    assert raw in outer.state_dict()
+    assert private.plain_name(raw) == plain
+    assert private.own_name(outer, plain) == private.own_name(outer, raw) == raw
+
+
+def test_use_plain_names_and_with_own_names_are_inverse() -> None:
+    """Of weights and of the versions of their modules, in the same order."""
+    module = nn.Sequential(torch.compile(nn.BatchNorm1d(2), backend="eager"), nn.Linear(2, 1))  # type: ignore[arg-type]
+    raw, plain = module.state_dict(), module.state_dict()
+    private.use_plain_names(module, plain, "", None)
+    assert list(plain) == [private.plain_name(name) for name in raw]
+    expected: Any = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1)).state_dict()
+    assert vars(plain)["_metadata"] == expected._metadata
+    own = private.with_own_names(module, plain)
+    assert list(own) == list(raw)
+    assert list(private.with_own_names(module, raw)) == list(raw)
 
 
 @pytest.fixture

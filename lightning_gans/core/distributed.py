@@ -13,6 +13,14 @@ import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 
+from lightning_gans.core import private
+
+COPIES = (
+    "`strategy` 'ddp_spawn', 'ddp_fork' or 'ddp_notebook' trains copies of the model and leaves this model untrained;"
+    " a notebook has no other strategy for several devices: train on one device, or in a script, and use 'ddp'"
+)
+"""Error message for a strategy that trains a copy of the model."""
+
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Average the gradients over all processes, in place.
@@ -86,11 +94,13 @@ def gather(value: Any) -> list[Any]:
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Check that a strategy does not shard the model.
+    """Check that a strategy trains this model: neither parts of it nor a copy of it.
 
     Raises:
-        ValueError: If the strategy shards the model.
+        ValueError: If the strategy shards the model, or copies it into other processes.
     """
+    if private.copies_the_program(strategy):
+        raise ValueError(COPIES)
     if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy | ModelParallelStrategy):
         raise ValueError(
             f"`strategy` {type(strategy).__name__} shards the model, which two players cannot share:"

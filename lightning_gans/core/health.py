@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.errors import NonFiniteError
+from lightning_gans.core import private
+from lightning_gans.errors import OPTIMIZER_HINT, NonFiniteError
 
 DATA_HINT = "check the data"
 
@@ -23,6 +24,7 @@ def loss_error(
     loss: Callable[[], Any],
     *,
     images: int,
+    hint: str = OPTIMIZER_HINT,
 ) -> NonFiniteError:
     """Create the error for a loss that is not finite, with the term and the cause.
 
@@ -35,18 +37,19 @@ def loss_error(
         batch: The batch on which the loss was computed.
         loss: Function that computes the loss again; it runs under `torch.no_grad` and without compilation.
         images: Images seen.
+        hint: Remedy, unless the data are the cause; default `OPTIMIZER_HINT`.
     """
     name, value = next((name, term) for name, term in terms.items() if not is_finite(term))
     message = f"the term `{name}` of the {player}'s loss is {float(value.detach()):.0f}"
     if place := find_example(batch):
         return NonFiniteError(f"{message}: {place}", images=images, hint=DATA_HINT)
     if weight := first_nonfinite(model.named_parameters()):  # not running statistics, which this batch has changed
-        return NonFiniteError(f"{message}: the weight `{weight}` is not finite", images=images)
+        return NonFiniteError(f"{message}: the weight `{weight}` is not finite", images=images, hint=hint)
     layer = find_layer(model, loss)
-    return NonFiniteError(f"{message}, first in the layer `{layer}`" if layer else message, images=images)
+    return NonFiniteError(f"{message}, first in the layer `{layer}`" if layer else message, images=images, hint=hint)
 
 
-def check_gradient(model: nn.Module, player: str, *, images: int) -> None:
+def check_gradient(model: nn.Module, player: str, *, images: int, hint: str = OPTIMIZER_HINT) -> None:
     """Check that all gradients are finite.
 
     Raises:
@@ -54,10 +57,11 @@ def check_gradient(model: nn.Module, player: str, *, images: int) -> None:
     """
     gradients = ((name, weight.grad) for name, weight in model.named_parameters() if weight.grad is not None)
     if name := first_nonfinite(gradients):
-        raise NonFiniteError(f"the {player}'s gradient of `{name}` is not finite, though its loss is", images=images)
+        message = f"the {player}'s gradient of `{name}` is not finite, though its loss is"
+        raise NonFiniteError(message, images=images, hint=hint)
 
 
-def check_weights(model: nn.Module, *, images: int) -> None:
+def check_weights(model: nn.Module, *, images: int, hint: str = OPTIMIZER_HINT) -> None:
     """Check that all weights are finite, those of the EMA included.
 
     Raises:
@@ -71,7 +75,7 @@ def check_weights(model: nn.Module, *, images: int) -> None:
         lightning_gans.errors.NonFiniteError: after 64 images the weight `bias` is not finite; ...
     """
     if name := first_nonfinite(named_weights(model)):
-        raise NonFiniteError(f"the weight `{name}` is not finite", images=images)
+        raise NonFiniteError(f"the weight `{name}` is not finite", images=images, hint=hint)
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -91,7 +95,7 @@ def first_nonfinite(named: Iterable[tuple[str, Tensor]]) -> str | None:
     """
     names, tensors = zip(*named, strict=True)
     flags = torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).tolist()
-    return next((name for name, finite in zip(names, flags, strict=True) if not finite), None)
+    return next((private.plain_name(name) for name, finite in zip(names, flags, strict=True) if not finite), None)
 
 
 def find_example(batch: Mapping[str, Any]) -> str | None:
@@ -131,7 +135,7 @@ def find_layer(model: nn.Module, run: Callable[[], Any]) -> str | None:
 
     def observe(name: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not found and not is_finite(output) and is_finite([args, kwargs]):
-            found.append(f"{name} ({type(module).__name__})")
+            found.append(f"{private.plain_name(name)} ({type(module).__name__})")
 
     hooks = [
         module.register_forward_hook(partial(observe, name), with_kwargs=True)

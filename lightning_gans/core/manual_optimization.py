@@ -18,7 +18,9 @@ from lightning_gans.checks import check_positive
 from lightning_gans.core import distributed, health, private
 from lightning_gans.core.batches import explain_single_example, split_batch, sum_terms
 from lightning_gans.core.checkpoints import CHECKPOINT_KEY
+from lightning_gans.core.lightning_options import check_order
 from lightning_gans.core.model import Model
+from lightning_gans.core.monitoring import monitors_of_losses
 from lightning_gans.core.optimizer_checks import (
     check_dense_step,
     check_rule,
@@ -35,6 +37,7 @@ from lightning_gans.core.optimizer_settings import (
     without_scheduled,
 )
 from lightning_gans.core.optimizers import OptimizerFactory
+from lightning_gans.core.precision import check_eps, remedy
 from lightning_gans.core.schedules import Schedule
 from lightning_gans.types import Batch, ImageShape, Losses
 
@@ -86,7 +89,10 @@ class ManualOptimization(Model):
         self._factories = optimizers
         self._schedules = schedules
         self._player = ""
+        self._logs = False
         self._observes = False
+        self._is_monitored = False
+        self._is_first = True
         self._checks = False
         self._observed: dict[str, Tensor] = {}
         self._share = 1.0
@@ -169,14 +175,10 @@ class ManualOptimization(Model):
         return [type(optimizer).__name__ for optimizer in optimizers]
 
     def on_fit_start(self) -> None:
-        """Check the trainer, and average gradients over processes without DDP's reducer."""
+        """Check the optimizers, average gradients without DDP's reducer, and seed each process differently."""
         super().on_fit_start()
-        distributed.check_strategy(self.trainer.strategy)
-        if (algorithm := self.trainer.gradient_clip_algorithm) is not None:
-            raise ValueError(
-                f"`gradient_clip_algorithm` {algorithm} of the trainer has no effect here: each player's gradient is"
-                " clipped by its norm, `gradient_clip_val` of the model"
-            )
+        for player, optimizer in self._optimizers().items():
+            check_eps(player, optimizer, self.trainer.precision)
         private.remove_ddp_reducer(self.trainer, self)
         # saturated sigmoids and decayed weights are subnormal numbers, on which a CPU is ten times slower
         torch.set_flush_denormal(True)
@@ -188,7 +190,10 @@ class ManualOptimization(Model):
         self.images_after_batch = self.images_seen + len(batch["image"]) * self.trainer.world_size
         self.batches_seen += 1
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        self._observes = every > 0 and self.batches_seen % every == 0
+        self._logs = every > 0 and self.batches_seen % every == 0
+        # a callback that monitors a loss looks at it at the end of each epoch
+        self._observes = self._logs or (self._is_monitored and (self._is_first or self.trainer.is_last_batch))
+        self._is_first = False
         self._checks = (
             self._observes or self.device.type == "cpu"
         )  # elsewhere a check would synchronize with the device
@@ -226,9 +231,8 @@ class ManualOptimization(Model):
                 part_loss = sum_terms(terms, player)
                 named = {**terms, "loss": part_loss}
                 if self._checks and not part_loss.isfinite():
-                    raise health.loss_error(
-                        self, player, named, part, partial(loss, part), images=self.images_after_batch
-                    )
+                    again, images = partial(loss, part), self.images_after_batch
+                    raise health.loss_error(self, player, named, part, again, images=images, hint=self._remedy)
                 # Lightning runs the backward pass under autocast, which computes a penalty's gradient in 16 bits
                 with torch.autocast(part_loss.device.type, enabled=False):
                     self.manual_backward(share * part_loss)
@@ -256,7 +260,7 @@ class ManualOptimization(Model):
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.observe(f"{self._player}/gradient_norm", norm)
         if checks and not norm.isfinite():
-            health.check_gradient(self, self._player, images=self.images_after_batch)
+            health.check_gradient(self, self._player, images=self.images_after_batch, hint=self._remedy)
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
 
@@ -279,6 +283,7 @@ class ManualOptimization(Model):
 
     def on_train_start(self) -> None:
         """Start the timer of images per second, and restore settings that differ from the checkpoint's."""
+        check_order(self.trainer)
         saved, self._saved_optimizers = self._saved_optimizers, []
         for optimizer, option, description in zip(
             self.trainer.optimizers, self._optimizer_options(), saved, strict=False
@@ -291,19 +296,26 @@ class ManualOptimization(Model):
             restore_overridden(optimizer, settings, before)
             apply_schedules(optimizer, schedules, self.images_seen)
         self._lap = (self.images_seen, time.perf_counter())
+        self._is_monitored, self._is_first = bool(monitors_of_losses(self.trainer)), True
+
+    @property
+    def _remedy(self) -> str:
+        return remedy(self.trainer.precision)
 
     def _optimizers(self) -> dict[str, Optimizer]:
         optimizers: Any = self.optimizers(use_pl_optimizer=False)  # a list, except for a single optimizer
         return dict(zip(self._schedules, optimizers if isinstance(optimizers, list) else [optimizers], strict=True))
 
     def _log(self) -> None:
-        """Log the observed values with the number of batches and of images seen."""
-        (images, start), self._lap = self._lap, (self.images_seen, time.perf_counter())
+        """Log the observed values with the number of batches and of images seen; loggers receive logging steps only."""
+        (images, start), now = self._lap, time.perf_counter()
+        if self._logs:
+            self._lap = (self.images_seen, now)
         for player, optimizer in self._optimizers().items():
             rate = float(optimizer.param_groups[0]["lr"])
             self._observed[f"{player}/learning_rate"] = torch.tensor(rate, dtype=torch.float64)
         metrics: dict[str, Any] = dict(self._observed)
-        metrics["images_per_second"] = (self.images_seen - images) / (self._lap[1] - start)
+        metrics["images_per_second"] = (self.images_seen - images) / (now - start)
         for name, count in {"images_seen": self.images_seen, "step": self.batches_seen}.items():
             metrics[name] = torch.tensor(count, dtype=torch.float64)  # float32 cannot count beyond 2^24
         self._observed = {}

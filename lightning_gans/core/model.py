@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
@@ -18,6 +20,9 @@ from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.distributed import gather
 from lightning_gans.core.health import check_weights
 from lightning_gans.core.hooks import check_hooks
+from lightning_gans.core.lightning_options import check_lightning_options
+from lightning_gans.core.monitoring import check_monitored, monitors_of_losses
+from lightning_gans.core.precision import remedy
 from lightning_gans.core.randomness import random_state, set_random_state
 from lightning_gans.core.recording import (
     UNSERIALIZABLE,
@@ -50,6 +55,17 @@ class Model(Recorded, pl.LightningModule, ABC):
         self.images_seen = 0
         self.batches_seen = 0
         self._random_states: list[dict[str, Any]] = []
+        self.register_state_dict_post_hook(private.use_plain_names)  # type: ignore[no-untyped-call]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights, of which some networks may be compiled by `torch.compile` either there or here.
+
+        Args:
+            state_dict: The weights by name.
+            strict: Whether missing and unexpected names are errors, default True.
+            assign: Whether the tensors replace those of the model instead of being copied, default False.
+        """
+        return super().load_state_dict(private.with_own_names(self, state_dict), strict, assign)
 
     @property
     @abstractmethod
@@ -175,6 +191,12 @@ class Model(Recorded, pl.LightningModule, ABC):
         model.load_state_dict(checkpoint["state_dict"])
         return model.eval()
 
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """Check the options of the trainer, because this is the first hook of a fit; the model adds no callbacks."""
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            check_lightning_options(self.trainer, self)
+        return []
+
     def on_fit_start(self) -> None:
         """Check the class's hooks, and warn of arguments that a checkpoint cannot record."""
         check_hooks(type(self))
@@ -191,7 +213,7 @@ class Model(Recorded, pl.LightningModule, ABC):
         Raises:
             NonFiniteError: If a weight is not finite; the previous checkpoint then remains the last.
         """
-        check_weights(self, images=self.images_seen)
+        check_weights(self, images=self.images_seen, hint=remedy(self.trainer.precision))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "format": CHECKPOINT_FORMAT,
@@ -210,7 +232,8 @@ class Model(Recorded, pl.LightningModule, ABC):
         Raises:
             ValueError: If weights differ in name or shape.
         """
-        ours, theirs = self.state_dict(), checkpoint["state_dict"]
+        ours = self.state_dict()
+        theirs = {private.plain_name(name): weight for name, weight in checkpoint["state_dict"].items()}
         different = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
         different += theirs.keys() - ours.keys()
         if different:
@@ -246,6 +269,23 @@ class Model(Recorded, pl.LightningModule, ABC):
                 f"the checkpoint was saved by {len(states)} processes, this run has {self.trainer.world_size}:"
                 f" it continues at {self.images_seen:,} images, but not bit for bit"
             )
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Save the checkpoints of Lightning whose time interval has passed."""
+        for checkpoint in self.trainer.checkpoint_callbacks:
+            if isinstance(checkpoint, ModelCheckpoint):
+                private.save_after_interval(self.trainer, checkpoint)
+
+    def on_train_epoch_end(self) -> None:
+        """Check that the metrics that callbacks monitor are logged.
+
+        Raises:
+            OptionError: If a metric is not.
+        """
+        fast_dev_run: int | bool = self.trainer.fast_dev_run  # type: ignore[attr-defined]
+        if not self.trainer.enable_validation and not fast_dev_run:
+            for monitor in monitors_of_losses(self.trainer):
+                check_monitored(monitor, self.trainer.callback_metrics)
 
 
 def _serialize_data(data: Recorded) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """Access to the private names of Lightning and jsonargparse; `tests/test_private.py` guards each of them."""
 
 import argparse
+import collections
 import functools
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from jsonargparse import _typehints
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import nn
 
 
 def count_batch(trainer: pl.Trainer) -> None:
@@ -102,9 +107,93 @@ def remove_ddp_reducer(trainer: pl.Trainer, model: pl.LightningModule) -> None:
     trainer.strategy.model = model
 
 
+def copies_the_program(strategy: Strategy) -> bool:
+    """Report whether a strategy trains in copies of this process, whose model the caller never receives."""
+    return isinstance(strategy, DDPStrategy) and strategy._start_method != "popen"
+
+
+def val_check_interval(trainer: pl.Trainer) -> float | str:
+    """Return the interval of validation; Lightning stores a time in another place."""
+    seconds = getattr(trainer, "_val_check_time_interval", None)
+    return trainer.val_check_interval if seconds is None else f"{seconds:.0f} s"
+
+
+def look_on_validation_end(monitor: EarlyStopping | ModelCheckpoint) -> None:
+    """Let a callback look at its metric in `on_validation_end` only."""
+    if isinstance(monitor, EarlyStopping):
+        monitor._check_on_train_epoch_end = False
+    else:
+        monitor._save_on_train_epoch_end = False
+
+
+def own_interval(checkpoint: ModelCheckpoint) -> str | None:
+    """Return the argument that makes a `ModelCheckpoint` save at an interval other than one epoch; None without it."""
+    if checkpoint._train_time_interval is not None:
+        return "train_time_interval"
+    if checkpoint._every_n_train_steps:
+        return "every_n_train_steps"
+    return "every_n_epochs" if checkpoint._every_n_epochs > 1 else None
+
+
+def save_after_interval(trainer: pl.Trainer, checkpoint: ModelCheckpoint) -> None:
+    """Save if the `train_time_interval` of a `ModelCheckpoint` has passed.
+
+    Under manual optimization Lightning ignores that argument (PR Lightning-AI/pytorch-lightning#21699).
+    """
+    interval, start, now = checkpoint._train_time_interval, checkpoint._last_time_checked, time.monotonic()
+    if interval is None or start is None:
+        return
+    if trainer.strategy.broadcast(now - start < interval.total_seconds()):
+        return
+    checkpoint._last_time_checked = now
+    metrics = checkpoint._monitor_candidates(trainer)
+    if (checkpoint.monitor is None or checkpoint.monitor in metrics) and not checkpoint._should_skip_saving_checkpoint(
+        trainer
+    ):
+        checkpoint._save_topk_checkpoint(trainer, metrics)
+        checkpoint._save_last_checkpoint(trainer, metrics)
+
+
 def is_lightning_checkpoint(checkpoint: object) -> bool:
     """Report whether an object is the content of a file that `Trainer.save_checkpoint` wrote."""
     return isinstance(checkpoint, Mapping) and "pytorch-lightning_version" in checkpoint and "state_dict" in checkpoint
+
+
+def plain_name(name: str) -> str:
+    """Remove from the name of a weight what `torch.compile(module)` adds to it.
+
+    Example:
+        >>> plain_name("generator._orig_mod.layers.0.weight")
+        'generator.layers.0.weight'
+    """
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def use_plain_names(_: nn.Module, state_dict: dict[str, Any], prefix: str, __: Any) -> None:
+    """Rename the weights of compiled networks in a state dict as if they were not compiled; a hook of `state_dict`."""
+    for names in (state_dict, getattr(state_dict, "_metadata", {})):
+        for name in list(names):  # each name, so that the order is unchanged
+            names[plain_name(name) if name.startswith(prefix) else name] = names.pop(name)
+
+
+def with_own_names(module: nn.Module, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a state dict with the names that a module has, whichever of its networks are compiled there or here."""
+    renamed = collections.OrderedDict((own_name(module, name), value) for name, value in state_dict.items())
+    metadata = getattr(state_dict, "_metadata", {})
+    vars(renamed)["_metadata"] = {own_name(module, name): value for name, value in metadata.items()}
+    return renamed
+
+
+def own_name(module: nn.Module | None, name: str) -> str:
+    """Return the name that a weight has in a module, some of whose parts may be compiled."""
+    parts = []
+    for part in plain_name(name).split("."):
+        while module is not None and "_orig_mod" in module._modules:
+            parts.append("_orig_mod")
+            module = module._modules["_orig_mod"]
+        parts.append(part)
+        module = None if module is None else module._modules.get(part)
+    return ".".join(parts)
 
 
 def option_names(parser: argparse.ArgumentParser) -> list[str]:
