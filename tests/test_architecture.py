@@ -31,6 +31,8 @@ LAYERS = {
     "datamodules": 4,
     "rendering": 5,
     "callbacks": 6,
+    "sample_files": 6,
+    "sample_progress": 6,
     "trainer": 7,
     "configs": 7,
     "parameters": 7,
@@ -38,7 +40,8 @@ LAYERS = {
     "error_messages": 8,
     "listing": 8,
     "dry_run": 8,
-    "commands": 8,
+    "data_options": 8,
+    "commands": 9,
     "cli": 9,
     "__main__": 10,
 }
