@@ -1,7 +1,7 @@
 """Operations on batches, and the sum of the terms of a loss."""
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -73,9 +73,19 @@ def split_batch(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     size = len(batch["image"])
     if size < count:
         raise ValueError(f"`accumulate_grad_batches` is {count}, but a batch on one device has only {size} examples")
-    chunks = {key: tensor.tensor_split(count) for key, tensor in as_dict(batch).items()}
+    chunks = {key: _split(value, count, size) for key, value in as_dict(batch).items()}
     parts = [cast("Batch", {key: chunks[key][i] for key in chunks}) for i in range(count)]
     return [(part, len(part["image"]) / size) for part in parts]
+
+
+def _split(value: Any, count: int, size: int) -> Sequence[Any]:
+    """Split a value of a batch as `Tensor.tensor_split` does; a value that does not belong to examples is repeated."""
+    if isinstance(value, Tensor) and value.dim() > 0:
+        return value.tensor_split(count)
+    if isinstance(value, list | tuple) and len(value) == size:
+        rows = torch.arange(size).tensor_split(count)
+        return [[value[row] for row in part] for part in rows]
+    return [value] * count
 
 
 def sum_terms(terms: Losses, player: str) -> Tensor:

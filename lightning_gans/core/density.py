@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from lightning_gans.core.batch_conversion import convert_values
 from lightning_gans.core.batches import as_dict
 from lightning_gans.core.ema import EMA
 from lightning_gans.core.generative import GenerativeModel
@@ -67,6 +68,7 @@ class DensityModel(GenerativeModel):
         Raises:
             ValueError: If the batch lacks a key, or its images have another shape or values that are not levels.
         """
+        batch = convert_values(batch)
         self.validate_keys_and_shape(batch)
         self.validate_levels(batch["image"])
         tensors = as_dict(batch)

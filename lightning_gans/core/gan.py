@@ -232,7 +232,7 @@ class GAN(ManualOptimization, GenerativeModel):
     @final
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the discriminator on a batch, and every `discriminator_steps` batches the generator."""
-        self.validate_batch(batch)
+        batch = self.prepare_batch(batch)
         if self.batches_seen == 0:
             with torch.no_grad():
                 self.initialize_from_batch(batch)

@@ -8,6 +8,7 @@ from typing import cast, final
 import torch
 from torch import Tensor
 
+from lightning_gans.core.batch_conversion import convert_values
 from lightning_gans.core.batches import as_dict, join_batches
 from lightning_gans.core.model import Model
 from lightning_gans.core.randomness import chunk_seeds, seeded
@@ -104,7 +105,7 @@ class GenerativeModel(Model):
         """
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
-        given = condition or Batch()
+        given: Batch = convert_values(condition or {})
         if missing := [key for key in self.required_conditions if key not in given]:
             raise ValueError(f"{type(self).__name__} is conditional: pass `condition` with {missing}")
         if unknown := [key for key in given if key not in self.conditions]:
