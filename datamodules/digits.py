@@ -3,7 +3,7 @@
 import torch
 from sklearn.datasets import load_digits
 
-from lightning_gans.datamodules.indexing import index_batch
+from lightning_gans.core.batches import index_batch
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from lightning_gans.datamodules.indexing import index_batch
+from lightning_gans.core.batches import index_batch
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch

@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_gans.core.batches import as_dict, index_batch
 from lightning_gans.core.recording import Recorded
-from lightning_gans.datamodules.indexing import as_dict, index_batch
 from lightning_gans.datamodules.loader import InMemoryLoader, check_resumable
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch, ImageShape

@@ -1,27 +1,32 @@
 """The commands `sample` and `evaluate`, which work on a trained model."""
 
 import argparse
+import hashlib
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import numpy as np
 import torch
-from rich.progress import track
 
 from lightning_gans.callbacks import Evaluation
-from lightning_gans.core.checkpoints import load_data
+from lightning_gans.core.batches import index_batch
+from lightning_gans.core.checkpoints import find_checkpoint
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model, load
+from lightning_gans.data_options import load_data, split_data_options
 from lightning_gans.errors import UsageError, one_line, print_error
-from lightning_gans.rendering.images import grid, save_image, to_uint8
-from lightning_gans.rendering.points import scatter
+from lightning_gans.sample_files import ArrayFile, FolderFile, GridFile, SampleFile, ScatterFile
+from lightning_gans.sample_progress import track_samples, tracked
 from lightning_gans.types import Batch, ImageShape
+
+INTERPOLATION_STEPS = 8
+"""Samples per interpolation."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +44,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         arguments: Arguments of the command.
 
     Returns:
-        The exit code: 0, or 2 for a usage error.
+        The exit code: 0, 2 for a usage error, or 130 after Ctrl-C.
     """
     parser = _Parser(prog=f"python -m lightning_gans {command}", allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
@@ -53,7 +58,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
     )
     execute = COMMANDS[command](parser)
     try:
-        options = parser.parse_args(arguments)
+        others, data = split_data_options(arguments) if command == "evaluate" else (arguments, {})
+        options = parser.parse_args(others, argparse.Namespace(data=data))
     except UsageError as error:
         return print_error(error)
     try:
@@ -62,6 +68,9 @@ def run(command: str, arguments: Sequence[str]) -> int:
     except (UsageError, ValueError, OSError) as error:
         message = re.sub(rf"`({'|'.join(vars(options).keys() - {'run'})})`", r"`--\1`", one_line(error))
         return print_error(UsageError(message))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -74,8 +83,7 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
     parser.add_argument("--label", type=int, help="class of all samples, by its index (default: random classes)")
     parser.add_argument(
         "--output",
-        type=Path,
-        default=Path("samples.png"),
+        default="samples.png",
         help="an image grid (.png), an array (.npz), or a folder with a file for each sample (default: samples.png)",
     )
     parser.add_argument(
@@ -87,9 +95,8 @@ def _sample(parser: argparse.ArgumentParser) -> Execute:
 def sample(model: Model, options: argparse.Namespace) -> None:
     """Generate samples and write them to an image grid, an array, or a folder with one file for each sample.
 
-    The array `image` has the shape (n, height, width, channels) and the type uint8. Points are written as a scatter
-    plot, or as an array `image` (n, dimensions) in the units of the model. A class-conditional model adds the array
-    `label` (n,).
+    Samples are written while they are generated. A folder that was not completed is continued. Points are written as a
+    scatter plot, or as an array in the units of the model. See `sample_files` for the formats.
 
     Args:
         model: The model.
@@ -106,57 +113,68 @@ def sample(model: Model, options: argparse.Namespace) -> None:
         raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if options.label is not None and "label" not in model.conditions:
         raise UsageError(f"`--label` needs a class-conditional model, unlike this {type(model).__name__}")
-    columns = 8 if options.interpolate else math.ceil(math.sqrt(options.count))
-    write = _writer(model.image_shape, options.output, columns)  # an error is raised before sampling starts
-    if options.interpolate:
-        if not isinstance(model, GAN) or model.conditions:
-            reason = "is conditional" if isinstance(model, GAN) else "has no latents"
-            raise UsageError(f"`--interpolate` needs an unconditional GAN; {type(model).__name__} {reason}")
-        rows = model.interpolate(math.ceil(options.count / 8), 8, seed=options.seed)["image"]
-        write({"image": rows[: options.count]})
-    else:
-        condition: Batch = {} if options.label is None else {"label": torch.full((options.count,), options.label)}
-        write(model.sample(options.count, condition=condition, seed=options.seed))
+    if options.interpolate and (not isinstance(model, GAN) or model.conditions):
+        reason = "is conditional" if isinstance(model, GAN) else "has no latents"
+        raise UsageError(f"`--interpolate` needs an unconditional GAN; {type(model).__name__} {reason}")
+    file = _sample_file(model.image_shape, options)  # an error is raised before sampling starts
+    if file.start:
+        print(f"{options.output} has {file.start:,} of {options.count:,} samples already", file=sys.stderr)
+    batches = _sample_batches(model, options, file.start)
+    try:
+        with track_samples(file.start, options.count) as advance:
+            file.write(tracked(batches, advance))
+    except OSError as error:
+        raise UsageError(f"`--output` {options.output!r} cannot be written: {error.strerror or error}") from error
     print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {options.output}")
 
 
-def _writer(shape: ImageShape, output: Path, columns: int) -> Callable[[Batch], None]:
-    """Return a function that writes a batch in the format that the suffix of a path selects."""
-    points = len(shape) == 1
-    match output.suffix:
+def _sample_batches(model: GenerativeModel, options: argparse.Namespace, start: int) -> Iterator[Batch]:
+    """Yield the samples from the index `start` on."""
+    if options.interpolate and isinstance(model, GAN):
+        rows = math.ceil(options.count / INTERPOLATION_STEPS)
+        batches = model.interpolate_batches(rows, INTERPOLATION_STEPS, seed=options.seed, start=start)
+        return _first(batches, options.count - start)
+    condition: Batch = {} if options.label is None else {"label": torch.tensor(options.label).expand(options.count)}
+    return model.sample_batches(options.count, condition=condition, seed=options.seed, start=start)
+
+
+def _first(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
+    """Yield the first samples of batches."""
+    for batch in batches:
+        if count <= 0:
+            return
+        yield index_batch(batch, slice(count))
+        count -= len(batch["image"])
+
+
+def _sample_file(shape: ImageShape, options: argparse.Namespace) -> SampleFile:
+    """Return the file in the format that the suffix of a path selects, in upper or lower case."""
+    path, points = Path(options.output), len(shape) == 1
+    folder = options.output.endswith(("/", os.sep)) or path.is_dir()
+    match "" if folder else path.suffix.lower():
         case ".npz":
-            return partial(_write_arrays, output=output)
+            return ArrayFile(path, options.count)
         case ".png" if not points:
-            return lambda batch: save_image(grid(batch["image"], columns), output)
+            columns = INTERPOLATION_STEPS if options.interpolate else math.ceil(math.sqrt(options.count))
+            return GridFile(path, options.count, shape, columns)
         case ".png" if shape == (2,):
-            return lambda batch: save_image(scatter(batch["image"]), output)
+            return ScatterFile(path, options.count)
         case "" if not points:
-            return partial(_write_files, folder=output)
+            with find_checkpoint(options.run).open("rb") as file:
+                checkpoint = hashlib.file_digest(file, "sha256").hexdigest()
+            settings = {name: getattr(options, name) for name in ("seed", "label", "interpolate")}
+            return FolderFile(path, options.count, {"checkpoint": checkpoint, **settings})
         case suffix if points:
             raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
         case suffix:
-            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {str(output)!r}")
-
-
-def _write_arrays(batch: Batch, output: Path) -> None:
-    image = batch["image"]
-    arrays = {"image": image.float().cpu() if image.dim() == 2 else to_uint8(image).permute(0, 2, 3, 1)}
-    if "label" in batch:
-        arrays["label"] = batch["label"].cpu()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    numpy_arrays: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
-    np.savez(output, **numpy_arrays)
-
-
-def _write_files(batch: Batch, folder: Path) -> None:
-    for index, image in enumerate(track(to_uint8(batch["image"]), description="", transient=True)):
-        save_image(image.permute(1, 2, 0).expand(-1, -1, 3).numpy(), folder / f"{index:06d}.png")
+            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> Execute:
     parser.description = (
         "Score samples against held-out examples: precision, recall, density and coverage, on pixels. "
-        "Some models add scores of their own, such as log-probabilities or the accuracy of a classifier."
+        "Some models add scores of their own, such as log-probabilities or the accuracy of a classifier. "
+        "--data.root PLACE names the new place of data that moved."
     )
     parser.add_argument(
         "--split", choices=["validation", "test"], default="test", help="split of the data (default: test)"
@@ -175,8 +193,7 @@ def evaluate(model: Model, options: argparse.Namespace) -> None:
         model: The model.
         options: Options of the command.
     """
-    data = load_data(options.run, trust=options.trust)
-    data.prepare_data()
+    data = load_data(options.run, places=options.data, trust=options.trust)
     evaluation = Evaluation(count=options.count, k=options.k, seed=options.seed)
     scores = evaluation.evaluate(model, data, options.split)
     protocol = evaluation.protocol(model, data, options.split)

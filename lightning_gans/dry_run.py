@@ -10,10 +10,10 @@ import torch
 
 from lightning_gans.callbacks import Run
 from lightning_gans.callbacks.trainer_access import callbacks_of
+from lightning_gans.core.batches import as_dict
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
-from lightning_gans.datamodules.indexing import as_dict
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.trainer import Trainer
 

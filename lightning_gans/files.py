@@ -1,4 +1,4 @@
-"""Write files in a way that tolerates write errors, such as a full disk: training continues and warns once."""
+"""Write files atomically. In training, write errors such as a full disk are tolerated with a warning."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -44,16 +44,33 @@ def atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
     Yields:
         The temporary file to write.
     """
+    with tolerate_write_errors(path), strict_atomic_write(path, previous=previous) as part:
+        yield part
+
+
+@contextmanager
+def strict_atomic_write(path: Path, *, previous: Path | None = None) -> Iterator[Path]:
+    """Write a file as `atomic_write` does, and raise write errors.
+
+    Args:
+        path: The file.
+        previous: The new name of an existing file of that name; None replaces the file.
+
+    Yields:
+        The temporary file to write.
+
+    Raises:
+        OSError: The file cannot be written; an existing file of that name is unchanged.
+    """
     part = path.with_suffix(".part")
-    with tolerate_write_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield part
-            if previous is not None and path.exists():
-                _link_or_rename(path, previous)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if previous is not None and path.exists():
+            _link_or_rename(path, previous)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _link_or_rename(path: Path, new: Path) -> None:

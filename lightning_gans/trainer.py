@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -152,7 +152,7 @@ class Trainer(pl.Trainer):
 
         Args:
             model: The model.
-            train_dataloaders: A data module, or an iterable of batches.
+            train_dataloaders: A data module, or an iterable of batches, such as a `DataLoader` or a list.
             val_dataloaders: Batches for a model with a `validation_step`.
             datamodule: A data module.
             ckpt_path: The checkpoint to resume from: its path, the path of a run folder, or "last" for the latest run.
@@ -170,6 +170,8 @@ class Trainer(pl.Trainer):
             for run in callbacks_of(self, Run):
                 record = checkpoint[CHECKPOINT_KEY]
                 run.continue_from(run_of(ckpt_path), record["images_seen"], record["batches_seen"])
+        if isinstance(train_dataloaders, list | tuple) and all(isinstance(b, Mapping) for b in train_dataloaders):
+            train_dataloaders = _Batches(train_dataloaders)  # Lightning takes a list for several loaders
         with warnings.catch_warnings():
             for message in _IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
@@ -243,6 +245,19 @@ class Trainer(pl.Trainer):
             tracking.teardown(self, model, "fit")  # it writes to the run folder until then
         for run in callbacks_of(self, Run):
             run.discard()
+
+
+class _Batches:
+    """A loader of batches that are in memory."""
+
+    def __init__(self, batches: Sequence[Mapping[str, Any]]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self._batches)
 
 
 def _enabled(

@@ -32,6 +32,8 @@ LAYERS = {
     "datamodules": 4,
     "rendering": 5,
     "callbacks": 6,
+    "sample_files": 6,
+    "sample_progress": 6,
     "trainer": 7,
     "configs": 7,
     "parameters": 7,
@@ -41,7 +43,8 @@ LAYERS = {
     "fit_help": 8,
     "early_checks": 9,
     "dry_run": 8,
-    "commands": 8,
+    "data_options": 8,
+    "commands": 9,
     "cli": 9,
     "__main__": 10,
 }

@@ -1,11 +1,56 @@
-"""Gradient accumulation: the parts of a batch, and the sum of the terms of a loss."""
+"""Operations on batches, and the sum of the terms of a loss."""
 
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from lightning_gans.types import Batch, Losses
+
+
+def as_dict(batch: Batch) -> dict[str, Tensor]:
+    """Return a batch as a plain dictionary of tensors."""
+    return cast("dict[str, Tensor]", dict(batch))
+
+
+def index_batch(batch: Batch, indices: Tensor | slice) -> Batch:
+    """Index every tensor of a batch along the batch axis.
+
+    Args:
+        batch: Batch of n examples.
+        indices: (m,) int64 indices, or a slice.
+
+    Returns:
+        Batch of the m selected examples.
+
+    Example:
+        >>> index_batch({"label": torch.tensor([3, 1, 4])}, slice(2))
+        {'label': tensor([3, 1])}
+    """
+    return cast("Batch", {key: tensor[indices] for key, tensor in as_dict(batch).items()})
+
+
+def join_batches(batches: Iterable[Batch], n: int) -> Batch:
+    """Concatenate batches with n rows in total, one by one, so that each row is in memory once.
+
+    Args:
+        batches: At least one batch; all have the same keys.
+        n: Number of rows of all batches.
+
+    Example:
+        >>> join_batches([{"label": torch.tensor([3, 1])}, {"label": torch.tensor([4])}], 3)
+        {'label': tensor([3, 1, 4])}
+    """
+    joined: dict[str, Tensor] = {}
+    start = 0
+    for batch in batches:
+        for key, tensor in as_dict(batch).items():
+            if key not in joined:
+                joined[key] = tensor.new_empty(n, *tensor.shape[1:])
+            joined[key][start : start + len(tensor)] = tensor
+        start += len(next(iter(as_dict(batch).values())))
+    return cast("Batch", joined)
 
 
 def split_batch(batch: Batch, count: int) -> list[tuple[Batch, float]]:
@@ -27,7 +72,7 @@ def split_batch(batch: Batch, count: int) -> list[tuple[Batch, float]]:
     """
     size = len(batch["image"])
     check_parts(size, count)
-    chunks = {key: tensor.tensor_split(count) for key, tensor in cast("dict[str, Tensor]", batch).items()}
+    chunks = {key: _split(value, count, size) for key, value in as_dict(batch).items()}
     parts = [cast("Batch", {key: chunks[key][i] for key in chunks}) for i in range(count)]
     return [(part, len(part["image"]) / size) for part in parts]
 
@@ -65,6 +110,16 @@ def explain_single_example(error: ValueError, size: int, count: int) -> None:
         else f"decrease `accumulate_grad_batches`, which is {count} for a batch of {size} on one device"
     )
     raise ValueError(f"batch normalization needs at least 2 examples at a time, got 1: {remedy}") from error
+
+
+def _split(value: Any, count: int, size: int) -> Sequence[Any]:
+    """Split a value of a batch as `Tensor.tensor_split` does; a value that does not belong to examples is repeated."""
+    if isinstance(value, Tensor) and value.dim() > 0:
+        return value.tensor_split(count)
+    if isinstance(value, list | tuple) and len(value) == size:
+        rows = torch.arange(size).tensor_split(count)
+        return [[value[row] for row in part] for part in rows]
+    return [value] * count
 
 
 def sum_terms(terms: Losses, player: str) -> Tensor:

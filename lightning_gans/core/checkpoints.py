@@ -131,20 +131,63 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def load_data(path: str | Path, *, trust: Iterable[str] = ()) -> Any:
-    """Rebuild the data module on which the model of a checkpoint was trained.
+def data_class(path: str | Path, *, trust: Iterable[str] = ()) -> type[LightningDataModule]:
+    """Return the class of the data module on which the model of a checkpoint was trained.
 
     Args:
         path: A checkpoint, or a run folder.
         trust: Names of further modules that may be imported.
 
     Raises:
+        ValueError: If the checkpoint does not name a data module, or names one that is refused.
+    """
+    return _import_data_class(read_checkpoint(path)[CHECKPOINT_KEY]["data"], path, trust)
+
+
+def load_data(path: str | Path, *, trust: Iterable[str] = (), **init_args: Any) -> Any:
+    """Rebuild the data module on which the model of a checkpoint was trained.
+
+    Args:
+        path: A checkpoint, or a run folder.
+        trust: Names of further modules that may be imported.
+        **init_args: Arguments of the constructor that replace the recorded ones, such as the folder of data that moved.
+
+    Raises:
         ValueError: If the checkpoint does not name a data module, or names one that is refused or cannot be rebuilt.
     """
     record = read_checkpoint(path)[CHECKPOINT_KEY]["data"]
+    cls = _import_data_class(record, path, trust)
+    for name in unserializable(record["init_args"]):
+        if name not in init_args:
+            raise ValueError(
+                f"the checkpoint could not record `{name}` of {cls.__name__}: create the data module yourself"
+            )
+    return cls(**deserialize_arguments(cls, record, trust, replaced=init_args), **init_args)
+
+
+def _import_data_class(record: Any, path: str | Path, trust: Iterable[str]) -> type[LightningDataModule]:
     if record is None:
         raise ValueError(f"the checkpoint {str(path)!r} does not record its data module")
-    cls = import_class(record["class"], LightningDataModule, trust)
-    for name in unserializable(record["init_args"]):
-        raise ValueError(f"the checkpoint could not record `{name}` of {cls.__name__}: create the data module yourself")
-    return cls(**deserialize_arguments(cls, record, trust))
+    return import_class(record["class"], LightningDataModule, trust)
+
+
+def differing_data(path: str | Path, data: LightningDataModule) -> str | None:
+    """Compare data with the data on which the model of a checkpoint was trained, as far as the checkpoint records them.
+
+    Args:
+        path: A checkpoint, or a run folder.
+        data: The data.
+
+    Returns:
+        The difference, or None.
+    """
+    checkpoint = read_checkpoint(path)
+    state = checkpoint.get(checkpoint[CHECKPOINT_KEY]["data"]["state_key"], {})
+    examples, preprocessing = getattr(data, "sizes", {}).get("train"), getattr(data, "preprocessing", None)
+    if state.get("examples", examples) != examples:
+        difference = f"{examples} training examples, but the model was trained on {state['examples']}"
+    elif state.get("preprocessing", preprocessing) != preprocessing:
+        difference = f"the preprocessing {preprocessing}, but the model was trained with {state['preprocessing']}"
+    else:
+        return None
+    return f"{type(data).__name__} has {difference}: these are other data, or another split of them"

@@ -7,6 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from lightning_gans.core.batch_conversion import convert_values
+from lightning_gans.core.batches import as_dict
 from lightning_gans.core.ema import EMA
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.networks.levels import round_to_levels
@@ -66,9 +68,10 @@ class DensityModel(GenerativeModel):
         Raises:
             ValueError: If the batch lacks a key, or its images have another shape or values that are not levels.
         """
+        batch = convert_values(batch)
         self.validate_keys_and_shape(batch)
         self.validate_levels(batch["image"])
-        tensors = cast("dict[str, Tensor]", batch)
+        tensors = as_dict(batch)
         log_probs = [torch.empty(0, dtype=torch.float64)]
         with self.seeded_eval(seed):
             for start in range(0, len(batch["image"]), DENSITY_CHUNK):

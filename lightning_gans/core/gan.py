@@ -1,7 +1,7 @@
 """Base class of all GANs: the contract of a variant and the only two-player training step."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import final
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_gans.checks import check_positive
 from lightning_gans.core import distributed
+from lightning_gans.core.batches import join_batches
 from lightning_gans.core.ema import EMA
 from lightning_gans.core.generative import INTERPOLATION_CHUNK, GenerativeModel, trigonometric_interpolation
 from lightning_gans.core.manual_optimization import ManualOptimization
@@ -190,11 +191,26 @@ class GAN(ManualOptimization, GenerativeModel):
         Raises:
             ValueError: If a number is out of its range, or the GAN is conditional.
         """
+        return join_batches(self.interpolate_batches(rows, steps, seed=seed), rows * steps)
+
+    @final
+    def interpolate_batches(self, rows: int, steps: int, *, seed: int | None = None, start: int = 0) -> Iterator[Batch]:
+        """Yield the samples of `interpolate` in batches of 8 paths, so that memory does not grow with their number.
+
+        Args:
+            rows: Number of paths.
+            steps: Samples per path, both ends included.
+            seed: Any integer from 0; None takes a fresh seed.
+            start: Index of the first sample to yield (0); the chunks before it are not drawn.
+
+        Raises:
+            ValueError: As for `interpolate`, before the first batch.
+        """
         check_positive(rows=rows, steps=steps)
         if self.conditions:
             raise ValueError(f"{type(self).__name__} is conditional, and an interpolation has no condition")
         size = INTERPOLATION_CHUNK * steps
-        return self.sample_in_chunks(rows * steps, size, seed, lambda _: self._interpolate_chunk(steps))
+        return self.batches_of_chunks(rows * steps, size, seed, lambda _: self._interpolate_chunk(steps), start=start)
 
     def _interpolate_chunk(self, steps: int) -> Batch:
         start, end = self.sample_latents(INTERPOLATION_CHUNK), self.sample_latents(INTERPOLATION_CHUNK)
@@ -216,7 +232,7 @@ class GAN(ManualOptimization, GenerativeModel):
     @final
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the discriminator on a batch, and every `discriminator_steps` batches the generator."""
-        self.validate_batch(batch)
+        batch = self.prepare_batch(batch)
         if self.batches_seen == 0:
             with torch.no_grad():
                 self.initialize_from_batch(batch)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_gans.core.batch_conversion import convert_values
+from lightning_gans.core.batches import as_dict, join_batches
 from lightning_gans.core.model import Model
+from lightning_gans.core.randomness import chunk_seeds, seeded
 from lightning_gans.types import Batch
 
 SAMPLE_CHUNK = 64
@@ -75,14 +77,40 @@ class GenerativeModel(Model):
             ValueError: If `n` is below 1, `seed` is negative, a condition is missing, unknown or does not have n rows,
                 or a label is not one of the classes.
         """
+        return join_batches(self.sample_batches(n, condition=condition, seed=seed), n)
+
+    @final
+    def sample_batches(
+        self, n: int, *, condition: Batch | None = None, seed: int | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield the samples of `sample` in batches of at most 64, so that memory does not grow with their number.
+
+        Args:
+            n: Number of samples.
+            condition: Batch keys named in `conditions`, n rows each; labels that are not given are drawn uniformly.
+            seed: Any integer from 0; None takes a fresh seed.
+            start: Index of the first sample to yield (0); the samples before it are not drawn.
+
+        Yields:
+            Batches with the keys in `generates`, on the model's device.
+
+        Raises:
+            ValueError: As for `sample`, before the first batch.
+
+        Example:
+            >>> from lightning_gans.models import DCGAN
+            >>> model = DCGAN(image_shape=(1, 8, 8))
+            >>> [len(batch["image"]) for batch in model.sample_batches(100, seed=0)]
+            [64, 36]
+        """
         if n < 1:
             raise ValueError(f"`n` must be at least 1, got {n}")
-        given = condition or Batch()
+        given: Batch = convert_values(condition or {})
         if missing := [key for key in self.required_conditions if key not in given]:
             raise ValueError(f"{type(self).__name__} is conditional: pass `condition` with {missing}")
         if unknown := [key for key in given if key not in self.conditions]:
             raise ValueError(f"`condition` may have {list(self.conditions)} for {type(self).__name__}, got {unknown}")
-        lengths = {key: len(tensor) for key, tensor in _tensors(given).items()}
+        lengths = {key: len(tensor) for key, tensor in as_dict(given).items()}
         if any(length != n for length in lengths.values()):
             raise ValueError(f"`condition` must have {n} rows, one per sample, got {lengths}")
         if "label" in given and self.num_classes is not None:
@@ -91,7 +119,7 @@ class GenerativeModel(Model):
         def draw_chunk(index: int) -> Batch:
             return self.draw(SAMPLE_CHUNK, self._chunk_condition(given, index))
 
-        return self.sample_in_chunks(n, SAMPLE_CHUNK, seed, draw_chunk)
+        return self.batches_of_chunks(n, SAMPLE_CHUNK, seed, draw_chunk, start=start)
 
     def _chunk_condition(self, given: Batch, index: int) -> Batch:
         condition = _chunk(given, index)
@@ -143,7 +171,6 @@ class GenerativeModel(Model):
         return None
 
     @final
-    @torch.no_grad()
     def sample_in_chunks(self, n: int, size: int, seed: int | None, draw_chunk: Callable[[int], Batch]) -> Batch:
         """Concatenate n samples from chunks of a fixed size, each drawn in evaluation mode from its own random stream.
 
@@ -156,12 +183,33 @@ class GenerativeModel(Model):
         Raises:
             ValueError: If `seed` is negative.
         """
-        chunks = []
-        for index, chunk_seed in enumerate(_chunk_seeds(seed, -(-n // size))):
-            with self.seeded_eval(chunk_seed):
-                chunks.append(draw_chunk(index))
-        joined = {key: torch.cat([_tensors(chunk)[key] for chunk in chunks])[:n] for key in self.generates}
-        return cast(Batch, joined)
+        return join_batches(self.batches_of_chunks(n, size, seed, draw_chunk), n)
+
+    @final
+    def batches_of_chunks(
+        self, n: int, size: int, seed: int | None, draw_chunk: Callable[[int], Batch], *, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield the samples of `sample_in_chunks` chunk by chunk, from the sample with the index `start`.
+
+        Args:
+            n: Number of samples.
+            size: Samples per chunk.
+            seed: Any integer from 0; None takes a fresh seed.
+            draw_chunk: Draws the chunk of an index.
+            start: Index of the first sample to yield (0).
+
+        Raises:
+            ValueError: `seed` is negative.
+        """
+        seed_of = chunk_seeds(seed)
+
+        def batch(index: int) -> Batch:
+            with torch.no_grad(), self.seeded_eval(seed_of(index)):
+                chunk = as_dict(draw_chunk(index))
+            rows = slice(max(start - index * size, 0), n - index * size)
+            return cast("Batch", {key: chunk[key][rows] for key in self.generates})
+
+        return map(batch, range(start // size, -(-n // size)))
 
     @final
     @contextmanager
@@ -173,41 +221,16 @@ class GenerativeModel(Model):
         """
         self.sampling = True
         try:
-            with self.eval_mode(), _seeded(self.device, seed):
+            with self.eval_mode(), seeded(self.device, seed):
                 yield
         finally:
             self.sampling = False
 
 
-@contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed the random streams of the CPU and of a device, and restore both on exit; other streams are unchanged."""
-    accelerator = None if device.type == "cpu" else torch.get_device_module(device)
-    cpu = torch.get_rng_state()
-    state = accelerator and accelerator.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    if accelerator is not None:
-        accelerator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(cpu)
-        if accelerator is not None:
-            accelerator.set_rng_state(state)
-
-
-def _chunk_seeds(seed: int | None, chunks: int) -> list[int]:
-    """Derive a hashed seed for each chunk, because torch gives similar streams for consecutive seeds."""
-    if seed is not None and seed < 0:
-        raise ValueError(f"`seed` must be at least 0, got {seed}")
-    root = np.random.SeedSequence(seed)
-    return [int(chunk.generate_state(1)[0]) for chunk in root.spawn(chunks)]
-
-
 def _check_labels(label: Tensor, num_classes: int) -> None:
     if label.is_floating_point() or label.dim() != 1:
         raise ValueError(f"`label` must be (n,) integers, got {label.dtype} of shape {tuple(label.shape)}")
-    if invalid := sorted({number for number in label.tolist() if not -1 <= number < num_classes}):
+    if invalid := sorted(set(label[(label < -1) | (label >= num_classes)].tolist())):
         raise ValueError(f"`label` must be from 0 to {num_classes - 1}, or -1 where unknown, got {invalid}")
 
 
@@ -218,11 +241,7 @@ def _chunk(condition: Batch, index: int) -> Batch:
         part = tensor[index * SAMPLE_CHUNK : (index + 1) * SAMPLE_CHUNK]
         return torch.cat([part, part[:1].expand(SAMPLE_CHUNK - len(part), *part.shape[1:])])
 
-    return cast(Batch, {key: rows(tensor) for key, tensor in _tensors(condition).items()})
-
-
-def _tensors(batch: Batch) -> dict[str, Tensor]:
-    return cast("dict[str, Tensor]", batch)
+    return cast("Batch", {key: rows(tensor) for key, tensor in as_dict(condition).items()})
 
 
 def trigonometric_interpolation(start: Tensor, end: Tensor, steps: int) -> Tensor:

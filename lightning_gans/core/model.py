@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -15,6 +15,7 @@ from torch import Tensor
 from lightning_gans._version import __version__
 from lightning_gans.checks import check_image_shape
 from lightning_gans.core import private
+from lightning_gans.core.batch_conversion import check_tensors, convert_batch, explain_batch
 from lightning_gans.core.checkpoints import CHECKPOINT_FORMAT, CHECKPOINT_KEY, check_format, read_checkpoint
 from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.distributed import gather
@@ -99,6 +100,34 @@ class Model(Recorded, pl.LightningModule, ABC):
         moved = tensor.to(self.device)
         return moved.type(self.dtype) if moved.is_floating_point() else moved
 
+    def prepare_batch(self, batch: Any) -> Batch:
+        """Convert a training batch to tensors on the device and in the precision of the model, and validate it.
+
+        Args:
+            batch: What the loader yields; see `core.batch_conversion.convert_batch`.
+
+        Raises:
+            ValueError: The batch cannot be converted without ambiguity; the message says how to write it.
+        """
+        if self.batches_seen == 0 and isinstance(self.trainer.train_dataloader, list | tuple):
+            raise ValueError(
+                "`train_dataloaders` is a list, which Lightning takes for several loaders: pass"
+                " `DataLoader(batches, batch_size=None)` for a list of batches, or one loader"
+            )
+        converted = convert_batch(batch, self.image_shape)
+        try:
+            self.validate_batch(converted)
+        except ValueError as error:
+            if remedy := explain_batch(converted, self.requires):
+                raise ValueError(f"{error}; {remedy}") from error
+            raise
+        check_tensors(converted, self.requires)
+        tensors = {
+            key: self.to_device_and_dtype(value) if isinstance(value, Tensor) else value
+            for key, value in converted.items()
+        }
+        return cast("Batch", tensors)
+
     def validate_batch(self, batch: Batch) -> None:
         """Validate a training batch: keys and image shape always, value range on the first batch only.
 
@@ -126,6 +155,7 @@ class Model(Recorded, pl.LightningModule, ABC):
                 f"{name} needs the batch keys {list(self.requires)}, but the data yields {list(batch)}:"
                 f" {missing} missing"
             )
+        check_tensors(batch, ("image",))
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
 
@@ -136,8 +166,11 @@ class Model(Recorded, pl.LightningModule, ABC):
             ValueError: If the images are not floating-point tensors.
         """
         if not image.is_floating_point():
-            raise ValueError(f"`image` must be floating-point images in [-1, 1], but the data yields {image.dtype}")
-        if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0):
+            raise ValueError(
+                f"`image` must be floating-point images in [-1, 1], but the data yields {image.dtype}:"
+                " scale them, x / 127.5 - 1"
+            )
+        if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0 or image.max() <= -0.99):
             rank_zero_warn(
                 f"images are expected in [-1, 1], but the first batch has values in [{image.min():.3g},"
                 f" {image.max():.3g}]: scale them, (x - 0.5) / 0.5 after ToTensor"

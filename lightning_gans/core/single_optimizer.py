@@ -60,7 +60,7 @@ class SingleOptimizerModel(ManualOptimization):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the weights on a batch."""
-        self.validate_batch(batch)
+        batch = self.prepare_batch(batch)
         if self.batches_seen == 0:
             distributed.broadcast_state(self)  # initial weights may differ between processes
         self.begin_batch(batch)

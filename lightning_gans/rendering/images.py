@@ -18,6 +18,9 @@ RGBImage = npt.NDArray[np.uint8]
 MIN_TILE_SIZE = 64
 """Minimum side of an image in a grid, in pixels."""
 
+PADDING = 2
+"""Width of the black lines between the images of a grid, in pixels."""
+
 MAX_FRAMES = 120
 """Maximum number of frames in an animation."""
 
@@ -49,11 +52,36 @@ def grid(image: Tensor, columns: int) -> RGBImage:
         >>> grid(torch.zeros(6, 1, 8, 8), columns=3).shape
         (134, 200, 3)
     """
-    channels, *size = image.shape[1:]
-    scale = -(-MIN_TILE_SIZE // min(size))
-    tiles = to_uint8(image[:, : 3 if channels >= 3 else 1]).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    arranged: RGBImage = make_grid(tiles, nrow=columns, padding=2).permute(1, 2, 0).numpy()
+    scale = tile_scale(image.shape[-2:])
+    tiles = to_uint8(_shown(image)).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    arranged: RGBImage = make_grid(tiles, nrow=columns, padding=PADDING).permute(1, 2, 0).numpy()
     return arranged
+
+
+def to_rgb(image: Tensor) -> RGBImage:
+    """Convert images to RGB.
+
+    Args:
+        image: (n, c, h, w) in [-1, 1]. Of three or more channels the first three are shown, otherwise the first.
+
+    Returns:
+        (n, h, w, 3) uint8.
+
+    Example:
+        >>> to_rgb(torch.zeros(6, 1, 8, 8)).shape
+        (6, 8, 8, 3)
+    """
+    converted: RGBImage = to_uint8(_shown(image)).permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
+    return converted
+
+
+def _shown(image: Tensor) -> Tensor:
+    return image[:, : 3 if image.shape[1] >= 3 else 1]
+
+
+def tile_scale(size: Sequence[int]) -> int:
+    """Compute the factor by which `grid` enlarges images of a height and width."""
+    return -(-MIN_TILE_SIZE // min(size))
 
 
 def save_image(image: RGBImage, path: Path) -> None:

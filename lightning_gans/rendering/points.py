@@ -54,12 +54,23 @@ def scatter(points: Tensor, *, log_density: Tensor | None = None, score: Tensor 
         image = (1 - shade) * image + shade * DENSITY_COLOR
     if score is not None:
         image[_contour_lines(score)] = CONTOUR_COLOR
+    drawn: RGBImage = image.round().astype(np.uint8)
+    draw_points(drawn, points)
+    return drawn
+
+
+def draw_points(image: RGBImage, points: Tensor) -> None:
+    """Draw points into a plot of `scatter`.
+
+    Args:
+        image: (SIZE, SIZE, 3) uint8, changed in place.
+        points: (n, 2), in about [-1, 1]; points outside the plot are omitted.
+    """
     pixels = ((points.double() + EXTENT) / (2 * EXTENT) * SIZE).floor().long().cpu().numpy()
     for right, up in ((0, 0), (1, 0), (0, 1), (1, 1)):
         column, row = pixels[:, 0] + right, SIZE - 1 - pixels[:, 1] - up
         inside = (column >= 0) & (column < SIZE) & (row >= 0) & (row < SIZE)
         image[row[inside], column[inside]] = POINT_COLOR
-    return image.round().astype(np.uint8)
 
 
 def pixel_centers(size: int) -> Tensor:
