@@ -9,9 +9,9 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
-from lightning_gans.core.checkpoints import LAST, PREVIOUS
 from lightning_gans.core.model import Model
 from lightning_gans.files import atomic_write
+from lightning_gans.run_files import LAST, PREVIOUS
 
 SYNC_EVERY = 50
 """Batches between two synchronizations of the timer over several processes."""

@@ -25,9 +25,9 @@ from lightning_gans.callbacks.run import Run, run_folder
 from lightning_gans.callbacks.samples import Samples
 from lightning_gans.callbacks.tracking import Wandb
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
-from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
+from lightning_gans.run_files import LAST
 
 COMMAND = "python -m lightning_gans"
 

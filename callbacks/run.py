@@ -12,12 +12,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
 from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core import private
-from lightning_gans.core.checkpoints import LAST
 from lightning_gans.core.class_paths import class_path
 from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
 from lightning_gans.core.recording import Recorded, serialize_arguments
 from lightning_gans.files import FolderSnapshot, atomic_write
+from lightning_gans.run_files import LAST
 
 
 class Run(pl.Callback):

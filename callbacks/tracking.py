@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_gans.callbacks.loggers import STEP_METRIC
 from lightning_gans.callbacks.run import configuration, run_folder
 from lightning_gans.core import private
-from lightning_gans.core.checkpoints import LAST
+from lightning_gans.run_files import LAST
 
 FINISH_TIMEOUT = 120
 """Maximum seconds to upload the remaining data at the end of a run; `wandb sync` can upload it later."""

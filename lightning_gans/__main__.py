@@ -73,9 +73,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if command == "fit":
         return _fit(rest)
+    return _run(command, rest)
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    """Parse the options of `sample` or `evaluate`, and run it."""
+    from lightning_gans.command_options import parse  # noqa: PLC0415
+
+    try:
+        options = parse(command, arguments)
+    except UsageError as error:
+        return print_error(error)
     from lightning_gans.commands import run  # noqa: PLC0415
 
-    return run(command, rest)
+    return run(command, options)
 
 
 def _fit(arguments: list[str]) -> int:

@@ -7,9 +7,8 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 
@@ -19,7 +18,7 @@ from lightning_gans.core.checkpoints import find_checkpoint
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model, load
-from lightning_gans.data_options import load_data, split_data_options
+from lightning_gans.data_options import load_data
 from lightning_gans.errors import UsageError, one_line, print_error
 from lightning_gans.sample_files import ArrayFile, FolderFile, GridFile, SampleFile, ScatterFile
 from lightning_gans.sample_progress import track_samples, tracked
@@ -29,39 +28,17 @@ INTERPOLATION_STEPS = 8
 """Samples per interpolation."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Parse arguments, and raise a `UsageError` instead of exiting."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; `{self.prog} --help` lists the options")
-
-
-def run(command: str, arguments: Sequence[str]) -> int:
+def run(command: str, options: argparse.Namespace) -> int:
     """Run a command.
 
     Args:
         command: Name of the command.
-        arguments: Arguments of the command.
+        options: Options of the command, from `command_options.parse`.
 
     Returns:
         The exit code: 0, 2 for a usage error, or 130 after Ctrl-C.
     """
-    parser = _Parser(prog=f"python -m lightning_gans {command}", allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (default: 0)")
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module to import that defines classes of the run",
-    )
-    execute = COMMANDS[command](parser)
-    try:
-        others, data = split_data_options(arguments) if command == "evaluate" else (arguments, {})
-        options = parser.parse_args(others, argparse.Namespace(data=data))
-    except UsageError as error:
-        return print_error(error)
+    execute = {"sample": sample, "evaluate": evaluate}[command]
     try:
         model = load(options.run, trust=options.trust)
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
@@ -72,24 +49,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
-
-
-Execute = Callable[[Model, argparse.Namespace], None]
-
-
-def _sample(parser: argparse.ArgumentParser) -> Execute:
-    parser.description = "Generate samples. Sample i depends on the seed and on i only."
-    parser.add_argument("--count", type=int, default=64, help="number of samples (default: 64)")
-    parser.add_argument("--label", type=int, help="class of all samples, by its index (default: random classes)")
-    parser.add_argument(
-        "--output",
-        default="samples.png",
-        help="an image grid (.png), an array (.npz), or a folder with a file for each sample (default: samples.png)",
-    )
-    parser.add_argument(
-        "--interpolate", action="store_true", help="write rows of 8 samples that interpolate between two latents"
-    )
-    return sample
 
 
 def sample(model: Model, options: argparse.Namespace) -> None:
@@ -170,22 +129,6 @@ def _sample_file(shape: ImageShape, options: argparse.Namespace) -> SampleFile:
             raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
 
 
-def _evaluate(parser: argparse.ArgumentParser) -> Execute:
-    parser.description = (
-        "Score samples against held-out examples: precision, recall, density and coverage, on pixels. "
-        "Some models add scores of their own, such as log-probabilities or the accuracy of a classifier. "
-        "--data.root PLACE names the new place of data that moved."
-    )
-    parser.add_argument(
-        "--split", choices=["validation", "test"], default="test", help="split of the data (default: test)"
-    )
-    parser.add_argument(
-        "--count", type=int, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
-    )
-    parser.add_argument("--k", type=int, default=5, help="number of nearest neighbors (default: 5)")
-    return evaluate
-
-
 def evaluate(model: Model, options: argparse.Namespace) -> None:
     """Score a model on held-out examples, and print the scores and their protocol as JSON.
 
@@ -198,6 +141,3 @@ def evaluate(model: Model, options: argparse.Namespace) -> None:
     scores = evaluation.evaluate(model, data, options.split)
     protocol = evaluation.protocol(model, data, options.split)
     print(json.dumps({**scores, **protocol, "images_seen": model.images_seen}, indent=2))
-
-
-COMMANDS: dict[str, Callable[[argparse.ArgumentParser], Execute]] = {"sample": _sample, "evaluate": _evaluate}

@@ -1,48 +1,16 @@
 """The options `--data.*` of `evaluate`, which name the new place of data that moved."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_gans.command_options import DATA_PREFIX
 from lightning_gans.core import checkpoints
 from lightning_gans.errors import UsageError, did_you_mean
 from lightning_gans.parameters import Parameter, expected_classes, parameters
-
-PREFIX = "--data."
-"""Beginning of the options that replace an argument of the data."""
-
-
-def split_data_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Separate the options of the data from the other arguments of a command.
-
-    Args:
-        arguments: Arguments of the command.
-
-    Returns:
-        The other arguments, and the values of the options by name.
-
-    Raises:
-        UsageError: An option has no value.
-
-    Example:
-        >>> split_data_options(["--data.root", "images", "run", "--k", "3"])
-        (['run', '--k', '3'], {'root': 'images'})
-    """
-    others, values = [], {}
-    remaining = iter(arguments)
-    for argument in remaining:
-        if not argument.startswith(PREFIX):
-            others.append(argument)
-            continue
-        option, equals, value = argument.partition("=")
-        given = value if equals else next(remaining, None)
-        if given is None:
-            raise UsageError(f"`{option}` needs a value")
-        values[option.removeprefix(PREFIX)] = given
-    return others, values
 
 
 def load_data(run: str, *, places: dict[str, str], trust: Iterable[str] = ()) -> Any:
@@ -60,15 +28,15 @@ def load_data(run: str, *, places: dict[str, str], trust: Iterable[str] = ()) ->
     known = parameters(cls)
     for name in places:
         if name not in known:
-            raise UsageError(f"{cls.__name__} has no option `{PREFIX}{name}`{did_you_mean(name, known)}")
+            raise UsageError(f"{cls.__name__} has no option `{DATA_PREFIX}{name}`{did_you_mean(name, known)}")
         if not _is_place(known[name]):
-            raise UsageError(f"`{PREFIX}{name}` is not a place: evaluation uses the data of the run")
+            raise UsageError(f"`{DATA_PREFIX}{name}` is not a place: evaluation uses the data of the run")
     try:
         data: LightningDataModule = checkpoints.load_data(run, trust=trust, **places)
         data.prepare_data()
         data.setup("test")
     except (ValueError, OSError) as error:
-        options = " or ".join(f"`{PREFIX}{name} PLACE`" for name in known if _is_place(known[name]))
+        options = " or ".join(f"`{DATA_PREFIX}{name} PLACE`" for name in known if _is_place(known[name]))
         raise UsageError(
             f"{error}; {options} names the new place of data that moved" if options else str(error)
         ) from error

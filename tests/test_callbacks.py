@@ -24,7 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALA
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Checkpointing, Evaluation, Progress, Run, Samples, Wandb
 from lightning_gans.callbacks.periodic import Periodic
-from lightning_gans.core.checkpoints import PREVIOUS, read_checkpoint
+from lightning_gans.core.checkpoints import read_checkpoint
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model, load
@@ -34,6 +34,7 @@ from lightning_gans.metrics.prdc import prdc
 from lightning_gans.models import DCGAN
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.rendering.images import grid
+from lightning_gans.run_files import PREVIOUS
 from lightning_gans.trainer import Trainer
 
 

@@ -17,8 +17,6 @@ from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Run
 from lightning_gans.core.checkpoints import (
     CHECKPOINT_FORMAT,
-    LAST,
-    PREVIOUS,
     find_checkpoint,
     load_data,
     read_checkpoint,
@@ -28,6 +26,7 @@ from lightning_gans.core.model import load
 from lightning_gans.datamodules import DataModule
 from lightning_gans.models import WGANGP, VanillaGAN
 from lightning_gans.networks.mlp import MLPGenerator
+from lightning_gans.run_files import LAST, PREVIOUS
 from lightning_gans.trainer import Trainer
 
 POINTS = Case("points", VanillaGAN, (2,), MLPS)

@@ -18,10 +18,11 @@ from conftest import Fit
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks.checkpointing import save_atomically
 from lightning_gans.callbacks.csv_logger import ResilientCSVLogger
-from lightning_gans.core.checkpoints import LAST, PREVIOUS, find_checkpoint, read_checkpoint
+from lightning_gans.core.checkpoints import find_checkpoint, read_checkpoint
 from lightning_gans.core.model import load
 from lightning_gans.files import atomic_write, tolerate_write_errors
 from lightning_gans.rendering.images import save_image
+from lightning_gans.run_files import LAST, PREVIOUS
 
 
 def full(*_: Any, **__: Any) -> None:

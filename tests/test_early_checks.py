@@ -74,7 +74,10 @@ def test_other_arguments_are_left_to_the_parser(arguments: str) -> None:
     check_fit(arguments.split())
 
 
-@pytest.mark.parametrize("mistake", ["fit --model DCGANN", "fit --config dcgan_mnits", "fit --run.max_imags 3"])
+@pytest.mark.parametrize(
+    "mistake",
+    ["fit --model DCGANN", "fit --config dcgan_mnits", "fit --run.max_imags 3", "sample missing", "evaluate nowhere"],
+)
 def test_a_wrong_name_is_refused_within_a_second(mistake: str, tmp_path: Path) -> None:
     times = []
     for _ in range(3):

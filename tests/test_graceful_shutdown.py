@@ -17,9 +17,9 @@ from PIL import Image
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation, GracefulShutdown, Run, Samples, Wandb
-from lightning_gans.core.checkpoints import LAST
 from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
+from lightning_gans.run_files import LAST
 from lightning_gans.trainer import Trainer
 
 OPTIONS = [

@@ -17,18 +17,13 @@ from lightning_gans._version import __version__
 from lightning_gans.core import private
 from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.recording import deserialize_arguments, unserializable
+from lightning_gans.run_files import LAST, PREVIOUS, check_run
 
 CHECKPOINT_KEY = "lightning_gans"
 """The key of the record that this framework adds to a checkpoint of Lightning."""
 
 CHECKPOINT_FORMAT = 2
 """The format number of the record; it increases with every change that earlier versions cannot read."""
-
-LAST = Path("checkpoints", "last.ckpt")
-"""The last checkpoint of a run, relative to its folder."""
-
-PREVIOUS = Path("checkpoints", "previous.ckpt")
-"""The checkpoint before the last, used when the last cannot be read."""
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -37,18 +32,15 @@ def find_checkpoint(path: str | Path) -> Path:
     Raises:
         ValueError: If the path has no readable checkpoint.
     """
+    check_run(path)
     path = Path(path)
-    if path.is_dir():
-        last, previous = path / LAST, path / PREVIOUS
-        if previous.is_file() and (reason := _why_unreadable(last)):
-            rank_zero_warn(f"{reason}: using {str(previous)!r} instead")
-            return previous
-        if not last.is_file():
-            raise ValueError(f"the folder {str(path)!r} is not a run: it has no {LAST}")
-        return last
-    if not path.is_file():
-        raise ValueError(f"there is no run folder or checkpoint {str(path)!r}")
-    return path
+    if not path.is_dir():
+        return path
+    last, previous = path / LAST, path / PREVIOUS
+    if previous.is_file() and (reason := _why_unreadable(last)):
+        rank_zero_warn(f"{reason}: using {str(previous)!r} instead")
+        return previous
+    return last
 
 
 def latest_checkpoint(root: str | Path) -> Path:
