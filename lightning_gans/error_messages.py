@@ -109,6 +109,8 @@ def _explain(reason: str, option: _Option, options: Sequence[str]) -> str:
     if found := re.search(r"unrecognized arguments: (?P<name>\S+)", reason, re.IGNORECASE):
         name = found["name"].partition("=")[0]
         return f"there is no option `{name}`{did_you_mean(name, options)}"
+    if found := re.match(r"argument (?P<name>--\S+): expected (one|at least one) argument", reason):
+        return f"`{found['name']}` needs a value"
     if found := re.search(r"Option '(?P<name>[\w.]+)' is not accepted", reason):
         return _explain_unaccepted(found["name"].rpartition(".")[2], option)
     if found := re.search(r"Expected a dot import path string: (?P<name>\S+?)\.?(\s|$)", reason):
