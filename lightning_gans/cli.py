@@ -23,8 +23,9 @@ from lightning_gans.core.checkpoints import run_of
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
-from lightning_gans.error_messages import translate_error
+from lightning_gans.error_messages import name_option, translate_error
 from lightning_gans.errors import NonFiniteError, UsageError, print_error
+from lightning_gans.parameters import parameters
 from lightning_gans.recipes import DATA_LINKED_ARGS, changed_options, expand_arguments, missing_value
 from lightning_gans.trainer import DEFAULT_CALLBACKS, Trainer
 
@@ -120,11 +121,20 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as error:
-            raise UsageError(translate_error(str(error))) from error
+            raise UsageError(self._explain(error)) from error
         except (TypeError, ImportError) as error:
             if not _raised_by_lightning(error):  # an error in a user's class needs its traceback
                 raise
-            raise UsageError(translate_error(str(error))) from error
+            raise UsageError(self._explain(error)) from error
+
+    def _explain(self, error: Exception) -> str:
+        """Explain an error in one line, with the option of the trainer that Lightning has rejected."""
+        message = translate_error(str(error))
+        if not _raised_by_lightning(error):
+            return message
+        defaults = {name: parameter.default for name, parameter in parameters(Trainer).items()}
+        given = {name: value for name, value in self.config["fit"]["trainer"].items() if value != defaults.get(name)}
+        return name_option(message, given)
 
     def fit(self, model: Model, **kwargs: Any) -> None:
         """Train, or dry-run; when resuming, print every option that differs from the original run."""

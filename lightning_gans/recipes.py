@@ -230,7 +230,9 @@ def _expand_recipes(arguments: Sequence[str]) -> list[str]:
             continue
         if equals:
             expanded[index] = f"{option}={find_configuration(value)}"
-        elif index + 1 < len(arguments):
+        elif index + 1 == len(arguments) or arguments[index + 1].startswith("--"):
+            raise UsageError(f"`{option}` needs a value: a recipe or a YAML file; `list` shows all recipes")
+        else:
             expanded[index + 1] = find_configuration(arguments[index + 1])
     return expanded
 
