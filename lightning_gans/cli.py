@@ -23,9 +23,10 @@ from lightning_gans.core.checkpoints import run_of
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
-from lightning_gans.error_messages import translate_error
+from lightning_gans.error_messages import name_option, translate_error
 from lightning_gans.errors import NonFiniteError, UsageError, print_error
-from lightning_gans.recipes import DATA_LINKED_ARGS, changed_options, expand_arguments
+from lightning_gans.parameters import parameters
+from lightning_gans.recipes import DATA_LINKED_ARGS, changed_options, expand_arguments, missing_value
 from lightning_gans.trainer import DEFAULT_CALLBACKS, Trainer
 
 CALLBACK_OPTIONS = {name: callback for callback, name in DEFAULT_CALLBACKS.items() if name is not None}
@@ -81,7 +82,8 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
             parser.add_lightning_class_args(callback, name)
         parser.add_argument(
             "--dry_run",
-            action="store_true",
+            type=bool,
+            default=False,
             help="Print shapes, numbers of parameters, memory and time of the run, and exit; nothing is saved.",
         )
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
@@ -90,21 +92,49 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments, and check the seed, which Lightning uses first."""
-        super().parse_arguments(parser, args)
+        self._parse(parser, args)
         seed = self.config["fit"]["seed_everything"]
         if not isinstance(seed, bool) and seed is not None and not 0 <= seed < SEEDS:
             raise UsageError(f"`--seed_everything` must be from 0 to {SEEDS - 1}, got {seed}")
+
+    def _parse(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        """Parse the arguments; a boolean option without a value is true."""
+        try:
+            super().parse_arguments(parser, args)
+        except UsageError as error:
+            index = missing_value(args, str(error))
+            if index is None:
+                raise
+            option = args[index]
+            try:
+                self._parse(parser, [*args[:index], f"{option}=true", *args[index + 1 :]])
+            except UsageError as other:
+                if f"`{option}`" not in str(other):
+                    raise
+            else:
+                if _value_of(self.config["fit"], option) is True:
+                    return
+            raise UsageError(f"`{option}` needs a value") from error
 
     def instantiate_classes(self) -> None:
         """Instantiate data, model and trainer; an error that an option causes becomes a `UsageError`."""
         try:
             super().instantiate_classes()
         except (ValueError, MisconfigurationException) as error:
-            raise UsageError(translate_error(str(error))) from error
+            raise UsageError(self._explain(error)) from error
         except (TypeError, ImportError) as error:
             if not _raised_by_lightning(error):  # an error in a user's class needs its traceback
                 raise
-            raise UsageError(translate_error(str(error))) from error
+            raise UsageError(self._explain(error)) from error
+
+    def _explain(self, error: Exception) -> str:
+        """Explain an error in one line, with the option of the trainer that Lightning has rejected."""
+        message = translate_error(str(error))
+        if not _raised_by_lightning(error):
+            return message
+        defaults = {name: parameter.default for name, parameter in parameters(Trainer).items()}
+        given = {name: value for name, value in self.config["fit"]["trainer"].items() if value != defaults.get(name)}
+        return name_option(message, given)
 
     def fit(self, model: Model, **kwargs: Any) -> None:
         """Train, or dry-run; when resuming, print every option that differs from the original run."""
@@ -138,6 +168,7 @@ def fit(arguments: Sequence[str]) -> int:
     """
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # they concern Lightning's calls
     private.patch_class_change()
+    private.patch_python_values()
     for library in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")  # `args` equals `sys.argv` here
@@ -163,6 +194,13 @@ def fit(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _value_of(config: Any, option: str) -> Any:
+    """Return the value of an option in a parsed configuration."""
+    for key in option.removeprefix("--").split("."):
+        config = config[key] if key in config else config["init_args"][key]
+    return config
 
 
 def _raised_by_lightning(error: Exception) -> bool:

@@ -1,8 +1,10 @@
 """Translate error messages of jsonargparse and Lightning into one line that a user can act on."""
 
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args, get_origin
+
+import pytorch_lightning as pl
 
 from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.model import Model
@@ -17,6 +19,13 @@ _NOISE = re.compile(
 _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":?')
 _CLASS = re.compile(r"^Problem with given class_path '(?P<path>[^']+)':?")
 _FACTORY = re.compile(r"Got value: Namespace\((?:init_args=.*?, )??class_path='(?P<path>[\w.]+)'")
+
+_UNKNOWN_CLASS = "Expected a dot import path string"
+_OTHER_TYPE = re.compile(r"Expected a <class '(bool|collections\.abc\.Iterable)'>$")
+"""A type in a union with a class; that the class is not known is the better reason."""
+
+_LACKS_VALUE = re.compile(r"'>$|Literal\[[^G]*$|a tuple with \d+ elements$")
+"""Reasons that end before the value that was given."""
 
 _ROOT = {"model": Parameter(Model), "data": Parameter(DataModule)}
 """The options that take a class, and that do not belong to a class themselves."""
@@ -41,6 +50,8 @@ class _Option(NamedTuple):
         """The parameter that the option sets: of the class that the keys before the last one select."""
         *outer, key = self.keys or [""]
         owners = self.classes[: len(outer)]
+        if key.startswith("trainer."):  # jsonargparse names the options of a section in one part
+            return parameters(pl.Trainer).get(key.removeprefix("trainer."), Parameter(None))
         found = parameters(owners[-1]) if owners and len(owners) == len(outer) else _ROOT
         return found.get(key, Parameter(None))
 
@@ -67,6 +78,7 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
     """
     option = _Option([], [])
     reason = message
+    required = _required(message)
     for line in (raw.strip().removeprefix("- ").strip() for raw in message.splitlines()):
         rest = line
         for key in _KEY.finditer(line):
@@ -76,13 +88,38 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
             option.classes.append(_find_class(path["path"]))
             rest = rest[path.end() :].strip()
         option.classes.extend(map(_find_class, reversed(_FACTORY.findall(line))))  # a line names the innermost first
-        if rest and not _NOISE.search(rest):
+        if rest and not _NOISE.search(rest) and not (_UNKNOWN_CLASS in reason and _OTHER_TYPE.search(rest)):
             reason = rest
-    if (reason.endswith("'>") or ("Literal[" in reason and "Got value" not in reason)) and (
-        given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)
-    ):
+    if required is not None:
+        return _explain_required(*required, option)
+    if _LACKS_VALUE.search(reason) and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
         reason += f" Got value: {given['value']}"
+    if "Literal[" in reason and "Expected a <class 'bool'>" in message:
+        reason = reason.replace("Literal[", "Literal['true', 'false', ")
     return _explain_call(reason, message) or _explain(reason, option, options)
+
+
+def _required(message: str) -> tuple[list[str], str] | None:
+    """Find the arguments that a class requires and does not get: their names, and the key of the class in a dictionary.
+
+    The key is empty if the class is not a value of a dictionary.
+    """
+    found = re.search(
+        r"Problem with given class_path '(?P<path>[^']+)':?\s+the following arguments are required: (?P<names>.+)$",
+        message,
+        re.MULTILINE,
+    )
+    if found is None:
+        return None
+    key = re.search(rf"'(?P<key>\w+)': Namespace\(class_path='{re.escape(found['path'])}'", message)
+    return found["names"].split(", "), key["key"] if key else ""
+
+
+def _explain_required(names: list[str], key: str, option: _Option) -> str:
+    """Explain that arguments of a class are missing."""
+    outer = [*option.keys, key] if key else option.keys
+    required = [f"`--{'.'.join([*outer, name])}`" for name in names]
+    return f"{' and '.join(required)} must be given"
 
 
 def _find_class(path: str) -> type[Any]:
@@ -108,10 +145,17 @@ def _explain(reason: str, option: _Option, options: Sequence[str]) -> str:
     """Explain the reason why an option was rejected."""
     if found := re.search(r"unrecognized arguments: (?P<name>\S+)", reason, re.IGNORECASE):
         name = found["name"].partition("=")[0]
-        return f"there is no option `{name}`{did_you_mean(name, options)}"
+        hint = did_you_mean(name, options) if name.startswith("-") else "; options begin with `--`"
+        return f"there is no option `{name}`{hint}"
+    if found := re.match(r"argument (?P<name>--\S+): expected (one|at least one) argument", reason):
+        return f"`{found['name']}` needs a value"
+    if re.search(rf"{_UNKNOWN_CLASS}: *\.?$", reason):
+        return f"{option} needs a value"
+    if "Unable to load config" in reason and option.keys:
+        return _explain_section(option.keys[0], options)
     if found := re.search(r"Option '(?P<name>[\w.]+)' is not accepted", reason):
         return _explain_unaccepted(found["name"].rpartition(".")[2], option)
-    if found := re.search(r"Expected a dot import path string: (?P<name>\S+?)\.?(\s|$)", reason):
+    if found := re.search(rf"{_UNKNOWN_CLASS}: (?P<name>\S+?)\.?(\s|$)", reason):
         return _explain_unknown_class(found["name"], option)
     if found := re.search(r"(?P<what>[^:]*has no attribute '\w+'|No module named '[^']+')", reason):
         return f"{option} cannot be imported: {found['what'].strip()}"
@@ -119,13 +163,13 @@ def _explain(reason: str, option: _Option, options: Sequence[str]) -> str:
         names = [name.strip("'") for name in found["names"].split(", ")]
         return f"{option} must be one of {', '.join(names)}, got {found['value']!r}"
     if found := re.search(r"^the following arguments are required: (?P<names>.+)$", reason):
-        required = [f"`--{'.'.join([*option.keys, name])}`" for name in found["names"].split(", ")]
-        return f"{' and '.join(required)} must be given"
+        return _explain_required(found["names"].split(", "), "", option)
     if found := re.search(
-        r"Expected (an? )?<class '[\w.]*(Sequence|NoneType|tuple)'>\.? Got value: (?P<value>.*?)(\. Got value:|$)",
+        r"Expected (an? )?(<class '[\w.]*(Sequence|NoneType|tuple|list)'>|tuple with \d+ elements)\.?"
+        r" Got value: (?P<value>.*?)(\. Got value:|$)",
         reason,
     ):
-        return f"{option} must be a list such as [{found['value']}], got {found['value']!r}"
+        return _explain_list(found["value"], option)
     if found := re.search(
         r"Expected an? <class '(?P<kind>\w+)'>\.? Got value: (?P<value>.*?)(\. Got value:|$)", reason
     ):
@@ -148,6 +192,27 @@ def _explain_unknown_class(name: str, option: _Option) -> str:
     return f"{option} must be a number or a {kind}, got {name!r}{option.suggest()}"
 
 
+def _explain_list(value: str, option: _Option) -> str:
+    """Explain that an option takes a list, with an example that has its length."""
+    annotation = option.parameter.annotation
+    choices = [annotation, *get_args(annotation)]
+    items = next((get_args(choice) for choice in choices if get_origin(choice) is tuple), ())
+    if not items or ... in items:
+        return f"{option} must be a list such as [{value.strip('()')}], got {value!r}"
+    kind = "integer" if {*items} == {int} else "number"
+    given = re.findall(r"(?<![\d.])\d+(?![\d.])" if kind == "integer" else r"\d+(?:\.\d+)?", value)
+    default = option.parameter.default if isinstance(option.parameter.default, tuple) else (64,) * len(items)
+    example = ",".join(map(str, given if len(given) == len(items) else default))
+    single = f"an {kind} or ".replace("an n", "a n") if {int, float} & {*choices} else ""
+    return f"{option} must be {single}a list of {len(items)} {kind}s such as [{example}], got {value!r}"
+
+
+def _explain_section(section: str, options: Sequence[str]) -> str:
+    """Explain that the common prefix of several options is not an option."""
+    examples = [f"`{name}`" for name in options if re.fullmatch(rf"--{section}\.\w+", name)][:3]
+    return f"`--{section}` takes no value: its options are {', '.join(examples)}, ..."
+
+
 def _explain_unaccepted(name: str, option: _Option) -> str:
     """Explain that a class does not accept an argument."""
     cls, argument = option.cls, f"`--{'.'.join([*option.keys, name])}`"
@@ -157,3 +222,21 @@ def _explain_unaccepted(name: str, option: _Option) -> str:
     if fits(cls, option.parameter):
         return f"{cls.__name__} sets `{name}` itself: leave out {argument}"
     return f"{cls.__name__} does not fit {option}{option.suggest()}"
+
+
+def name_option(message: str, options: Mapping[str, Any]) -> str:
+    """Put the option that a message of Lightning is about, and its value, before the message.
+
+    Args:
+        message: The message.
+        options: The options that were given, with their values.
+
+    Example:
+        >>> name_option("`devices` should be an int > 0.", {"max_steps": 3, "devices": "many"})
+        "`--trainer.devices` 'many': `devices` should be an int > 0."
+    """
+    for name, value in options.items():
+        words = [re.escape(str(word)) for word in (name, value) if str(word)]
+        if re.search(rf"(?<!\w)({'|'.join(words)})(?!\w)", message, re.IGNORECASE):
+            return f"`--trainer.{name}` {value!r}: {message}"
+    return message

@@ -11,6 +11,13 @@ Arguments = list[Any] | EllipsisType
 """Types of a factory's positional arguments; `...` if they are unknown, or if no factory is expected."""
 
 
+_SUGGESTED = (
+    "lightning_gans.",
+    *(f"pytorch_lightning.{kind}." for kind in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
+)
+"""Packages whose classes are suggested."""
+
+
 class Parameter(NamedTuple):
     """A parameter of a constructor.
 
@@ -74,7 +81,7 @@ def fits(cls: type[Any], parameter: Parameter) -> bool:
 
 
 def suggestions(parameter: Parameter) -> set[str]:
-    """Name the public classes of this package that fit a parameter.
+    """Name the public classes of this package and of Lightning that fit a parameter.
 
     If the default is a class, the suggestions share its closest abstract base class: `Callable[..., nn.Module] = NICE`
     suggests bijections.
@@ -125,7 +132,7 @@ def _is_public(cls: type[Any]) -> bool:
     """Check that a class is concrete and, if its subpackage defines `__all__`, exported."""
     package, _, _ = cls.__module__.rpartition(".")
     exported = getattr(sys.modules.get(package), "__all__", [cls.__name__])
-    public = cls.__module__.startswith("lightning_gans.") and cls.__name__ in exported
+    public = cls.__module__.startswith(_SUGGESTED) and cls.__name__ in exported
     return public and not cls.__name__.startswith("_") and not inspect.isabstract(cls)
 
 

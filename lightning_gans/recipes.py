@@ -4,6 +4,7 @@ A recipe is a configuration file of this package, in `configs/`; the command lin
 """
 
 import argparse
+import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -107,6 +108,7 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
     # torch takes seconds to import, and `list` does without
     from lightning_gans.core.checkpoints import find_checkpoint, latest_checkpoint, run_of  # noqa: PLC0415
 
+    arguments = [*_expand_json(arguments)]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--ckpt_path")
     parser.add_argument("--run.root", default="runs")
@@ -117,7 +119,7 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
     arguments = _sorted_by_rank(arguments)
     expanded = _expand_recipes(arguments)
     path = options["ckpt_path"]
-    if path in (None, "null"):
+    if path in (None, "null", "None"):
         return expanded
     try:
         checkpoint = latest_checkpoint(options["run.root"]) if path == "last" else find_checkpoint(path)
@@ -136,6 +138,72 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
     named = (content.get("run") or {}).get("name") is not None
     folder = ["--run.name", run.resolve().name] if named else []  # the folder may have been renamed
     return ["--config", configuration, *folder, *expanded, "--ckpt_path", str(checkpoint)]
+
+
+def _expand_json(arguments: Sequence[str]) -> Iterator[str]:
+    """Replace a JSON object of options, `{"model.latent_dim": 32}`, by the options, as sweeps of W&B can pass them.
+
+    The object is an argument of its own, the value of `--config`, or the content of the `.json` file after `--config`.
+
+    Raises:
+        UsageError: The object is not valid JSON.
+    """
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if argument.startswith("{"):
+            yield from _json_options(argument)
+        elif name in ("--config", "-c") and (content := _read_json(value if equals else "".join(rest[:1]))):
+            yield from _json_options(content)
+            del rest[: not equals]
+        elif argument == "--dry_run" and "".join(rest[:1]).lower() not in ("true", "false"):
+            yield "--dry_run=true"
+        else:
+            yield argument
+            if argument.startswith("--") and not equals and rest and not rest[0].startswith("--"):
+                yield rest.pop(0)  # a value, which may be an object
+
+
+def _read_json(value: str) -> str | None:
+    """Return the JSON object of options that `--config` names or holds; None if it is another configuration."""
+    path = Path(value)
+    if value.startswith("{"):
+        return value
+    if path.suffix == ".json" and path.is_file():
+        content = path.read_text()
+        return content if re.search(r'"\w+\.[\w.]+"\s*:', content) else None  # the names of options have dots
+    return None
+
+
+def _json_options(content: str) -> list[str]:
+    try:
+        options = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"the options {content!r} are not valid JSON: {error}") from error
+    return [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
+
+
+def missing_value(arguments: Sequence[str], message: str) -> int | None:
+    """Find the option that lacks its value.
+
+    Args:
+        arguments: Arguments of `fit`.
+        message: The error message of the parser, which may name the option, or the class that the option belongs to.
+
+    Returns:
+        The index of the option; None if the message is about something else.
+
+    Example:
+        >>> missing_value(["--model.latent_dim", "--run.name", "x"], "`--model` needs a value")
+        0
+    """
+    if not (found := re.fullmatch(r"`(?P<name>--\S+)` needs a value", message)):
+        return None
+    for index, (argument, following) in enumerate(zip(arguments, [*arguments[1:], "--"], strict=True)):
+        if f"{argument}.".startswith(f"{found['name']}.") and "=" not in argument and following.startswith("--"):
+            return index
+    return None
 
 
 def _sorted_by_rank(arguments: Sequence[str]) -> list[str]:
@@ -162,7 +230,9 @@ def _expand_recipes(arguments: Sequence[str]) -> list[str]:
             continue
         if equals:
             expanded[index] = f"{option}={find_configuration(value)}"
-        elif index + 1 < len(arguments):
+        elif index + 1 == len(arguments) or arguments[index + 1].startswith("--"):
+            raise UsageError(f"`{option}` needs a value: a recipe or a YAML file; `list` shows all recipes")
+        else:
             expanded[index + 1] = find_configuration(arguments[index + 1])
     return expanded
 

@@ -59,7 +59,8 @@ def test_a_folder_at_the_top_is_mapped_and_linked(name: str, setup: configparser
 
 def test_recipes_and_types_are_installed(setup: configparser.ConfigParser) -> None:
     data = setup["options.package_data"]
-    assert data["lightning_gans.configs"].split() == ["*.yaml"]
+    assert data["lightning_gans.configs"].split() == ["*.yaml", "sweeps/*.yaml"]
+    assert {path.suffix for path in (ROOT / "configs" / "sweeps").iterdir()} == {".yaml"}
     assert {path.suffix for path in (ROOT / "configs").iterdir() if path.is_file()} == {".py", ".yaml"}
     assert data["lightning_gans"].split() == ["py.typed"]
     assert (ROOT / "lightning_gans" / "py.typed").is_file()

@@ -9,10 +9,10 @@ import os
 import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from types import NoneType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -514,6 +514,47 @@ def test_another_class_starts_from_its_own_defaults(patched: bool, monkeypatch: 
     assert isinstance(model.discriminator, DCGANCritic) is patched
     assert model.discriminator_steps == (5 if patched else 1)
     assert isinstance(model_from_command_line(), DCGAN)
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_values_are_read_as_python_prints_them(patched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_typehints, "adapt_typehints", _original(_typehints.adapt_typehints))
+    if patched:
+        private.patch_python_values()
+        replacement = _typehints.adapt_typehints
+        private.patch_python_values()
+        assert _typehints.adapt_typehints is replacement
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    kinds = {"size": int | None, "share": int | float, "sizes": list[int], "name": str | None, "text": str}
+    for name, kind in kinds.items():
+        parser.add_argument(f"--{name}", type=kind)
+    for value in ("--size=None", "--size=8.0", "--sizes=[8.0, 4]"):
+        with nullcontext() if patched else pytest.raises(jsonargparse.ArgumentError):
+            parser.parse_args([value])
+    with pytest.raises(jsonargparse.ArgumentError):
+        parser.parse_args(["--size=8.5"])
+    values = parser.parse_args(["--share=1.0", "--name=None", "--text=None"])
+    assert (values.name, values.text) == (None if patched else "None", "None")
+    assert isinstance(values.share, float)
+
+
+@pytest.mark.parametrize(
+    ("value", "types", "expected"),
+    [
+        ("1e3", (int,), 1000),
+        (8.0, (int, NoneType), 8),
+        ("8", (int,), "8"),
+        ("inf", (int,), "inf"),
+        ("1.0", (int, float), "1.0"),
+        ("None", (str, NoneType), None),
+        ("None", (Any,), None),
+        ("None", (str,), "None"),
+        (True, (int,), True),
+    ],
+)
+def test_from_python_converts_what_a_type_requires(value: Any, types: tuple[Any, ...], expected: Any) -> None:
+    found = private._from_python(value, types)
+    assert (found, type(found)) == (expected, type(expected))
 
 
 def _original(function: Any) -> Any:

@@ -5,7 +5,9 @@ import collections
 import functools
 import time
 from collections.abc import Mapping
-from typing import Any
+from contextvars import ContextVar
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import pytorch_lightning as pl
 import torch
@@ -235,3 +237,49 @@ def patch_class_change() -> None:
         discard_unaccepted(parser_or_action, previous, present)
 
     _typehints.discard_init_args_on_class_path_change = discard_defaults
+
+
+_IN_UNION: ContextVar[bool] = ContextVar("_IN_UNION", default=False)
+"""Whether jsonargparse tries a value against one type of a union."""
+
+
+def patch_python_values() -> None:
+    """Let jsonargparse read values as Python prints them, which sweeps of W&B use: `None` and `1000.0` for an integer.
+
+    `None` means `null` where a type accepts it, and a number without a fraction is an integer where the type accepts
+    integers but no other numbers. `True` and `False` need no patch.
+    """
+    adapt: Any = _typehints.adapt_typehints
+    if adapt.__module__ == __name__:
+        return
+
+    def adapt_python_value(val: Any, typehint: Any, *args: Any, **kwargs: Any) -> Any:
+        is_union = get_origin(typehint) in (Union, UnionType)
+        if not _IN_UNION.get():
+            val = _from_python(val, get_args(typehint) if is_union else (typehint,))
+        token = _IN_UNION.set(is_union)
+        try:
+            return adapt(val, typehint, *args, **kwargs)
+        finally:
+            _IN_UNION.reset(token)
+
+    _typehints.adapt_typehints = adapt_python_value
+
+
+def _from_python(value: Any, types: tuple[Any, ...]) -> Any:
+    """Convert a value to null or to an integer, if it is written as Python prints it and one of the types requires it.
+
+    Example:
+        >>> _from_python("1000.0", (int, NoneType)), _from_python("None", (int, NoneType)), _from_python(2.0, (float,))
+        (1000, None, 2.0)
+    """
+    if value == "None" and (NoneType in types or Any in types):
+        return None
+    if int in types and float not in types and isinstance(value, str | float):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        if number.is_integer() and not (isinstance(value, str) and value.strip().lstrip("+-").isdigit()):
+            return int(number)
+    return value
