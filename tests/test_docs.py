@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lightning_gans import DCGAN, Digits, PixelCNN, commands
+from lightning_gans import DCGAN, Digits, PixelCNN, command_options, commands
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation, Samples
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
