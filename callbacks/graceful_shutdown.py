@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -11,6 +13,9 @@ from lightning_gans.callbacks.checkpointing import save_last
 from lightning_gans.core.distributed import gather
 from lightning_gans.core.generative import GenerativeModel
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of Ctrl-C."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that stop training."""
 
@@ -18,8 +23,28 @@ SYNC_EVERY = 10
 """Batches between two synchronizations of the signal over several processes."""
 
 
+@contextmanager
+def keyboard_interrupts() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` in a `with` block that Ctrl-C has ended.
+
+    `GracefulShutdown` exits with 130, and Lightning with 1, after which it ignores Ctrl-C. In Python, and above all in
+    a notebook, people expect and catch the exception.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if error.code != INTERRUPTED and not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+
 class GracefulShutdown(pl.Callback):
     """Finish the batch, save a checkpoint, and exit with 143 on SIGTERM or 130 on Ctrl-C.
+
+    `Trainer.fit` of this framework raises Ctrl-C as `KeyboardInterrupt`; the command line exits with 130.
 
     These exit codes, 128 plus the number of the signal, keep schedulers from mistaking the exit for success.
     `fit --ckpt_path last` resumes the run. Sampling and evaluation are aborted, because they take minutes for some

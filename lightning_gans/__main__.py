@@ -44,14 +44,21 @@ A trained model is a run folder in runs/, or a checkpoint."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command; Ctrl-C ends it without a traceback.
 
     Args:
         arguments: Arguments after the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0, 2 for a usage error, 1 for a run whose numbers are not finite.
+        The exit code: 0, 2 for a usage error, 1 for a run whose numbers are not finite, 130 for Ctrl-C.
     """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command in ("-h", "--help", "help"):

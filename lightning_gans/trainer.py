@@ -1,7 +1,6 @@
 """The trainer of the command line, which scripts and notebooks use as well."""
 
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.loggers import Logger
 
 from lightning_gans.callbacks import Checkpointing, Doctor, Evaluation, GracefulShutdown, Progress, Run, Samples, Wandb
+from lightning_gans.callbacks.graceful_shutdown import keyboard_interrupts
 from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core import private
 from lightning_gans.core.batches import check_parts
@@ -24,6 +24,7 @@ from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.errors import NonFiniteError
+from lightning_gans.lightning_messages import ignored_messages
 
 DEFAULT_IMAGES = 200_000
 """Images that a run without any limit is trained on."""
@@ -43,17 +44,6 @@ DEFAULT_CALLBACKS: dict[type[Callback], str | None] = {
 Lightning calls them in this order, except that it moves checkpoint callbacks (`Checkpointing`) to the end of the list.
 `Run` is first because it creates the folder that the others write to.
 """
-
-_IGNORED_WARNINGS = (
-    "Found .* module.* in eval mode",  # the EMA of the generator
-    "You passed in a `val_dataloader` but have no `validation_step`",  # `Evaluation` uses the validation data
-    "The number of training batches .* is smaller than the logging interval",
-    "Using ModelCheckpoint with manual optimization and every_n_train_steps",  # it saves after the step, as it should
-    "Checkpoint directory .* exists and is not empty",  # the folder of a resumed run
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # in Lightning's own code
-)
-"""Warnings of Lightning that do not apply to this framework."""
-
 
 _REPLACED_OPTIONS = {
     "barebones": "turns off the run folder, logs and checkpoints: use `pytorch_lightning.Trainer(barebones=True)`",
@@ -121,22 +111,23 @@ class Trainer(pl.Trainer):
             run.max_images = DEFAULT_IMAGES
         self._first_step = 0
         self._max_time = max_time
-        super().__init__(
-            callbacks=_with_defaults(
-                given if run in given else [*given, run],
-                _enabled(given, enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
-            ),
-            precision=precision or _best_precision(kwargs.get("accelerator", "auto")),
-            logger=logger if isinstance(logger, Logger | Iterable) else False,
-            enable_checkpointing=enable_checkpointing,
-            enable_progress_bar=enable_progress_bar,
-            enable_model_summary=enable_model_summary,
-            max_steps=max_steps,
-            max_epochs=-1 if max_epochs is None else max_epochs,
-            max_time=max_time,
-            fast_dev_run=fast_dev_run,
-            **kwargs,
-        )
+        with ignored_messages():
+            super().__init__(
+                callbacks=_with_defaults(
+                    given if run in given else [*given, run],
+                    _enabled(given, enable_checkpointing, enable_progress_bar, bool(fast_dev_run)),
+                ),
+                precision=precision or _best_precision(kwargs.get("accelerator", "auto")),
+                logger=logger if isinstance(logger, Logger | Iterable) else False,
+                enable_checkpointing=enable_checkpointing,
+                enable_progress_bar=enable_progress_bar,
+                enable_model_summary=enable_model_summary,
+                max_steps=max_steps,
+                max_epochs=-1 if max_epochs is None else max_epochs,
+                max_time=max_time,
+                fast_dev_run=fast_dev_run,
+                **kwargs,
+            )
         check_strategy(self.strategy)
 
     def fit(  # noqa: PLR0917 (the signature is Lightning's)
@@ -161,6 +152,8 @@ class Trainer(pl.Trainer):
 
         Raises:
             ValueError: The checkpoint does not exist, cannot be read, or belongs to another model.
+            KeyboardInterrupt: Ctrl-C was pressed, or a notebook's kernel was interrupted; the state is saved first.
+            SystemExit: SIGTERM was received; the state is saved, and the exit code is 143.
         """
         data = train_dataloaders if datamodule is None else datamodule
         self._first_step = self.global_step
@@ -172,9 +165,7 @@ class Trainer(pl.Trainer):
                 run.continue_from(run_of(ckpt_path), record["images_seen"], record["batches_seen"])
         if isinstance(train_dataloaders, list | tuple) and all(isinstance(b, Mapping) for b in train_dataloaders):
             train_dataloaders = _Batches(train_dataloaders)  # Lightning takes a list for several loaders
-        with warnings.catch_warnings():
-            for message in _IGNORED_WARNINGS:
-                warnings.filterwarnings("ignore", message)
+        with ignored_messages(), keyboard_interrupts():
             try:
                 super().fit(
                     model,

@@ -22,6 +22,7 @@ LAYERS = {
     "errors": 0,
     "exports": 0,
     "files": 0,
+    "lightning_messages": 0,
     "checks": 1,
     "signatures": 1,
     "run_files": 1,

@@ -123,9 +123,7 @@ def test_a_critic_without_a_penalty_is_unbounded(fit: Fit) -> None:
 )
 def test_a_saturated_generator_has_vanishing_gradients(precision: str, remedy: str, fit: Fit) -> None:
     """The minimax loss saturates with a discriminator whose logits are about -30."""
-    optimizers = (
-        {"generator_optimizer": FROZEN} if precision == "16-true" else {}
-    )  # whose default has too small an `eps`
+    optimizers = {"generator_optimizer": FROZEN} if precision == "16-true" else {}  # the default's `eps` is refused
     failing = make(Saturating, discriminator_optimizer=FROZEN, **optimizers)
     last = [module for module in failing.discriminator.modules() if isinstance(module, nn.Linear)][-1]
     last.bias.data.fill_(-30.0)

@@ -79,12 +79,14 @@ def train(
     return model
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_exits_with_its_code(number: int, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_saves_and_raises_what_python_expects(
+    number: int, raised: type[BaseException], tmp_path: Path
+) -> None:
     uninterrupted = train(tmp_path / "uninterrupted").state_dict()
-    with pytest.raises(SystemExit) as exited:
+    with pytest.raises(raised) as exited:
         train(tmp_path / "resumed", Signals(4, number))
-    assert exited.value.code == code
+    assert not isinstance(exited.value, SystemExit) or exited.value.code == 143
     (run,) = (tmp_path / "resumed").iterdir()
     checkpoint = torch.load(run / LAST, weights_only=True)
     assert checkpoint["lightning_gans"]["images_seen"] == 5 * 64  # the batch was finished
@@ -122,10 +124,50 @@ def test_sampling_is_aborted(
     assert [name for name, tensor in uninterrupted.items() if not torch.equal(tensor, resumed[name])] == []
 
 
-def test_a_second_signal_does_not_wait_for_the_batch(tmp_path: Path) -> None:
+class Interrupting(pl.Callback):
+    """Press Ctrl-C before training starts, when Lightning handles it."""
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_before_training_is_a_keyboard_interrupt_and_works_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, Interrupting())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_another_exit_is_unchanged(tmp_path: Path) -> None:
+    class Exiting(pl.Callback):
+        def on_train_start(self, *_: Any) -> None:
+            raise SystemExit(3)
+
     with pytest.raises(SystemExit) as exited:
+        train(tmp_path, Exiting())
+    assert exited.value.code == 3
+
+
+@pytest.mark.parametrize("command", ["fit", "sample"])
+def test_the_command_line_exits_with_130_on_ctrl_c(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if command == "fit":
+        monkeypatch.setattr(DCGAN, "after_generator_step", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        assert main(["fit", *OPTIONS]) == 130
+        assert list(tmp_path.glob(f"runs/*/{LAST}"))
+    else:
+        train(tmp_path, max_images=64)
+        (run,) = tmp_path.iterdir()
+        monkeypatch.setattr(DCGAN, "draw", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        assert main(["sample", str(run)]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_second_signal_does_not_wait_for_the_batch(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
         train(tmp_path, Signals(4, signal.SIGINT, signal.SIGINT))
-    assert exited.value.code == 130
     assert not list(tmp_path.glob(f"*/{LAST}"))  # training cannot resume from half a batch
 
 

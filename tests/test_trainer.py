@@ -1,5 +1,8 @@
 """Test `Trainer`: its default callbacks, limits and precision, and the options that it passes to Lightning."""
 
+import logging
+import subprocess
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -13,6 +16,7 @@ from pytorch_lightning.loggers import CSVLogger
 from lightning_gans.callbacks import Checkpointing, Evaluation, Progress, Run, Samples, Wandb
 from lightning_gans.core.checkpoints import read_checkpoint
 from lightning_gans.datamodules import Digits
+from lightning_gans.lightning_messages import LOGGER, ignored_messages
 from lightning_gans.models import VanillaGAN
 from lightning_gans.networks import MaxoutDiscriminator, MLPGenerator
 from lightning_gans.trainer import DEFAULT_CALLBACKS, DEFAULT_IMAGES, Trainer, _best_precision
@@ -210,3 +214,30 @@ def test_plain_lightning_trains_a_model_too(tmp_path: Path) -> None:
     plain.fit(model, datamodule=Digits())
     assert (plain.global_step, model.images_seen) == (2, 128)
     assert not any(isinstance(callback, Progress) for callback in plain.callbacks)  # type: ignore[attr-defined]
+
+
+def test_only_lines_of_this_framework_are_printed_and_its_first_line_comes_first(
+    tmp_path: Path,
+) -> None:
+    """Lightning's lines go to standard error, through a handler that it installs when it is imported."""
+    script = (
+        "from lightning_gans import Digits, DCGAN, Trainer\n"
+        "from lightning_gans.callbacks import Run, Wandb\n"
+        "data = Digits()\n"
+        "callbacks = [Run(max_images=64), Wandb(mode='disabled')]\n"
+        "Trainer(callbacks=callbacks, accelerator='cpu').fit(DCGAN(image_shape=data.image_shape), data)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    assert result.stdout.startswith("Training DCGAN on Digits")
+
+
+def test_other_lines_of_lightning_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger(LOGGER)
+    with caplog.at_level(logging.INFO, logger=LOGGER):
+        with ignored_messages():
+            logger.info("GPU available: False, used: False")
+            logger.info("Metric improved")
+            logger.warning("GPU available: but not used")
+        logger.info("TPU available: False")
+    assert [record.getMessage()[:3] for record in caplog.records] == ["Met", "GPU", "TPU"]
