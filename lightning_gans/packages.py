@@ -1,8 +1,8 @@
 """Optional packages: which class and which option needs one, and the command that installs it."""
 
-import importlib.util
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from lightning_gans.errors import UsageError
@@ -25,7 +25,7 @@ class Package(NamedTuple):
     def is_missing(self) -> bool:
         """Return whether neither the package nor its alternative is installed."""
         modules = (self.module, self.alternative) if self.alternative else (self.module,)
-        return all(importlib.util.find_spec(module) is None for module in modules)
+        return all(find_spec(module) is None for module in modules)
 
 
 _XLA = Package("torch_xla", "torch_xla")

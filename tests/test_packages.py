@@ -1,6 +1,6 @@
 """Test that a missing optional package is one line with the command that installs it, before a run begins."""
 
-import importlib.util
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from pytorch_lightning import accelerators, callbacks, loggers, plugins, profile
 from lightning_gans.__main__ import main
 from lightning_gans.packages import CLASSES, REMOVED
 
-find_spec = importlib.util.find_spec
 MODULES = {package.module for package in CLASSES.values()}
 
 
@@ -23,7 +22,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def find(name: str, *args: Any) -> Any:
         return None if name in MODULES else find_spec(name, *args)
 
-    monkeypatch.setattr(importlib.util, "find_spec", find)
+    monkeypatch.setattr("lightning_gans.packages.find_spec", find)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -91,14 +90,14 @@ def test_a_removed_class_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_either_package_of_tensorboard_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
     package = CLASSES["TensorBoardLogger"]
     assert package.is_missing
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "tensorboardX" or None)
+    monkeypatch.setattr("lightning_gans.packages.find_spec", lambda name: name == "tensorboardX" or None)
     assert not package.is_missing
 
 
 def test_a_missing_argument_of_a_logger_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    monkeypatch.setattr("lightning_gans.packages.find_spec", find_spec)
     assert "`--trainer.logger.save_dir` must be given" in refusal(["--trainer.logger", "TensorBoardLogger"], capsys)
 
 
