@@ -1,19 +1,19 @@
 """Experiment tracking with Weights & Biases."""
 
-import netrc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.callbacks.loggers import STEP_METRIC
-from lightning_gans.callbacks.run import configuration, run_folder
+from lightning_gans.callbacks.run import Run, configuration, run_folder
+from lightning_gans.callbacks.trainer_access import callbacks_of
+from lightning_gans.callbacks.wandb_settings import ResolvedMode, read_setting, resolve_mode, valid_mode_variable
 from lightning_gans.core import private
 from lightning_gans.run_files import LAST
 
@@ -22,14 +22,8 @@ FINISH_TIMEOUT = 120
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
-WANDB_MODES: dict[str, Mode] = {
-    "online": "online",
-    "run": "online",
-    "offline": "offline",
-    "dryrun": "offline",
-    "disabled": "disabled",
-}
-"""Values of the environment variable `WANDB_MODE`, including its old names, and the modes that they mean."""
+DEFAULT_PROJECT = "lightning-gans"
+"""W&B project of runs without a project of their own."""
 
 
 class ImagesSeenLogger(WandbLogger):
@@ -103,28 +97,34 @@ class Wandb(pl.Callback):
     later. Real images are not uploaded unless `log_real` is set.
 
     Args:
-        project: W&B project, default "lightning-gans".
-        entity: W&B user or team, default None for the default entity of the account.
-        tags: Tags of the run, default None.
-        mode: "online", "offline", "disabled" or "auto" (default). "auto" uses the environment variable `WANDB_MODE`; if
-            it is not set, the mode is "online" with an API key and "offline" without.
+        project: W&B project, default None for the project of W&B's own settings, or else "lightning-gans".
+        entity: W&B user or team, default None for W&B's own settings, or else the default entity of the account.
+        tags: Tags of the run, default None for W&B's own settings.
+        mode: "online", "offline", "disabled" or "auto" (default). "auto" uses W&B's own settings: `WANDB_DISABLED`,
+            `WANDB_MODE`, or what `wandb offline` has stored. Without them, the mode is "online" with an API key and
+            "offline" without.
         log_model: Whether to upload the last checkpoint as an artifact, default False.
         log_real: Whether to upload a grid of training images, default False.
 
     Attributes:
         status: URL of the run, or its mode.
+
+    Raises:
+        ValueError: If `mode` is unknown.
     """
 
     def __init__(
         self,
         *,
-        project: str = "lightning-gans",
+        project: str | None = None,
         entity: str | None = None,
         tags: list[str] | None = None,
         mode: Mode = "auto",
         log_model: bool = False,
         log_real: bool = False,
     ) -> None:
+        if mode not in get_args(Mode):
+            raise ValueError(f"`mode` must be one of {', '.join(get_args(Mode))}, got {mode!r}")
         self.project = project
         self.entity = entity
         self.tags = tags
@@ -150,26 +150,32 @@ class Wandb(pl.Callback):
 
         folder = run_folder(trainer)
         id_file = folder / "wandb" / "run-id"  # a resumed online run keeps its id; offline runs share a group
+        variable: Any = os.environ.get  # passed on explicitly, because W&B reads the environment once per process
+        is_named = any(run.name is not None for run in callbacks_of(trainer, Run))
+        previous_id = id_file.read_text() if mode == "online" and id_file.is_file() else None
         try:
-            run = wandb.init(
-                name=folder.name,
-                group=folder.name,
-                id=id_file.read_text() if mode == "online" and id_file.is_file() else None,
-                resume="allow",
-                dir=folder,
-                project=self.project,
-                entity=self.entity,
-                tags=self.tags,
-                mode=mode,
-                config=configuration(trainer, model),
-                settings=wandb.Settings(silent=True, init_timeout=20, finish_timeout=FINISH_TIMEOUT),
-            )
-        except (wandb.errors.UsageError, wandb.errors.CommError, OSError) as error:
+            with valid_mode_variable(mode):
+                run = wandb.init(
+                    name=folder.name if is_named else variable("WANDB_NAME") or folder.name,
+                    group=variable("WANDB_RUN_GROUP") or folder.name,
+                    id=variable("WANDB_RUN_ID") or previous_id,
+                    resume=variable("WANDB_RESUME") or "allow",
+                    dir=variable("WANDB_DIR") or folder,
+                    notes=variable("WANDB_NOTES"),
+                    project=self.project or read_setting("project") or DEFAULT_PROJECT,
+                    entity=self.entity or read_setting("entity"),
+                    tags=self.tags or [tag for tag in variable("WANDB_TAGS", "").split(",") if tag] or None,
+                    mode=mode,
+                    config=configuration(trainer, model),
+                    settings=wandb.Settings(silent=True, init_timeout=20, finish_timeout=FINISH_TIMEOUT),
+                )
+        except (wandb.errors.UsageError, wandb.errors.CommError, OSError, ValueError) as error:
             if mode == "offline":
                 raise ValueError(f"W&B cannot start a run: {_one_line(error)}") from error
             rank_zero_warn(f"W&B cannot be reached ({_one_line(error)}): the run is stored offline")
             return self._start(trainer, model, "offline")
         if mode == "online":
+            id_file.parent.mkdir(exist_ok=True)  # with `WANDB_DIR`, W&B writes elsewhere
             id_file.write_text(run.id)
         self.status = (run.url if mode == "online" else None) or mode
         return run
@@ -183,30 +189,8 @@ class Wandb(pl.Callback):
         self._logger = None
 
 
-def _resolve_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
-    if mode == "auto":
-        mode = WANDB_MODES.get(os.environ.get("WANDB_MODE", ""), "auto")
-    if mode == "auto":
-        mode = "online" if _has_api_key() else "offline"
-    return mode
-
-
-def _has_api_key() -> bool:
-    """Check for an API key of the server without connecting to it; `wandb.login` connects, and can wait for minutes."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    import wandb  # noqa: PLC0415 (the import takes a second)
-
-    base_url = os.environ.get("WANDB_BASE_URL")
-    hosts = [urlsplit(base_url).netloc] if base_url else [urlsplit(wandb.Settings().base_url).netloc, "api.wandb.ai"]
-    for path in (os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"):
-        try:
-            keys = netrc.netrc(path) if path else None
-        except (OSError, netrc.NetrcParseError):
-            continue
-        if keys is not None:
-            return any(keys.authenticators(host) for host in hosts)
-    return False
+def _resolve_mode(mode: Mode) -> ResolvedMode:
+    return resolve_mode() if mode == "auto" else mode
 
 
 def _one_line(error: Exception) -> str:

@@ -25,6 +25,7 @@ from lightning_gans.datamodules import DataModule
 from lightning_gans.dry_run import dry_run
 from lightning_gans.error_messages import name_option, translate_error
 from lightning_gans.errors import NonFiniteError, UsageError, print_error
+from lightning_gans.packages import check_packages
 from lightning_gans.parameters import parameters
 from lightning_gans.recipes import DATA_LINKED_ARGS, changed_options, expand_arguments, missing_value
 from lightning_gans.trainer import DEFAULT_CALLBACKS, Trainer
@@ -91,8 +92,9 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
             parser.link_arguments(f"data.{argument}", f"model.init_args.{argument}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the arguments, and check the seed, which Lightning uses first."""
+        """Parse the arguments, and check the seed, which Lightning uses first, and the optional packages."""
         self._parse(parser, args)
+        check_packages(self.config["fit"].as_dict())
         seed = self.config["fit"]["seed_everything"]
         if not isinstance(seed, bool) and seed is not None and not 0 <= seed < SEEDS:
             raise UsageError(f"`--seed_everything` must be from 0 to {SEEDS - 1}, got {seed}")

@@ -10,12 +10,14 @@ from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.errors import did_you_mean, one_line
+from lightning_gans.packages import explain_package
 from lightning_gans.parameters import Parameter, expected_classes, fits, parameters, suggestions
 
 _NOISE = re.compile(
     r"Does not validate against|Subtypes:|Errors:$|Given value|Expected a <class 'NoneType'>|Expected a path but|"
     r"Unable to parse"
 )
+_ALTERNATIVE = re.compile(r"Expected an? <class '[\w.]+'>")
 _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":?')
 _CLASS = re.compile(r"^Problem with given class_path '(?P<path>[^']+)':?")
 _FACTORY = re.compile(r"Got value: Namespace\((?:init_args=.*?, )??class_path='(?P<path>[\w.]+)'")
@@ -76,6 +78,8 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
         >>> translate_error("unrecognized arguments: --modle DCGAN", ["--model", "--data"])
         'there is no option `--modle`; did you mean `--model`?'
     """
+    if package := explain_package(message):
+        return package
     option = _Option([], [])
     reason = message
     required = _required(message)
@@ -88,7 +92,9 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
             option.classes.append(_find_class(path["path"]))
             rest = rest[path.end() :].strip()
         option.classes.extend(map(_find_class, reversed(_FACTORY.findall(line))))  # a line names the innermost first
-        if rest and not _NOISE.search(rest) and not (_UNKNOWN_CLASS in reason and _OTHER_TYPE.search(rest)):
+        explained = option.classes and reason is not message  # the class was found, but an argument is wrong
+        is_other = _UNKNOWN_CLASS in reason and _OTHER_TYPE.search(rest)
+        if rest and not _NOISE.search(rest) and not is_other and not (explained and _ALTERNATIVE.fullmatch(rest)):
             reason = rest
     if required is not None:
         return _explain_required(*required, option)

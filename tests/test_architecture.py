@@ -38,6 +38,7 @@ LAYERS = {
     "sample_progress": 6,
     "trainer": 7,
     "configs": 7,
+    "packages": 7,
     "parameters": 7,
     "recipes": 7,
     "error_messages": 8,

@@ -236,10 +236,20 @@ def test_real_images_are_uploaded_on_request_and_a_process_may_have_two_runs(tmp
 
 @pytest.fixture
 def keyless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC"):
+    service = "WANDB_SERVICE"  # set by W&B for its own process
+    for name in (*(name for name in os.environ if name.startswith("WANDB_") and name != service), "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     return monkeypatch
+
+
+def write_settings(folder: Path, **settings: str) -> None:
+    """Write a settings file of W&B, as `wandb offline` and `wandb init` do."""
+    folder.mkdir(parents=True)
+    lines = [f"{name} = {value}\n" for name, value in settings.items()]
+    (folder / "settings").write_text("[default]\n" + "".join(lines))
 
 
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
@@ -293,6 +303,130 @@ def test_the_environment_variable_sets_auto(variable: str, mode: str, keyless: p
     keyless.setenv("WANDB_API_KEY", "0" * 40)
     keyless.setenv("WANDB_MODE", variable)
     assert _resolve_mode("auto") == mode
+
+
+@pytest.mark.parametrize(
+    ("variables", "mode"),
+    [
+        ({"WANDB_MODE": "OFFLINE"}, "offline"),
+        ({"WANDB_MODE": " Disabled "}, "disabled"),
+        ({"WANDB_MODE": "DryRun"}, "offline"),
+        ({"WANDB_MODE": ""}, "online"),
+        ({"WANDB_DISABLED": "true"}, "disabled"),
+        ({"WANDB_DISABLED": "1", "WANDB_MODE": "online"}, "disabled"),
+        ({"WANDB_DISABLED": "False"}, "online"),
+        ({"WANDB_DISABLED": "false", "WANDB_MODE": "offline"}, "offline"),
+    ],
+)
+def test_the_words_of_variables_may_have_any_case(
+    variables: dict[str, str], mode: str, keyless: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    keyless.setenv("WANDB_API_KEY", "0" * 40)
+    for name, value in variables.items():
+        keyless.setenv(name, value)
+    assert _resolve_mode("auto") == mode
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("variables", "stored", "message"),
+    [
+        ({"WANDB_MODE": "ofline"}, "", "`WANDB_MODE` must be online, offline or disabled, got 'ofline': the run is"),
+        ({"WANDB_MODE": "shared"}, "", "`WANDB_MODE` must be online, offline or disabled, got 'shared'"),
+        ({"WANDB_DISABLED": "maybe"}, "", "`WANDB_DISABLED` must be true or false, got 'maybe': the run is stored"),
+        ({}, "of", "the setting `mode` of W&B must be online, offline or disabled, got 'of'"),
+    ],
+)
+def test_in_doubt_the_run_is_offline_with_a_warning(
+    variables: dict[str, str], stored: str, message: str, tmp_path: Path, keyless: pytest.MonkeyPatch
+) -> None:
+    keyless.setenv("WANDB_API_KEY", "0" * 40)
+    for name, value in variables.items():
+        keyless.setenv(name, value)
+    if stored:
+        write_settings(tmp_path / "work" / "wandb", mode=stored)
+    with pytest.warns(UserWarning, match=message) as seen:
+        assert _resolve_mode("auto") == "offline"
+    assert "\n" not in str(seen[0].message)
+
+
+def test_online_without_a_key_is_offline_with_a_warning(keyless: pytest.MonkeyPatch) -> None:
+    keyless.setenv("WANDB_MODE", "online")
+    with pytest.warns(UserWarning, match="there is no API key .* the run is stored offline"):
+        assert _resolve_mode("auto") == "offline"
+
+
+@pytest.mark.parametrize("place", ["work/wandb", ".config/wandb", "other"])
+def test_auto_follows_the_files_of_the_command_wandb_offline(
+    place: str, tmp_path: Path, keyless: pytest.MonkeyPatch
+) -> None:
+    keyless.setenv("WANDB_API_KEY", "0" * 40)
+    if place == "other":
+        keyless.setenv("WANDB_CONFIG_DIR", str(tmp_path / "other"))
+    write_settings(tmp_path / place, mode="offline")
+    assert _resolve_mode("auto") == "offline"
+    assert _resolve_mode("online") == "online"
+    keyless.setenv("WANDB_MODE", "disabled")
+    assert _resolve_mode("auto") == "disabled"
+
+
+def test_the_key_belongs_to_the_server_of_the_settings(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text(f"machine wandb.example.org\n  login user\n  password {'0' * 40}\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert _resolve_mode("auto") == "offline"
+    write_settings(tmp_path / ".config" / "wandb", base_url="https://wandb.example.org")
+    assert _resolve_mode("auto") == "online"
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="`mode` must be one of auto, online, offline, disabled, got 'OFFLINE'"):
+        Wandb(mode="OFFLINE")  # type: ignore[arg-type]
+
+
+def start(folder: Path, wandb_callback: Wandb, *, name: str | None = None) -> tuple[Any, Path]:
+    """Train for one batch, and return the record of the run that W&B has stored, and its file."""
+    callbacks = [Run(name=name, root=str(folder / "runs"), max_images=64), wandb_callback, Evaluation(count=10)]
+    trainer = Trainer(callbacks=callbacks, accelerator="cpu", enable_progress_bar=False)
+    trainer.fit(DCGAN(image_shape=(1, 8, 8)), datamodule=Digits())
+    (path,) = folder.rglob("offline-run-*/*.wandb")
+    return next(record.run for record in complete_records(path) if record.WhichOneof("record_type") == "run"), path
+
+
+VARIABLES = {
+    "WANDB_PROJECT": "faces",
+    "WANDB_ENTITY": "team",
+    "WANDB_NAME": "first",
+    "WANDB_RUN_GROUP": "group",
+    "WANDB_TAGS": "a,b",
+    "WANDB_NOTES": "a note",
+    "WANDB_RUN_ID": "abc123",
+    "WANDB_MODE": "Offline",
+}
+
+
+def test_a_run_has_the_names_of_the_environment(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+    for name, value in {**VARIABLES, "WANDB_DIR": str(tmp_path / "elsewhere")}.items():
+        keyless.setenv(name, value)
+    run, path = start(tmp_path, Wandb())
+    assert (run.project, run.entity, run.display_name, run.run_group) == ("faces", "team", "first", "group")
+    assert (list(run.tags), run.notes, run.run_id) == (["a", "b"], "a note", "abc123")
+    assert path.is_relative_to(tmp_path / "elsewhere")
+    assert os.environ["WANDB_MODE"] == "Offline"
+
+
+def test_options_take_precedence_over_the_environment(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+    for name, value in VARIABLES.items():
+        keyless.setenv(name, value)
+    run, path = start(tmp_path, Wandb(project="p", entity="e", tags=["t"]), name="n")
+    assert (run.project, run.entity, run.display_name, list(run.tags)) == ("p", "e", "n", ["t"])
+    assert path.is_relative_to(tmp_path / "runs" / "n")
+
+
+def test_a_run_has_the_project_of_the_settings_file(tmp_path: Path, keyless: pytest.MonkeyPatch) -> None:
+    write_settings(tmp_path / "work" / "wandb", project="stored", mode="offline")
+    keyless.setenv("WANDB_API_KEY", "0" * 40)
+    run, _ = start(tmp_path, Wandb())
+    assert run.project == "stored"
 
 
 def test_an_unreachable_server_causes_one_warning(
