@@ -9,9 +9,11 @@ from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.datamodules.image_folder import ImageFolder
-from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.loader import ResumableLoader
+from lightning_gans.datamodules.mapped import MappedSource
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.sources import Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 from lightning_gans.datamodules.toy2d import Toy2D
@@ -25,8 +27,13 @@ __all__ = [
     "FashionMNIST",
     "GroundTruth",
     "ImageFolder",
-    "InMemoryLoader",
+    "MappedSource",
+    "ResumableLoader",
+    "Source",
     "StackedMNIST",
+    "Subset",
+    "TensorSource",
     "TorchvisionDataModule",
     "Toy2D",
+    "WorkerSource",
 ]

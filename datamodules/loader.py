@@ -1,4 +1,4 @@
-"""Loader of tensors in memory, whose order can be resumed exactly."""
+"""The loader in front of every source, whose order can be resumed exactly."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -6,20 +6,23 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from lightning_gans.datamodules.sources import Source
 
-class InMemoryLoader:
-    """Yield batches of tensors of equal length, in an order that is a pure function of (seed, epoch, rank).
+
+class ResumableLoader:
+    """Yield batches of a source, in an order that is a pure function of (seed, epoch, rank).
 
     Each epoch is one global permutation of the examples. It is divided into global batches of
     `batch_size * world_size` examples, and rank r yields the r-th contiguous part of each. The ranks are therefore
     disjoint, and together they yield the batches that a single process would yield.
 
     The loader has `__len__`, `state_dict` and `load_state_dict`, which Lightning needs for an exact resume. A batch
-    counts as consumed when it is yielded. A consumed epoch ends at the *start* of the next `iter`, because Lightning
-    stops at `len` without exhausting the iterator. Global random states are neither read nor changed.
+    counts as consumed when it is yielded, even if the source has read batches ahead. A consumed epoch ends at the
+    *start* of the next `iter`, because Lightning stops at `len` without exhausting the iterator. Global random states
+    are neither read nor changed.
 
     Args:
-        tensors: Contents of the batches by key; the first axis is the batch axis.
+        source: Source of the examples.
         batch_size: Examples per batch on each rank.
         shuffle: Whether to shuffle the examples in every epoch; otherwise every epoch has the same order.
         drop_last: Whether to drop an incomplete last batch. If the batch is kept, the ranks divide it equally and drop
@@ -29,10 +32,12 @@ class InMemoryLoader:
         world_size: Number of processes, default 1.
 
     Raises:
-        ValueError: If the tensors differ in length, an argument is out of range, or an epoch would have no batch.
+        ValueError: If an argument is out of range, or an epoch would have no batch.
 
     Example:
-        >>> loader = InMemoryLoader({"image": torch.arange(5)}, batch_size=2, shuffle=False, drop_last=False)
+        >>> from lightning_gans.datamodules import TensorSource
+        >>> source = TensorSource({"image": torch.arange(5)})
+        >>> loader = ResumableLoader(source, batch_size=2, shuffle=False, drop_last=False)
         >>> [batch["image"].tolist() for batch in loader]
         [[0, 1], [2, 3], [4]]
         >>> len(loader)
@@ -41,7 +46,7 @@ class InMemoryLoader:
 
     def __init__(
         self,
-        tensors: Mapping[str, Tensor],
+        source: Source,
         *,
         batch_size: int,
         shuffle: bool,
@@ -50,14 +55,11 @@ class InMemoryLoader:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        lengths = {key: len(tensor) for key, tensor in tensors.items()}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(f"`tensors` must have equal lengths, got {lengths}")
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
         if not 0 <= rank < world_size:
             raise ValueError(f"`rank` must be at least 0 and less than `world_size` {world_size}, got {rank}")
-        self.tensors = dict(tensors)
+        self.source = source
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -66,7 +68,7 @@ class InMemoryLoader:
         self.epoch = 0
         self.position = 0
         self._yielded = False  # whether a batch was yielded since the constructor or `load_state_dict`
-        self._num_examples = next(iter(lengths.values()))
+        self._num_examples = len(source)
         full_batches, remainder = divmod(self._num_examples, self._global_batch_size)
         self._length = full_batches + (not drop_last and remainder >= world_size)
         if self._length == 0:
@@ -98,11 +100,12 @@ class InMemoryLoader:
         return torch.randperm(self._num_examples, generator=_generator(self.seed, self.epoch))
 
     def _batches(self, permutation: Tensor, start: int) -> Iterator[dict[str, Tensor]]:
-        for position in range(start, len(self)):
-            indices = permutation[self._rank_slice(position)]
+        positions = range(start, len(self))
+        indices = [permutation[self._rank_slice(position)] for position in positions]
+        for position, batch in zip(positions, self.source.batches(indices, _hash(self.seed, self.epoch)), strict=True):
             self.position = position + 1
             self._yielded = True
-            yield {key: tensor[indices] for key, tensor in self.tensors.items()}
+            yield batch
 
     def _rank_slice(self, position: int) -> slice:
         """Return the part of the permutation that this rank yields in the global batch at `position`."""
@@ -123,7 +126,9 @@ class InMemoryLoader:
             ValueError: If no batch of this epoch has been yielded yet.
 
         Example:
-            >>> loader = InMemoryLoader({"image": torch.arange(6)}, batch_size=2, shuffle=True, drop_last=True)
+            >>> from lightning_gans.datamodules import TensorSource
+            >>> source = TensorSource({"image": torch.arange(6)})
+            >>> loader = ResumableLoader(source, batch_size=2, shuffle=True, drop_last=True)
             >>> batch = next(iter(loader))
             >>> loader.rand_per_example().shape
             torch.Size([2])
@@ -164,7 +169,11 @@ class InMemoryLoader:
 
 def _generator(*key: int) -> torch.Generator:
     """Return a generator whose numbers depend only on `key`."""
-    return torch.Generator().manual_seed(zlib.crc32(repr(key).encode()))
+    return torch.Generator().manual_seed(_hash(*key))
+
+
+def _hash(*key: int) -> int:
+    return zlib.crc32(repr(key).encode())
 
 
 def check_resumable(saved: Mapping[str, int], present: Mapping[str, int]) -> None:

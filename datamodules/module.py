@@ -1,24 +1,27 @@
 """Base class of all data modules: splits, loaders, normalization and augmentation."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
-from lightning_gans.core.batches import as_dict, index_batch
+from lightning_gans.core.batches import as_dict
 from lightning_gans.core.recording import Recorded
-from lightning_gans.datamodules.loader import InMemoryLoader, check_resumable
+from lightning_gans.datamodules.loader import ResumableLoader, check_resumable
+from lightning_gans.datamodules.sources import MapDataset, Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
 """Name of a split, which is used for training, for model selection or for the final evaluation."""
 
+Examples = Batch | Source | MapDataset
+"""Examples in stored form: tensors, a source, or a map-style data set."""
+
 
 class DataModule(Recorded, pl.LightningDataModule, ABC):
-    """Serve a data set that fits into memory, in three fixed splits.
+    """Serve a data set in three fixed splits.
 
     A subclass defines `image_shape`, overrides `levels` and `class_names` where they differ from the defaults, and
     implements `load`. If the data set must be downloaded, the subclass implements `prepare_data`. This class does the
@@ -42,6 +45,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         validation_size: Number of training examples that are held out for validation, default 0.
         seed: Seed of the order of the training examples, default 0. The splits do not depend on it.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
+        num_workers: Number of worker processes that read a map-style data set, default 0.
 
     Raises:
         ValueError: If `batch_size` is below 1; in `setup`, if `batch_size` or `validation_size` does not fit the data.
@@ -67,7 +71,13 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     class_names: tuple[str, ...] | None = None
 
     def __init__(
-        self, *, batch_size: int = 64, validation_size: int = 0, seed: int = 0, horizontal_flip: bool = False
+        self,
+        *,
+        batch_size: int = 64,
+        validation_size: int = 0,
+        seed: int = 0,
+        horizontal_flip: bool = False,
+        num_workers: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -77,17 +87,20 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         self.validation_size = validation_size
         self.seed = seed
         self.horizontal_flip = horizontal_flip
-        self._splits: dict[Split, Batch] | None = None
-        self._train_loader: InMemoryLoader | None = None
+        self.num_workers = num_workers
+        self._splits: dict[Split, Source] | None = None
+        self._train_loader: ResumableLoader | None = None
         self._loader_state: dict[str, int] = {}
 
     @abstractmethod
-    def load(self) -> tuple[Batch, Batch]:
+    def load(self) -> tuple[Examples, Examples] | tuple[Examples, Examples, Examples]:
         """Read the data set.
 
         Returns:
-            Training and test examples. `image` is (n, *image_shape), uint8 levels, or float if `levels` is None.
-            `label` is (n,), int64, -1 where unknown.
+            Training and test examples, from the first of which `validation_size` examples are held out; or training,
+            validation and test examples. Each is a batch of tensors, a source, or a map-style data set whose examples
+            are dictionaries. `image` is (n, *image_shape), uint8 levels, or float if `levels` is None. `label` is (n,),
+            int64, -1 where unknown.
         """
 
     @property
@@ -98,7 +111,12 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     @property
     def sizes(self) -> dict[Split, int]:
         """Return the number of examples in each split; the data set is read on first access."""
-        return {split: len(examples["image"]) for split, examples in self._load_splits().items()}
+        return {split: len(source) for split, source in self._load_splits().items()}
+
+    @property
+    def storage(self) -> str:
+        """Return the name of the storage of the training examples."""
+        return self._load_splits()["train"].storage
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -113,35 +131,43 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Read and split the data set on the first call."""
         self._load_splits()
 
-    def _load_splits(self) -> dict[Split, Batch]:
+    def _load_splits(self) -> dict[Split, Source]:
         if self._splits is None:
-            train, test = self.load()
-            if train["image"].shape[1:] != self.image_shape:
+            train, *validation, test = (self._source(examples) for examples in self.load())
+            found = tuple(train.fetch(torch.tensor([0]))["image"].shape[1:])
+            if found != self.image_shape:
                 raise ValueError(
-                    f"{self.name} must contain images of shape {self.image_shape}, "
-                    f"but `load` returned shape {tuple(train['image'].shape[1:])}"
+                    f"{self.name} must contain images of shape {self.image_shape}, but `load` returned shape {found}"
                 )
-            count = len(train["image"])
-            if not 0 <= self.validation_size < count:
+            if not validation:
+                train, held_out = self._hold_out(train)
+                validation = [held_out]
+            if self.batch_size > len(train):
                 raise ValueError(
-                    f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
-                    f"got {self.validation_size}"
-                )
-            train_size = count - self.validation_size
-            if self.batch_size > train_size:
-                raise ValueError(
-                    f"`batch_size` must be at most the {train_size} training examples of {self.name}, "
+                    f"`batch_size` must be at most the {len(train)} training examples of {self.name}, "
                     f"got {self.batch_size}"
                 )
-            train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
-            self._splits = {
-                "train": index_batch(train, train_indices),
-                "validation": index_batch(train, validation_indices),
-                "test": test,
-            }
+            self._splits = {"train": train, "validation": validation[0], "test": test}
         return self._splits
 
-    def train_dataloader(self) -> InMemoryLoader:
+    def _source(self, examples: Examples) -> Source:
+        if isinstance(examples, Source):
+            return examples
+        if isinstance(examples, dict):
+            return TensorSource(as_dict(cast("Batch", examples)))
+        return WorkerSource(examples, num_workers=self.num_workers)
+
+    def _hold_out(self, train: Source) -> tuple[Source, Source]:
+        count = len(train)
+        if not 0 <= self.validation_size < count:
+            raise ValueError(
+                f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
+                f"got {self.validation_size}"
+            )
+        train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
+        return Subset(train, train_indices), Subset(train, validation_indices)
+
+    def train_dataloader(self) -> ResumableLoader:
         """Return the training batches of this rank: shuffled, without an incomplete last batch.
 
         With `overfit_batches` of the trainer, every epoch has the same order, that of the stored examples. A loader
@@ -155,23 +181,23 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             self._loader_state = {}
         return self._train_loader
 
-    def val_dataloader(self) -> InMemoryLoader | list[InMemoryLoader]:
-        """Return the validation batches of this rank, in order; an empty list if `validation_size` is 0."""
-        return self._loader("validation", shuffle=False, drop_last=False) if self.validation_size else []
+    def val_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
+        """Return the validation batches of this rank, in order; an empty list if there are none."""
+        return self._loader("validation", shuffle=False, drop_last=False) if self.sizes["validation"] else []
 
-    def test_dataloader(self) -> InMemoryLoader:
+    def test_dataloader(self) -> ResumableLoader:
         """Return the test batches of this rank, in order."""
         return self._loader("test", shuffle=False, drop_last=False)
 
-    def _loader(self, split: Split, *, shuffle: bool, drop_last: bool) -> InMemoryLoader:
+    def _loader(self, split: Split, *, shuffle: bool, drop_last: bool) -> ResumableLoader:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         if self.batch_size % world_size:
             raise ValueError(
                 f"`batch_size` is the total over all devices and must be a multiple of their number {world_size}, "
                 f"got {self.batch_size}"
             )
-        return InMemoryLoader(
-            as_dict(self._load_splits()[split]),
+        return ResumableLoader(
+            self._load_splits()[split],
             batch_size=self.batch_size // world_size,
             shuffle=shuffle,
             drop_last=drop_last,
@@ -243,10 +269,11 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             raise ValueError(f"`split` must be one of {', '.join(get_args(Split))}, got {split!r}")
         if count is not None and count < 1:
             raise ValueError(f"`count` must be at least 1, or None for all examples, got {count}")
-        indices: Tensor | slice = slice(count)
-        if split == "test" and count is not None and count < self.sizes["test"]:
-            _, indices = hold_out(self.sizes["test"], count, self.name)
-        return self._normalize(index_batch(self._load_splits()[split], indices))
+        size = self.sizes[split]
+        indices = torch.arange(size if count is None else min(count, size))
+        if split == "test" and len(indices) < size:
+            _, indices = hold_out(size, len(indices), self.name)
+        return self._normalize(cast("Batch", self._load_splits()[split].fetch(indices)))
 
     def dummy_batch(self, batch_size: int) -> Batch:
         """Create a batch with the keys, shapes and value ranges of real batches, without reading data.

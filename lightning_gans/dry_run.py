@@ -14,7 +14,8 @@ from lightning_gans.core.batches import as_dict
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
-from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.loader import ResumableLoader
+from lightning_gans.datamodules.sources import TensorSource
 from lightning_gans.trainer import Trainer
 
 WARM_UP_BATCHES = 2
@@ -59,7 +60,9 @@ def dry_run(trainer: pl.Trainer, model: Model, data: DataModule) -> str:
         callbacks=[timer],
         enable_progress_bar=False,
     )
-    trial.fit(model, InMemoryLoader(as_dict(dummy), batch_size=data.batch_size, shuffle=False, drop_last=True))
+    trial.fit(
+        model, ResumableLoader(TensorSource(as_dict(dummy)), batch_size=data.batch_size, shuffle=False, drop_last=True)
+    )
     seconds = (timer.ends[-1] - timer.ends[WARM_UP_BATCHES - 1]) / batches
     lines = [
         f"{type(model).__name__} on {data.name}, {trainer.precision} on {trial.strategy.root_device.type}",

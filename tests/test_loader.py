@@ -1,4 +1,4 @@
-"""Test `InMemoryLoader`: every example once per epoch, disjoint ranks, and an exact resume from any state."""
+"""Test `ResumableLoader`: every example once per epoch, disjoint ranks, and an exact resume from any state."""
 
 from itertools import chain
 from pathlib import Path
@@ -10,17 +10,19 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.datamodules import InMemoryLoader
+from lightning_gans.datamodules import ResumableLoader, Source, TensorSource
 
 EXAMPLES = 23
 
 
-def loader(**options: Any) -> InMemoryLoader:
-    tensors = {"image": torch.arange(EXAMPLES), "label": torch.arange(EXAMPLES) * 10}
-    return InMemoryLoader(tensors, **{"batch_size": 4, "shuffle": True, "drop_last": True, "seed": 3} | options)
+SOURCE = TensorSource({"image": torch.arange(EXAMPLES), "label": torch.arange(EXAMPLES) * 10})
 
 
-def epoch(source: InMemoryLoader) -> list[list[int]]:
+def loader(source: Source = SOURCE, **options: Any) -> ResumableLoader:
+    return ResumableLoader(source, **{"batch_size": 4, "shuffle": True, "drop_last": True, "seed": 3} | options)
+
+
+def epoch(source: ResumableLoader) -> list[list[int]]:
     return [batch["image"].tolist() for batch in source]
 
 
@@ -165,7 +167,7 @@ def test_arguments_out_of_range_are_refused(options: dict[str, int], message: st
 def test_tensors_of_different_lengths_are_refused() -> None:
     tensors = {"image": torch.zeros(3), "label": torch.zeros(2)}
     with pytest.raises(ValueError, match=r"`tensors` must have equal lengths, got .*3.*2"):
-        InMemoryLoader(tensors, batch_size=1, shuffle=False, drop_last=False)
+        TensorSource(tensors)
 
 
 @pytest.mark.parametrize(
@@ -174,12 +176,12 @@ def test_tensors_of_different_lengths_are_refused() -> None:
         (loader(seed=4), "saved with seed 4, but this loader has 3"),
         (loader(batch_size=5), "saved with batch_size 5, but this loader has 4"),
         (
-            InMemoryLoader({"image": torch.zeros(9)}, batch_size=4, shuffle=True, drop_last=True, seed=3),
+            loader(TensorSource({"image": torch.zeros(9)})),
             "saved with examples 9, but this loader has 23",
         ),
     ],
 )
-def test_the_state_of_another_order_is_refused(other: InMemoryLoader, message: str) -> None:
+def test_the_state_of_another_order_is_refused(other: ResumableLoader, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loader().load_state_dict(other.state_dict())
 
