@@ -32,7 +32,8 @@ def describe_run(trainer: pl.Trainer, model: Model) -> str:
     parts = [f"Training {type(model).__name__} on {'custom loaders' if data is None else data.name}"]
     parts.append(f"{shape[0]}-dimensional points" if len(shape) == 1 else f"{shape[1]}x{shape[2]}x{shape[0]} images")
     if data is not None:
-        parts.append(", ".join(f"{count:,} {split}" for split, count in data.sizes.items() if count))
+        sizes = ", ".join(f"{count:,} {split}" for split, count in data.sizes.items() if count)
+        parts.append(f"{sizes} ({data.storage})")
     processes = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
     precision = PRECISIONS.get(str(trainer.precision), str(trainer.precision))
     parts.append(f"{processes}{trainer.strategy.root_device.type} {precision}")

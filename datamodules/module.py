@@ -1,10 +1,12 @@
 """Base class of all data modules: splits, loaders, normalization and augmentation."""
 
 from abc import ABC, abstractmethod
+from hashlib import blake2b
 from typing import Any, Literal, cast, get_args
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core.batches import as_dict
 from lightning_gans.core.recording import Recorded
@@ -91,6 +93,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         self._splits: dict[Split, Source] | None = None
         self._train_loader: ResumableLoader | None = None
         self._loader_state: dict[str, int] = {}
+        self._fingerprint: str | None = None
+        self._expected_fingerprint: str | None = None
 
     @abstractmethod
     def load(self) -> tuple[Examples, Examples] | tuple[Examples, Examples, Examples]:
@@ -131,6 +135,26 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Read and split the data set on the first call."""
         self._load_splits()
 
+    def fingerprint(self) -> str:
+        """Return a hash of the content of all splits; other images, labels or splits have another fingerprint."""
+        if self._fingerprint is None:
+            parts = [source.fingerprint() for source in self._load_splits().values()]
+            self._fingerprint = blake2b("".join(parts).encode(), digest_size=16).hexdigest()
+        return self._fingerprint
+
+    def expect(self, fingerprint: str | None) -> None:
+        """Warn if the data do not have the fingerprint of a checkpoint, as soon as they are read.
+
+        Args:
+            fingerprint: The fingerprint of the data on which the model of the checkpoint was trained; None if unknown.
+        """
+        self._expected_fingerprint = fingerprint
+        if self._splits is not None and fingerprint not in (None, self.fingerprint()):
+            rank_zero_warn(
+                f"{self.name} has changed since the checkpoint was saved (fingerprint {fingerprint}, now "
+                f"{self.fingerprint()}): scores are not comparable, and a resumed run is not exact"
+            )
+
     def _load_splits(self) -> dict[Split, Source]:
         if self._splits is None:
             train, *validation, test = (self._source(examples) for examples in self.load())
@@ -148,6 +172,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                     f"got {self.batch_size}"
                 )
             self._splits = {"train": train, "validation": validation[0], "test": test}
+            self.expect(self._expected_fingerprint)
         return self._splits
 
     def _source(self, examples: Examples) -> Source:
@@ -175,7 +200,9 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """
         overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         self._train_loader = self._loader("train", shuffle=not overfits, drop_last=True)
-        self._train_loader.epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        if self.trainer is not None:
+            self._train_loader.epoch = self.trainer.current_epoch
+            self._train_loader.source = self._train_loader.source.to(self.trainer.strategy.root_device)
         if self._loader_state:
             self._train_loader.load_state_dict(self._loader_state)
             self._loader_state = {}
@@ -207,12 +234,12 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state for checkpoints: the state of the training loader, and the preprocessing."""
+        """Return the state for checkpoints: the state of the training loader, the preprocessing and the fingerprint."""
         state = {} if self._train_loader is None else self._train_loader.state_dict()
         if state and self.trainer is not None and state["position"] >= self.trainer.num_training_batches:
             # with `limit_train_batches` the trainer may end an epoch before the loader does
             state |= {"epoch": state["epoch"] + 1, "position": 0}
-        return {"preprocessing": self.preprocessing, **state}
+        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of the training loader when the next loader is created.
@@ -220,7 +247,10 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         Lightning restores the state of a loader only from a checkpoint that was saved during an epoch. After a
         checkpoint that was saved at the end of `fit`, it would repeat the order of the first epoch.
         """
-        self._loader_state = {name: value for name, value in state_dict.items() if name != "preprocessing"}
+        self._loader_state = {
+            name: value for name, value in state_dict.items() if name not in ("preprocessing", "fingerprint")
+        }
+        self.expect(state_dict.get("fingerprint"))
 
     def check_state(self, state_dict: dict[str, Any]) -> None:
         """Check, without reading data, that training can continue from a saved state in the same order.

@@ -19,6 +19,10 @@ Tensors = dict[str, Tensor]
 """Examples in stored form, by key; the first axis is the batch axis. Images are uint8 levels, labels int64."""
 
 
+DEVICE_SHARE = 0.25
+"""Share of the free memory of a GPU that a data set may occupy."""
+
+
 class MapDataset(Protocol):
     """A map-style data set: any object with `__len__` and `__getitem__`."""
 
@@ -65,6 +69,10 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a hash of the content, which differs for other data."""
+
+    def to(self, device: torch.device) -> "Source":
+        """Return a source with its tensors on a device, or this source if it has none or if they do not fit."""
+        return self
 
 
 class StoredSource(Source):
@@ -116,13 +124,14 @@ class TensorSource(StoredSource):
         return {key: tensor[indices.to(tensor.device)] for key, tensor in self.tensors.items()}
 
     def to(self, device: torch.device) -> "TensorSource":
-        """Return a source with the tensors on a device, so that no batch is transferred in training."""
-        return TensorSource({key: tensor.to(device) for key, tensor in self.tensors.items()})
+        """Return a source with the tensors on a GPU if they need at most a part of its free memory, else this source.
 
-    @property
-    def nbytes(self) -> int:
-        """Return the size of the tensors in bytes."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        Batches are then indexed on the GPU, and none is transferred in training.
+        """
+        size = sum(tensor.nbytes for tensor in self.tensors.values())
+        if device.type != "cuda" or size > DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return self
+        return TensorSource({key: tensor.to(device) for key, tensor in self.tensors.items()})
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -221,6 +230,10 @@ class Subset(Source):
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read batches from the whole source."""
         return self.source.batches([self.indices[batch] for batch in indices], seed)
+
+    def to(self, device: torch.device) -> "Subset":
+        """Move the whole source, as its `to` does; other parts of that source are unaffected."""
+        return Subset(self.source.to(device), self.indices)
 
     def fingerprint(self) -> str:
         """Hash the fingerprint of the whole source, and the indices."""

@@ -394,7 +394,7 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path: Path, capsys: pytest
     run = fit(tmp_path, Samples(every=128, count=4), Progress(), enable_progress_bar=True, images=256)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(
-        "Training DCGAN on Digits | 8x8x1 images | 1,300 train, 137 validation, 360 test | cpu fp32 | seed "
+        "Training DCGAN on Digits | 8x8x1 images | 1,300 train, 137 validation, 360 test (memory) | cpu fp32 | seed "
     )
     (estimate,) = [line for line in lines if line.startswith("Parameters: ")]
     assert re.match(r"Parameters: generator \d+k?, discriminator \d+k? \| estimated time: \d+ s \| run", estimate)

@@ -276,6 +276,7 @@ class RankedTrainer:
 
     def __init__(self, global_rank: int, world_size: int) -> None:
         self.global_rank, self.world_size = global_rank, world_size
+        self.strategy = SimpleNamespace(root_device=torch.device("cpu"))
 
 
 def test_the_batch_size_is_the_total_over_devices() -> None:
@@ -511,8 +512,9 @@ def test_the_real_mnist() -> None:
     assert train.std().item() == pytest.approx(0.3081, abs=1e-4)
 
 
-def test_a_checkpoint_records_the_preprocessing() -> None:
+def test_a_checkpoint_records_the_preprocessing_and_the_fingerprint() -> None:
     data = Digits()
-    assert data.state_dict() == {"preprocessing": data.preprocessing}
+    record = {"preprocessing": data.preprocessing, "fingerprint": Digits().fingerprint()}
+    assert data.state_dict() == record
     data.train_dataloader()
-    assert data.state_dict() == {"preprocessing": data.preprocessing, **data.train_dataloader().state_dict()}
+    assert data.state_dict() == record | data.train_dataloader().state_dict()

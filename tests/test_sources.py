@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_gans.datamodules import DataModule, MappedSource, ResumableLoader, Source, Subset
+from lightning_gans.datamodules import DataModule, MappedSource, ResumableLoader, Source, Subset, TensorSource
 from lightning_gans.datamodules.hashing import hash_array
 from lightning_gans.datamodules.sources import WorkerSource
 from lightning_gans.datamodules.storage import store
@@ -291,3 +291,47 @@ def test_a_data_module_may_return_its_own_validation_split(tmp_path: Path) -> No
     assert data.sizes == {"train": 9, "validation": 4, "test": 5}
     (batch,) = data.val_dataloader()
     assert batch["label"].tolist() == [0, 10, 20, 30]
+
+
+class Changing(Stored):
+    """A data module whose content can change."""
+
+    def __init__(self, count: int = COUNT, **options: Any) -> None:
+        super().__init__("memory", Path(), **options)
+        self.count = count
+
+    def load(self) -> tuple[Source, Numbers]:
+        return store(Numbers(self.count), key={}), Numbers(6)
+
+
+def test_data_that_changed_since_a_checkpoint_are_reported(tmp_path: Path) -> None:
+    fit(Changing(), tmp_path)
+    state = torch.load(tmp_path / "4.ckpt", weights_only=True)["Changing"]
+    data = Changing()
+    data.load_state_dict(state)
+    data.setup()  # the same data: no warning
+    data = Changing(COUNT + 1)
+    data.load_state_dict(state)
+    with pytest.warns(UserWarning, match=r"Changing has changed since the checkpoint was saved \(fingerprint \w{32}"):
+        data.setup()
+    with pytest.warns(UserWarning, match="scores are not comparable, and a resumed run is not exact"):
+        data.load_state_dict(state)
+
+
+def test_a_data_set_that_fits_is_moved_to_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [400]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 1000))
+    moved: list[torch.device] = []
+
+    def to(tensor: Tensor, device: torch.device) -> Tensor:
+        moved.append(device)
+        return tensor
+
+    monkeypatch.setattr(Tensor, "to", to)
+    whole = TensorSource({"image": torch.zeros(10, 10, dtype=torch.uint8)})  # 100 bytes, a quarter of 400
+    part = Subset(whole, torch.arange(3))
+    assert part.to(torch.device("cpu")).source is whole
+    assert part.to(torch.device("cuda")).source is not whole
+    assert moved == [torch.device("cuda")]
+    free[0] = 399
+    assert part.to(torch.device("cuda")).source is whole

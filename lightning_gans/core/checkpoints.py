@@ -181,5 +181,8 @@ def differing_data(path: str | Path, data: LightningDataModule) -> str | None:
     elif state.get("preprocessing", preprocessing) != preprocessing:
         difference = f"the preprocessing {preprocessing}, but the model was trained with {state['preprocessing']}"
     else:
-        return None
+        fingerprint = getattr(data, "fingerprint", lambda: None)()
+        if state.get("fingerprint", fingerprint) == fingerprint:
+            return None
+        difference = f"the fingerprint {fingerprint}, but the model was trained on {state['fingerprint']}"
     return f"{type(data).__name__} has {difference}: these are other data, or another split of them"
