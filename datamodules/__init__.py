@@ -14,9 +14,11 @@ from lightning_gans.datamodules.mapped import MappedSource
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.sources import Source, Subset, TensorSource, WorkerSource
+from lightning_gans.datamodules.sprites import Sprites
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 from lightning_gans.datamodules.toy2d import Toy2D
+from lightning_gans.datamodules.vocabulary import Vocabulary
 
 __all__ = [
     "CIFAR10",
@@ -30,10 +32,12 @@ __all__ = [
     "MappedSource",
     "ResumableLoader",
     "Source",
+    "Sprites",
     "StackedMNIST",
     "Subset",
     "TensorSource",
     "TorchvisionDataModule",
     "Toy2D",
+    "Vocabulary",
     "WorkerSource",
 ]

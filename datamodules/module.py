@@ -13,6 +13,7 @@ from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.loader import ResumableLoader, check_resumable
 from lightning_gans.datamodules.sources import MapDataset, Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.splitting import hold_out
+from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
@@ -40,6 +41,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         levels: Number of values that an element of a stored image can have, 0 to `levels - 1`. None for floating-point
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
+        vocabulary: Words of the captions, or None for data without captions.
+        text_length: Number of words of a caption in a batch, 0 for data without captions.
         name: Name of the data set, the class name by default.
 
     Args:
@@ -71,6 +74,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     image_shape: ImageShape
     levels: int | None = 256
     class_names: tuple[str, ...] | None = None
+    vocabulary: Vocabulary | None = None
+    text_length: int = 0
 
     def __init__(
         self,
@@ -320,4 +325,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         label = (
             torch.full((batch_size,), -1) if self.num_classes is None else torch.arange(batch_size) % self.num_classes
         )
-        return self._normalize({"image": image, "label": label})
+        batch: Batch = {"image": image, "label": label}
+        if self.vocabulary is not None:
+            batch["text"] = torch.randint(1, len(self.vocabulary), (batch_size, self.text_length), generator=generator)
+        return self._normalize(batch)
