@@ -10,10 +10,8 @@ from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import ResumableLoader
-from lightning_gans.datamodules.mapped import MappedSource
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.datamodules.sources import Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.sprites import Sprites
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
@@ -29,15 +27,10 @@ __all__ = [
     "FashionMNIST",
     "GroundTruth",
     "ImageFolder",
-    "MappedSource",
     "ResumableLoader",
-    "Source",
     "Sprites",
     "StackedMNIST",
-    "Subset",
-    "TensorSource",
     "TorchvisionDataModule",
     "Toy2D",
     "Vocabulary",
-    "WorkerSource",
 ]

@@ -35,7 +35,7 @@ class ResumableLoader:
         ValueError: If an argument is out of range, or an epoch would have no batch.
 
     Example:
-        >>> from lightning_gans.datamodules import TensorSource
+        >>> from lightning_gans.datamodules.sources import TensorSource
         >>> source = TensorSource({"image": torch.arange(5)})
         >>> loader = ResumableLoader(source, batch_size=2, shuffle=False, drop_last=False)
         >>> [batch["image"].tolist() for batch in loader]
@@ -126,7 +126,7 @@ class ResumableLoader:
             ValueError: If no batch of this epoch has been yielded yet.
 
         Example:
-            >>> from lightning_gans.datamodules import TensorSource
+            >>> from lightning_gans.datamodules.sources import TensorSource
             >>> source = TensorSource({"image": torch.arange(6)})
             >>> loader = ResumableLoader(source, batch_size=2, shuffle=True, drop_last=True)
             >>> batch = next(iter(loader))

@@ -10,7 +10,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.datamodules import ResumableLoader, Source, TensorSource
+from lightning_gans.datamodules import ResumableLoader
+from lightning_gans.datamodules.sources import Source, TensorSource
 
 EXAMPLES = 23
 

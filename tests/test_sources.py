@@ -16,9 +16,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_gans.datamodules import DataModule, MappedSource, ResumableLoader, Source, Subset, TensorSource
+from lightning_gans.datamodules import DataModule, ResumableLoader
 from lightning_gans.datamodules.hashing import hash_array
-from lightning_gans.datamodules.sources import WorkerSource
+from lightning_gans.datamodules.mapped import MappedSource
+from lightning_gans.datamodules.sources import Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.storage import store
 from lightning_gans.types import Batch
 

@@ -63,7 +63,8 @@ def test_the_captions_name_what_is_drawn() -> None:
     data = small(level=3)
     batch = data.examples("train", 50)
     assert data.vocabulary is not None
-    assert data.vocabulary.decode(batch["text"]) == [data.class_names[label] for label in batch["label"]]  # type: ignore[index]
+    assert data.class_names is not None
+    assert data.vocabulary.decode(batch["text"]) == [data.class_names[label] for label in batch["label"]]
     for image, label in zip(batch["image"], batch["label"], strict=True):
         _, color, _ = data.combinations[label]
         brightest = image.sum(0).flatten().argmax()
