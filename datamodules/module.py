@@ -122,10 +122,14 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Return the number of examples in each split; the data set is read on first access."""
         return {split: len(source) for split, source in self._load_splits().items()}
 
+    def source(self, split: Split) -> Source:
+        """Return the source of a split; the data set is read on first access."""
+        return self._load_splits()[split]
+
     @property
     def storage(self) -> str:
         """Return the name of the storage of the training examples."""
-        return self._load_splits()["train"].storage
+        return self.source("train").storage
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -229,7 +233,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                 f"got {self.batch_size}"
             )
         return ResumableLoader(
-            self._load_splits()[split],
+            self.source(split),
             batch_size=self.batch_size // world_size,
             shuffle=shuffle,
             drop_last=drop_last,
@@ -308,7 +312,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         indices = torch.arange(size if count is None else min(count, size))
         if split == "test" and len(indices) < size:
             _, indices = hold_out(size, len(indices), self.name)
-        return self._normalize(cast("Batch", self._load_splits()[split].fetch(indices)))
+        return self._normalize(cast("Batch", self.source(split).fetch(indices)))
 
     def dummy_batch(self, batch_size: int) -> Batch:
         """Create a batch with the keys, shapes and value ranges of real batches, without reading data.

@@ -1,0 +1,65 @@
+"""Describe a data module: shapes, splits, storage, classes, captions and duplicates."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.sources import Source, StoredSource, Subset
+
+MAX_CLASSES = 20
+"""Classes that are listed with their numbers of examples."""
+
+
+def summarize(data: DataModule) -> str:
+    """Describe a data module in a few lines.
+
+    Args:
+        data: The data module, whose data are read.
+    """
+    source = _whole(data)
+    lines = [
+        f"{data.name}: {_shape(data)}",
+        "splits: " + ", ".join(f"{count:,} {split}" for split, count in data.sizes.items()),
+        f"storage: {data.storage}{_size(source)}",
+        f"fingerprint: {data.fingerprint()}",
+    ]
+    if data.class_names is not None:
+        lines.append(_classes(data, source))
+    if data.vocabulary is not None:
+        lines.append(f"captions: {len(data.vocabulary) - 2:,} words, at most {data.text_length} per caption")
+    if isinstance(source, StoredSource):
+        copies = sum(count - 1 for count in Counter(source.hashes.tolist()).values())
+        lines.append(f"exact duplicates: {copies:,}" if copies else "exact duplicates: none")
+    return "\n".join(lines)
+
+
+def _whole(data: DataModule) -> Source:
+    """Return the source of the training split, with the examples that were held out from it."""
+    source = data.source("train")
+    return source.source if isinstance(source, Subset) else source
+
+
+def _shape(data: DataModule) -> str:
+    if len(data.image_shape) == 1:
+        return f"{data.image_shape[0]}-dimensional points"
+    channels, height, width = data.image_shape
+    return f"images of {height} x {width} pixels, {channels} channels, {data.levels or 'continuous'} levels"
+
+
+def _size(source: Source) -> str:
+    if not isinstance(source, StoredSource):
+        return ""
+    return f", {sum(array.nbytes for array in source.arrays.values()) / 1e6:,.1f} MB"
+
+
+def _classes(data: DataModule, source: Source) -> str:
+    names = data.class_names or ()
+    if len(names) > MAX_CLASSES or not isinstance(source, StoredSource):
+        return f"classes: {len(names)}, {names[0]} to {names[-1]}"
+    labels: Any = source.arrays["label"]
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    listed = ", ".join(f"{name} ({count:,})" for name, count in zip(names, counts, strict=True))
+    unlabeled = f"; {np.sum(labels < 0):,} without a label" if np.any(labels < 0) else ""
+    return f"classes: {listed}{unlabeled}"

@@ -1,0 +1,75 @@
+"""The command `data`: describe a data module, and draw its first examples."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lightning_gans import cli
+from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules.summary import summarize
+from lightning_gans.errors import UsageError, print_error
+from lightning_gans.error_messages import translate_error
+from lightning_gans.rendering.captions import captioned_grid, labeled_rows
+from lightning_gans.rendering.images import RGBImage, grid, save_image
+from lightning_gans.rendering.points import scatter
+
+COLUMNS = 8
+"""Images per row."""
+
+MAX_ROWS = 20
+"""Maximum number of rows, hence of classes that are drawn."""
+
+
+def show(arguments: Sequence[str]) -> int:
+    """Run `data`.
+
+    Args:
+        arguments: Arguments of the command.
+
+    Returns:
+        The exit code: 0, or 2 for a usage error.
+    """
+    try:
+        data, output = _parse(arguments)
+        data.prepare_data()
+        print(summarize(data))
+        save_image(draw(data), output)
+    except (UsageError, ValueError) as error:
+        return print_error(UsageError(translate_error(str(error))))
+    print(f"examples: {output}")
+    return 0
+
+
+def draw(data: DataModule) -> RGBImage:
+    """Draw training examples: below their captions, in one row per class, in a grid, or as points.
+
+    Args:
+        data: The data module.
+    """
+    if len(data.image_shape) == 1:
+        return scatter(data.examples("train", 2500)["image"][:, :2])
+    if data.vocabulary is not None:
+        batch = data.examples("train", COLUMNS * COLUMNS // 2)
+        return captioned_grid(batch["image"], data.vocabulary.decode(batch["text"]), COLUMNS)
+    if data.class_names is not None:
+        return labeled_rows(_rows(data, data.class_names[:MAX_ROWS]))
+    return grid(data.examples("train", COLUMNS * COLUMNS)["image"], COLUMNS)
+
+
+def _rows(data: DataModule, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the first examples of each class that has any."""
+    batch = data.examples("train", min(data.sizes["train"], 100 * COLUMNS * len(names)))
+    rows = {name: batch["image"][batch["label"] == label][:COLUMNS] for label, name in enumerate(names)}
+    return {name: images for name, images in rows.items() if len(images)}
+
+
+def _parse(arguments: Sequence[str]) -> tuple[DataModule, Path]:
+    parser = cli.Parser(prog="python -m lightning_gans data", description="Describe data, and draw examples.")
+    parser.add_lightning_class_args(DataModule, "data", subclass_mode=True)
+    parser.set_defaults({"data": {"class_path": "Digits"}})
+    parser.add_argument("--output", type=Path, default=Path("data.png"), help="image of examples, as PNG")
+    options = parser.parse_args(cli.expand_arguments(arguments))
+    return parser.instantiate_classes(options).data, options.output
