@@ -36,6 +36,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
         name: Name of the data set, the class name by default.
+        split_seed: Text that determines the random splits, or None (default) for `name`.
 
     Args:
         batch_size: Examples per batch in total over all devices, default 64.
@@ -65,6 +66,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     image_shape: ImageShape
     levels: int | None = 256
     class_names: tuple[str, ...] | None = None
+    split_seed: str | None = None
 
     def __init__(
         self, *, batch_size: int = 64, validation_size: int = 0, seed: int = 0, horizontal_flip: bool = False
@@ -133,7 +135,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                     f"`batch_size` must be at most the {train_size} training examples of {self.name}, "
                     f"got {self.batch_size}"
                 )
-            train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
+            train_indices, validation_indices = hold_out(count, self.validation_size, self.split_seed or self.name)
             self._splits = {
                 "train": index_batch(train, train_indices),
                 "validation": index_batch(train, validation_indices),
@@ -245,7 +247,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             raise ValueError(f"`count` must be at least 1, or None for all examples, got {count}")
         indices: Tensor | slice = slice(count)
         if split == "test" and count is not None and count < self.sizes["test"]:
-            _, indices = hold_out(self.sizes["test"], count, self.name)
+            _, indices = hold_out(self.sizes["test"], count, self.split_seed or self.name)
         return self._normalize(index_batch(self._load_splits()[split], indices))
 
     def dummy_batch(self, batch_size: int) -> Batch:
