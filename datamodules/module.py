@@ -44,6 +44,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         vocabulary: Words of the captions, or None for data without captions.
         text_length: Number of words of a caption in a batch, 0 for data without captions.
         name: Name of the data set, the class name by default.
+        split_seed: Text that determines the random splits, or None (default) for `name`.
 
     Args:
         batch_size: Examples per batch in total over all devices, default 64.
@@ -76,6 +77,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     class_names: tuple[str, ...] | None = None
     vocabulary: Vocabulary | None = None
     text_length: int = 0
+    split_seed: str | None = None
 
     def __init__(
         self,
@@ -198,7 +200,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                 f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
                 f"got {self.validation_size}"
             )
-        train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
+        train_indices, validation_indices = hold_out(count, self.validation_size, self.split_seed or self.name)
         return Subset(train, train_indices), Subset(train, validation_indices)
 
     def train_dataloader(self) -> ResumableLoader:
@@ -311,7 +313,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         size = self.sizes[split]
         indices = torch.arange(size if count is None else min(count, size))
         if split == "test" and len(indices) < size:
-            _, indices = hold_out(size, len(indices), self.name)
+            _, indices = hold_out(size, len(indices), self.split_seed or self.name)
         return self._normalize(cast("Batch", self.source(split).fetch(indices)))
 
     def dummy_batch(self, batch_size: int) -> Batch:

@@ -1,17 +1,15 @@
 """The command `data`: describe a data module, and draw its first examples."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lightning_gans import cli
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.summary import summarize
-from lightning_gans.errors import UsageError, print_error
 from lightning_gans.error_messages import translate_error
+from lightning_gans.errors import UsageError, print_error
 from lightning_gans.rendering.captions import captioned_grid, labeled_rows
 from lightning_gans.rendering.images import RGBImage, grid, save_image
 from lightning_gans.rendering.points import scatter

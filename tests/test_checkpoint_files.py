@@ -156,6 +156,17 @@ def test_an_argument_that_replaces_a_changed_default_wins(saved: Path, monkeypat
     assert load(saved, gradient_clip_val=7.0).gradient_clip_val == 7.0
 
 
+@pytest.mark.parametrize("place", ["model", "optimizer"])
+def test_the_default_of_an_argument_that_was_removed_is_left_out(place: str, saved: Path) -> None:
+    record = torch.load(saved, weights_only=True)["lightning_gans"]
+    holder = record if place == "model" else record["defaults"]["generator_optimizer"]
+    holder["defaults"] |= {"removed": 3}
+    edit(saved, defaults=record["defaults"])
+    with pytest.warns(UserWarning, match=r"^(VanillaGAN|DCGANAdam) no longer has removed: the default"):
+        loaded = load(saved)
+    assert type(loaded) is VanillaGAN
+
+
 # -- the state of the loader ---------------------------------------------------------------------------------------
 
 

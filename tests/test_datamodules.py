@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torchvision import datasets
 
 from lightning_gans.datamodules import CIFAR10, MNIST, BinarizedMNIST, DataModule, Digits, FashionMNIST
-from lightning_gans.datamodules.binarized_mnist import binarize
+from lightning_gans.datamodules.binarized_mnist import _binarize_split, binarize
 from lightning_gans.datamodules.splitting import hold_out
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 from lightning_gans.types import Batch
@@ -379,6 +379,13 @@ def test_idx_files_are_read(
     np.testing.assert_array_equal(test["label"], labels)
     assert sorted(tmp_path.rglob("*")) == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_binarized_pixels_are_those_of_the_published_likelihoods() -> None:
+    gray: Batch = {"image": torch.full((2, 1, 2, 4), 128, dtype=torch.uint8)}
+    train, test = (_binarize_split(gray, split)["image"].flatten().tolist() for split in ("train", "test"))
+    assert train == [1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 0]
+    assert test == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 0, 1, 1]
 
 
 def test_pixels_are_white_with_the_probability_of_their_gray(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from lightning_gans.callbacks import Evaluation, Progress, Run, Samples, Wandb
 from lightning_gans.core.lightning_options import REFUSED_CALLBACKS
 from lightning_gans.core.model import Model, load
 from lightning_gans.datamodules import DataModule, Digits, Toy2D
-from lightning_gans.datamodules.loader import InMemoryLoader
+from lightning_gans.datamodules.loader import ResumableLoader
+from lightning_gans.datamodules.sources import TensorSource
 from lightning_gans.errors import OptionError
 from lightning_gans.models import Classifier, VanillaGAN
 from lightning_gans.networks import MaxoutDiscriminator, MLPGenerator
@@ -304,8 +305,11 @@ def test_any_order_is_resumed_exactly(name: str, save_at: int, tmp_path: Path) -
 
 def test_overfitting_needs_a_loader_in_a_fixed_order(tmp_path: Path) -> None:
     tensors = {"image": torch.rand(16, 1, 8, 8) * 2 - 1}
-    loaders = [InMemoryLoader(tensors, batch_size=4, shuffle=shuffle, drop_last=True) for shuffle in (True, False)]
-    with pytest.raises(ValueError, match=r"^`overfit_batches` needs .*: InMemoryLoader\(shuffle=False\)$"):
+    loaders = [
+        ResumableLoader(TensorSource(tensors), batch_size=4, shuffle=shuffle, drop_last=True)
+        for shuffle in (True, False)
+    ]
+    with pytest.raises(ValueError, match=r"^`overfit_batches` needs .*: ResumableLoader\(shuffle=False\)$"):
         trainer(tmp_path, overfit_batches=2).fit(small(), loaders[0])
     trainer(tmp_path, images=16, overfit_batches=2).fit(small(), loaders[1])
 

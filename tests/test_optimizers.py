@@ -126,6 +126,20 @@ def test_a_subclass_keeps_its_own_constructor() -> None:
     assert (group["lr"], group["betas"]) == (pytest.approx(3e-3), (0.5, 0.9))
 
 
+def test_a_constructor_that_passes_settings_on_accepts_those_of_its_base() -> None:
+    class Passing(Published, torch.optim.Adam):
+        """A constructor without named settings."""
+
+        def __init__(self, params: Any, **kwargs: Any) -> None:
+            super().__init__(params, **kwargs)
+
+    class Slow(Passing, lr=1e-5):
+        """A default of the base class."""
+
+    assert Slow(parameters()).param_groups[0]["lr"] == 1e-5
+    assert Slow(parameters(), lr=2e-5).param_groups[0]["lr"] == 2e-5
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "params", "self"])
 def test_an_unknown_setting_is_refused(name: str) -> None:
     message = f"Wrong has no setting '{name}', only lr, betas, eps, weight_decay, "

@@ -48,6 +48,28 @@ def factory_defaults(cls: type) -> dict[str, Any]:
     return _defaults([parameter for parameter in parameters if parameter.kind is Parameter.KEYWORD_ONLY])
 
 
+def accepts(cls: type, name: str) -> bool:
+    """Find whether a constructor accepts an argument by name; it may if it uses its `**kwargs` in an unknown way.
+
+    Example:
+        >>> from torch import nn
+        >>> accepts(nn.Linear, "bias"), accepts(nn.Linear, "removed")
+        (True, False)
+    """
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        constructor = vars(base)["__init__"]
+        parameters = inspect.signature(constructor).parameters.values()
+        if name in (parameter.name for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD):
+            return True
+        if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters):
+            return False
+        if _super_call(constructor) is None:
+            return True
+    return False
+
+
 def _defaults(parameters: list[Parameter]) -> dict[str, Any]:
     return {parameter.name: parameter.default for parameter in parameters if parameter.default is not Parameter.empty}
 

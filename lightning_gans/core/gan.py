@@ -29,8 +29,8 @@ class GAN(ManualOptimization, GenerativeModel):
 
     One training step updates the discriminator on the batch. Every `discriminator_steps` batches it then updates the
     generator. The update of one player ends before the other starts, and changes the weights of that player only.
-    Losses call `self.fake(batch)`. During the discriminator's update the generator's weights require no gradient, so no
-    graph is built and `detach` is not needed.
+    Losses call `self.fake(batch)`. During the discriminator's update the weights of the generator's optimizer require
+    no gradient, so no graph is built and `detach` is not needed.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661.
 

@@ -41,7 +41,8 @@ class Published:
         init = cls.__init__
         signature = inspect.signature(init)
         _, *names = signature.parameters  # without `self`
-        if unknown := sorted(settings.keys() - names[1:]):
+        passes_on = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        if not passes_on and (unknown := sorted(settings.keys() - names[1:])):
             raise TypeError(
                 f"{cls.__name__} has no setting {', '.join(map(repr, unknown))}, only {', '.join(names[1:])}"
             )

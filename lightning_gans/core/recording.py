@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
 
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 from torch.optim import Optimizer
 
 from lightning_gans.core.class_paths import class_path, import_class, importable_path
-from lightning_gans.core.defaults import default_arguments, factory_defaults
+from lightning_gans.core.defaults import accepts, default_arguments, factory_defaults
 from lightning_gans.core.private import unwrap_factory
 from lightning_gans.errors import UnserializableError
 
@@ -217,7 +218,7 @@ def deserialize_arguments(
     Raises:
         ValueError: If a class is refused by `import_class`.
     """
-    changed = _changed_defaults(default_arguments(cls), record)
+    changed = _changed_defaults(cls, default_arguments(cls), record)
     recorded = {**changed, **record["init_args"]}
     return {name: deserialize(value, trust) for name, value in recorded.items() if name not in replaced}
 
@@ -225,11 +226,17 @@ def deserialize_arguments(
 def _deserialize_factory(path: str, record: dict[str, Any], trust: Iterable[str]) -> Callable[..., Any]:
     cls = import_class(path, _PARTS, trust)
     factory: Callable[..., Any] = cls
-    changed = _changed_defaults(factory_defaults(cls), record)
+    changed = _changed_defaults(cls, factory_defaults(cls), record)
     return functools.partial(factory, **deserialize(changed, trust)) if changed else factory
 
 
-def _changed_defaults(present: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """Return the recorded defaults that differ from the present defaults; both are serialized."""
+def _changed_defaults(cls: type[Any], present: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Return the recorded defaults that differ from the present defaults; both are serialized.
+
+    A default of an argument that no longer exists is left out with a warning: nobody set the argument.
+    """
     unchanged = _serialize_defaults(present).items()
-    return {name: value for name, value in record.get("defaults", {}).items() if (name, value) not in unchanged}
+    changed = {name: value for name, value in record.get("defaults", {}).items() if (name, value) not in unchanged}
+    if removed := [name for name in changed if not accepts(cls, name)]:
+        rank_zero_warn(f"{cls.__name__} no longer has {', '.join(removed)}: the default in the checkpoint is ignored")
+    return {name: value for name, value in changed.items() if name not in removed}

@@ -152,7 +152,8 @@ class SpectralNormDiscriminator(_StridedNetwork):
 
     This is `DCGANCritic` with spectral normalization of all layers, from *Spectral Normalization for Generative
     Adversarial Networks*, arXiv:1802.05957. The paper's convolutional network alternates 3 x 3 and strided 4 x 4
-    kernels; this network has the 5 x 5 kernels of DCGAN. The scale of the initial weights has no effect.
+    kernels; this network has the 5 x 5 kernels of DCGAN. The scale of the initial weights does not
+    affect the initial outputs.
 
     Args:
         image_shape: (channels, height, width).

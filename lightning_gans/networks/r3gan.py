@@ -35,8 +35,7 @@ class R3GANGenerator(nn.Module):
 
     The channels of a learned feature map are scaled by a linear function of the latent. Residual blocks and upsampling
     map the result to an image. From *The GAN is dead; long live the GAN!*, arXiv:2501.05441. The smallest size is at
-    most 4
-    pixels: 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
+    most 4 pixels: 4 - 8 - 16 - 32, or 4 - 7 - 14 - 28.
 
     Args:
         latent_dim: Size of a latent vector.

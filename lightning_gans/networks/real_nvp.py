@@ -31,7 +31,7 @@ class RealNVP(Chain):
         image_shape: (channels, height, width); height and width are even.
         width: Channels inside the conditioners, default 32.
         blocks: Residual blocks per conditioner, default 2.
-        scales: Number of scales, default 2; at most the number of times that height and width can be halved.
+        scales: Number of scales, default 2. A larger number than height and width can be halved is reduced to that.
         couplings: Number of coupling layers of each kind per scale, default 3; with only one, a quarter of the elements
             is never transformed.
         alpha: Constant that keeps pixels away from infinity, see `Logit`, default 0.05.

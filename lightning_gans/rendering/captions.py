@@ -79,4 +79,6 @@ def labeled_rows(rows: Mapping[str, Tensor]) -> RGBImage:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, int((width - 2 * MARGIN) / CHARACTER_WIDTH), max_lines=MAX_LINES, placeholder="...") or [""]
+    return textwrap.wrap(text, int((width - 2 * MARGIN) / CHARACTER_WIDTH), max_lines=MAX_LINES, placeholder="...") or [
+        ""
+    ]
