@@ -12,6 +12,7 @@ COMMANDS = {
     "fit": "train a model (default: DCGAN on handwritten digits)",
     "sample": "generate samples with a trained model",
     "evaluate": "score a trained model on held-out examples",
+    "data": "describe a data set and draw examples of it",
     "list": "list the models, data sets and recipes",
 }
 """The commands, each with its line of help."""
@@ -33,6 +34,7 @@ commands:
 examples:
   python -m lightning_gans fit --model WGANGP --data MNIST
   python -m lightning_gans fit --config dcgan_mnist
+  python -m lightning_gans data --data ImageFolder --data.root my_images
   python -m lightning_gans sample runs/dcgan-digits-1 --count 100 --output grid.png
   python -m lightning_gans evaluate runs/dcgan-digits-1
 
@@ -80,7 +82,22 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     if command == "fit":
         return _fit(rest)
+    if command == "data":
+        return _data(rest)
     return _run(command, rest)
+
+
+def _data(arguments: list[str]) -> int:
+    """Check the names in the arguments, and describe the data."""
+    from lightning_gans.early_checks import check_data  # noqa: PLC0415
+
+    try:
+        check_data(arguments)
+    except UsageError as error:
+        return print_error(error)
+    from lightning_gans.data_command import show  # noqa: PLC0415
+
+    return show(arguments)
 
 
 def _run(command: str, arguments: list[str]) -> int:

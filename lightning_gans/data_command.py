@@ -5,17 +5,22 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lightning_gans import cli
+from lightning_gans.cli import Parser
+from lightning_gans.core import private
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.summary import summarize
 from lightning_gans.error_messages import translate_error
 from lightning_gans.errors import UsageError, print_error
+from lightning_gans.recipes import sorted_by_rank
 from lightning_gans.rendering.captions import captioned_grid, labeled_rows
 from lightning_gans.rendering.images import RGBImage, grid, save_image
 from lightning_gans.rendering.points import scatter
 
 COLUMNS = 8
 """Images per row."""
+
+DESCRIPTION = "Describe data, and draw training examples: with captions, or in one row per class."
+"""The help of the command."""
 
 MAX_ROWS = 20
 """Maximum number of rows, hence of classes that are drawn."""
@@ -30,6 +35,7 @@ def show(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0, or 2 for a usage error.
     """
+    private.patch_class_change()
     try:
         data, output = _parse(arguments)
         data.prepare_data()
@@ -65,9 +71,12 @@ def _rows(data: DataModule, names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[DataModule, Path]:
-    parser = cli.Parser(prog="python -m lightning_gans data", description="Describe data, and draw examples.")
+    parser = Parser(prog="python -m lightning_gans data", description=DESCRIPTION, allow_abbrev=False)
     parser.add_lightning_class_args(DataModule, "data", subclass_mode=True)
     parser.set_defaults({"data": {"class_path": "Digits"}})
-    parser.add_argument("--output", type=Path, default=Path("data.png"), help="image of examples, as PNG")
-    options = parser.parse_args(cli.expand_arguments(arguments))
-    return parser.instantiate_classes(options).data, options.output
+    parser.add_argument("--output", type=str, default="data.png", help="Image of training examples, as PNG.")
+    options = parser.parse_args(sorted_by_rank(arguments))
+    output = Path(options.output)
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"`--output` must end in .png, got {options.output!r}")
+    return parser.instantiate_classes(options).data, output

@@ -1,7 +1,7 @@
 """Checks of names and paths in the arguments, before torch and Lightning are imported, which takes seconds."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -29,12 +29,28 @@ def check_fit(given: Sequence[str]) -> None:
     Raises:
         UsageError: An option, a recipe, a model, a data module or the path of a checkpoint does not exist.
     """
+    _check(given, FIRST_PARTS)
+
+
+def check_data(given: Sequence[str]) -> None:
+    """Check the arguments of `data` as far as names and paths decide.
+
+    Args:
+        given: Arguments of the command.
+
+    Raises:
+        UsageError: An option, a data module or its folder does not exist.
+    """
+    _check(given, {"data", "output", "help"})
+
+
+def _check(given: Sequence[str], first_parts: Collection[str]) -> None:
     selected = {"model": "DCGAN", "data": "Digits", **callback_options()}
     options = list(_options(given))
     for option, value in options:
         section, dot, rest = option.partition(".")
-        if section not in FIRST_PARTS:
-            known = [f"--{name}{dot}{rest}" for name in FIRST_PARTS]
+        if section not in first_parts:
+            known = [f"--{name}{dot}{rest}" for name in first_parts]
             raise UsageError(f"there is no option `--{option}`{did_you_mean(f'--{option}', known)}")
         if value is None:
             continue

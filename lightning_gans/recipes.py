@@ -116,7 +116,7 @@ def expand_arguments(arguments: Sequence[str]) -> list[str]:
         options = vars(parser.parse_known_args(list(arguments))[0])
     except argparse.ArgumentError as error:  # such as an option without its value
         raise UsageError(f"`{error.argument_name}`: {error.message}") from error
-    arguments = _sorted_by_rank(arguments)
+    arguments = sorted_by_rank(arguments)
     expanded = _expand_recipes(arguments)
     path = options["ckpt_path"]
     if path in (None, "null", "None"):
@@ -206,7 +206,7 @@ def missing_value(arguments: Sequence[str], message: str) -> int | None:
     return None
 
 
-def _sorted_by_rank(arguments: Sequence[str]) -> list[str]:
+def sorted_by_rank(arguments: Sequence[str]) -> list[str]:
     """Sort configurations first, then classes, then the rest, since an option applies to the class named before it."""
     ranked: list[tuple[int, list[str]]] = []
     rest = list(arguments)

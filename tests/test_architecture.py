@@ -50,7 +50,8 @@ LAYERS = {
     "data_options": 8,
     "commands": 9,
     "cli": 9,
-    "__main__": 10,
+    "data_command": 10,
+    "__main__": 11,
 }
 """The layer of each module and subpackage, which imports only from lower layers and from itself."""
 
