@@ -82,11 +82,12 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         self._loader_state: dict[str, int] = {}
 
     @abstractmethod
-    def load(self) -> tuple[Batch, Batch]:
+    def load(self) -> tuple[Batch, Batch] | tuple[Batch, Batch, Batch]:
         """Read the data set.
 
         Returns:
-            Training and test examples. `image` is (n, *image_shape), uint8 levels, or float if `levels` is None.
+            Training and test examples, from the first of which `validation_size` examples are held out; or training,
+            validation and test examples. `image` is (n, *image_shape), uint8 levels, or float if `levels` is None.
             `label` is (n,), int64, -1 where unknown.
         """
 
@@ -115,31 +116,33 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def _load_splits(self) -> dict[Split, Batch]:
         if self._splits is None:
-            train, test = self.load()
+            train, *validation, test = self.load()
             if train["image"].shape[1:] != self.image_shape:
                 raise ValueError(
                     f"{self.name} must contain images of shape {self.image_shape}, "
                     f"but `load` returned shape {tuple(train['image'].shape[1:])}"
                 )
-            count = len(train["image"])
-            if not 0 <= self.validation_size < count:
-                raise ValueError(
-                    f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
-                    f"got {self.validation_size}"
-                )
-            train_size = count - self.validation_size
+            if not validation:
+                train, held_out = self._hold_out(train)
+                validation = [held_out]
+            train_size = len(train["image"])
             if self.batch_size > train_size:
                 raise ValueError(
                     f"`batch_size` must be at most the {train_size} training examples of {self.name}, "
                     f"got {self.batch_size}"
                 )
-            train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
-            self._splits = {
-                "train": index_batch(train, train_indices),
-                "validation": index_batch(train, validation_indices),
-                "test": test,
-            }
+            self._splits = {"train": train, "validation": validation[0], "test": test}
         return self._splits
+
+    def _hold_out(self, train: Batch) -> tuple[Batch, Batch]:
+        count = len(train["image"])
+        if not 0 <= self.validation_size < count:
+            raise ValueError(
+                f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
+                f"got {self.validation_size}"
+            )
+        train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
+        return index_batch(train, train_indices), index_batch(train, validation_indices)
 
     def train_dataloader(self) -> InMemoryLoader:
         """Return the training batches of this rank: shuffled, without an incomplete last batch.
@@ -156,12 +159,12 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return self._train_loader
 
     def val_dataloader(self) -> InMemoryLoader | list[InMemoryLoader]:
-        """Return the validation batches of this rank, in order; an empty list if `validation_size` is 0."""
-        return self._loader("validation", shuffle=False, drop_last=False) if self.validation_size else []
+        """Return the validation batches of this rank, in order; an empty list if there are none."""
+        return self._loader("validation", shuffle=False, drop_last=False) if self.sizes["validation"] else []
 
-    def test_dataloader(self) -> InMemoryLoader:
-        """Return the test batches of this rank, in order."""
-        return self._loader("test", shuffle=False, drop_last=False)
+    def test_dataloader(self) -> InMemoryLoader | list[InMemoryLoader]:
+        """Return the test batches of this rank, in order; an empty list if there are none."""
+        return self._loader("test", shuffle=False, drop_last=False) if self.sizes["test"] else []
 
     def _loader(self, split: Split, *, shuffle: bool, drop_last: bool) -> InMemoryLoader:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
