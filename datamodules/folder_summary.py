@@ -1,7 +1,8 @@
 """Summarize the contents of a folder of images: found, converted, skipped and left out."""
 
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +15,11 @@ from lightning_gans.datamodules.folder_layout import FolderLayout
 from lightning_gans.datamodules.image_decoding import DecodedFiles
 from lightning_gans.datamodules.value_range import Range, describe_ranges
 
-_SHOWN = 8
-"""Entries of a list that the text shows; the others are counted."""
+_COLUMNS = 100
+"""Width of the text, without its titles."""
 
-_SKIPPED_SHOWN = 3
-"""Skipped files that the text names."""
+_SHOWN_CLASSES, _SHOWN_SKIPPED = 12, 3
+"""Number of classes and of skipped files that the text names."""
 
 
 class Duplicates(NamedTuple):
@@ -80,23 +81,24 @@ class FolderSummary:
         """Write the summary.
 
         Args:
-            short: Leave out the modes and the names of files; at most 10 lines. Default False, at most 25 lines.
+            short: Leave out the modes and the names of files; at most 15 lines. Default False, at most 25 lines.
         """
+        one = 1 if short else 2
         rows = [
-            ("kinds", [_list_counts(self.kinds)]),
+            ("kinds", _wrap(_list_counts(self.kinds), one)),
             ("sizes", [self._sizes()]),
-            ("modes", [] if short else [_list_counts(self.modes)]),
-            ("value range", [describe_ranges(self.ranges)] if self.ranges else []),
-            ("converted", [_list_counts(self.converted)] if short else _rows_of_counts(self.converted)),
+            ("modes", [] if short else _wrap(_list_counts(self.modes), 3)),
+            ("value range", _wrap(describe_ranges(self.ranges), 1)),
+            ("converted", _wrap(_list_counts(self.converted), 6)),
             ("skipped", self._skipped()[: 1 if short else None]),
-            ("left out", [_list_counts(self.left_out)]),
+            ("left out", _wrap(_list_counts(self.left_out), one)),
             ("duplicates", self._duplicates(short=short)),
-            ("classes", self._classes()),
+            ("classes", _wrap(self._classes(), one)),
             ("splits", [self._splits()]),
         ]
         lines = [f"{printable(self.root)}: {self.images:,} images"]
         for title, values in rows:
-            lines += [f"  {title if i == 0 else '':<12} {value}" for i, value in enumerate(values) if value]
+            lines += [f"  {title if i == 0 else '':<12} {value}" for i, value in enumerate(values)]
         return "\n".join(lines)
 
     def _sizes(self) -> str:
@@ -109,7 +111,7 @@ class FolderSummary:
         if not self.skipped:
             return []
         where = "" if self.bad_files is None else f", listed in {self.bad_files}"
-        names = sorted(self.skipped)[:_SKIPPED_SHOWN]
+        names = sorted(self.skipped)[:_SHOWN_SKIPPED]
         return [f"{len(self.skipped)} files{where}", *(f"{printable(name)}: {self.skipped[name]}" for name in names)]
 
     def _duplicates(self, *, short: bool) -> list[str]:
@@ -122,14 +124,16 @@ class FolderSummary:
             text += f"; {self.duplicates.in_several_splits:,} are in several splits"
         return [text]
 
-    def _classes(self) -> list[str]:
+    def _classes(self) -> str:
         if self.classes is None:
-            return ["none"]
+            return "none"
         unlabeled = self.images - sum(self.classes.values())
-        return [
-            f"{len(self.classes)} from {self.label_source}: {_list_counts(self.classes)}"
-            f"{f'; {unlabeled:,} without a label' if unlabeled else ''}"
-        ]
+        largest = dict(Counter(self.classes).most_common(_SHOWN_CLASSES))
+        more = len(self.classes) - len(largest)
+        return (
+            f"{len(self.classes):,} from {self.label_source}: {_list_counts(largest)}"
+            f"{f', {more:,} more' if more else ''}{f'; {unlabeled:,} images without a label' if unlabeled else ''}"
+        )
 
     def _splits(self) -> str:
         return ", ".join(f"{name} {count:,} (by {self.split_source[name]})" for name, count in self.splits.items())
@@ -192,13 +196,9 @@ def find_duplicates(decoded: DecodedFiles, splits: Mapping[str, npt.NDArray[np.i
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:
-    """Write the most frequent entries with their numbers, and the number of the others."""
-    entries = Counter(counts).most_common()
-    shown = [f"{printable(name)} {count:,}" for name, count in entries[:_SHOWN]]
-    return ", ".join([*shown, *([f"{len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else [])])
+    """Write entries with their numbers, the most frequent first."""
+    return ", ".join(f"{printable(name)}: {count:,}" for name, count in Counter(counts).most_common())
 
 
-def _rows_of_counts(counts: Mapping[str, int]) -> Sequence[str]:
-    entries = Counter(counts).most_common()
-    shown = [f"{count:>5,} {name}" for name, count in entries[:_SHOWN]]
-    return [*shown, *([f"and {len(entries) - _SHOWN} more conversions"] if len(entries) > _SHOWN else [])]
+def _wrap(text: str, max_lines: int) -> list[str]:
+    return textwrap.wrap(text, _COLUMNS, max_lines=max_lines, placeholder=" ...", break_long_words=False)

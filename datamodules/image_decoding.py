@@ -133,5 +133,8 @@ def describe_error(error: Exception) -> str:
         >>> describe_error(PermissionError(13, "Permission denied", "/private/x.png")), describe_error(MemoryError())
         ('Permission denied', 'MemoryError')
     """
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    if isinstance(error, OSError | ValueError):
+        text = str(getattr(error, "strerror", None) or error)
+    else:
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return " ".join(text.split())

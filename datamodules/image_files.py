@@ -1,5 +1,6 @@
 """Decode one image file of any usual kind; the kind is found from the content of the file."""
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,13 +29,14 @@ SUFFIXES = {
     "WEBP": (".webp",),
     "npy": (".npy",),
 }
-"""File suffixes of each kind, in lower case. Pillow decodes all kinds but the last; it has more, such as EPS, which
-would start other programs."""
+"""File suffixes of each kind, in lower case. MPO is JPEG with several images."""
 
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 """File suffixes of images, in lower case; the case of a file name is ignored."""
 
-_PILLOW_FORMATS = tuple(SUFFIXES)[:-1]
+PILLOW_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Formats that Pillow decodes here, if it is built with them. Others, such as EPS, would start other programs."""
+
 _MAGIC_NPY = b"\x93NUMPY"
 _MAGIC_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -101,11 +103,11 @@ def _open_by_content(stream: BinaryIO, target: ImageTarget) -> OpenedImage:
     if head.startswith(_MAGIC_NPY):
         return _opened_array(read_npy(stream), "npy")
     try:
-        image = Image.open(stream, formats=_PILLOW_FORMATS)
+        image = Image.open(stream, formats=_available_formats())
     except UnidentifiedImageError:
         if head.startswith(_MAGIC_TIFF):
             return _opened_tiff(stream)
-        raise ValueError("its content is not an image of a known kind, or its header is damaged") from None
+        raise ValueError("its content is not an image of a kind that is known here, or is damaged") from None
     if image.format == "TIFF" and needs_tifffile(image):
         return _opened_tiff(stream)
     with _LARGE_LOCK if image.width * image.height > LARGE_PIXELS else nullcontext():  # one at a time, to save memory
@@ -113,6 +115,12 @@ def _open_by_content(stream: BinaryIO, target: ImageTarget) -> OpenedImage:
 
 
 _LARGE_LOCK = threading.Lock()
+
+
+@functools.cache
+def _available_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in PILLOW_FORMATS if name in Image.OPEN)
 
 
 def _opened_tiff(stream: BinaryIO) -> OpenedImage:

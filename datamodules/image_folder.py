@@ -176,7 +176,7 @@ class ImageFolder(DataModule):
         self._summary = summarize(
             self.root, self._layout, decoded, splits=splits, split_source=source, bad_files=bad_files
         )
-        if len(splits["validation"]) < MIN_SCORED_IMAGES:
+        if self._fractions["validation"] and len(splits["validation"]) < MIN_SCORED_IMAGES:
             rank_zero_warn(
                 f"{len(splits['validation'])} validation images are too few for scores during training, which need "
                 f"{MIN_SCORED_IMAGES}: raise `validation_size` {self._fractions['validation']:g}, or add images"

@@ -32,14 +32,15 @@ def open_with_pillow(image: Image.Image, stream: BinaryIO, target: ImageTarget) 
     """
     kind, size, mode = str(image.format), (image.height, image.width), image.mode
     notes = _frame_notes(image) + _color_notes(image)
-    orientation = _orientation(image)
+    wide = is_wide_png(image)
+    orientation = _orientation(image)  # which decodes a PNG file, so that its raw mode is unknown afterwards
     if orientation is None:
         notes.append("damaged EXIF data ignored")
     elif orientation != 1:
         notes.append("rotated by its EXIF orientation")
     pixels: Image.Image | npt.NDArray[Any]
     alpha = None
-    if is_wide_png(image):
+    if wide:
         pixels, alpha = _wide_values(image, stream, target.channels)
         pixels = rotate_upright(pixels, orientation or 1)
         alpha = None if alpha is None else rotate_upright(alpha, orientation or 1)
