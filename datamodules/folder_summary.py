@@ -81,7 +81,7 @@ class FolderSummary:
         """Write the summary.
 
         Args:
-            short: Leave out the modes and the names of files; at most 15 lines. Default False, at most 25 lines.
+            short: Leave out the modes and the names of files; at most 12 lines. Default False, at most 25 lines.
         """
         one = 1 if short else 2
         rows = [
@@ -89,7 +89,7 @@ class FolderSummary:
             ("sizes", [self._sizes()]),
             ("modes", [] if short else _wrap(_list_counts(self.modes), 3)),
             ("value range", _wrap(describe_ranges(self.ranges), 1)),
-            ("converted", _wrap(_list_counts(self.converted), 6)),
+            ("converted", _wrap(_list_counts(self.converted), 3 if short else 6)),
             ("skipped", self._skipped()[: 1 if short else None]),
             ("left out", _wrap(_list_counts(self.left_out), one)),
             ("duplicates", self._duplicates(short=short)),
