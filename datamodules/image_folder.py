@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_gans.core.batches import index_batch
 from lightning_gans.datamodules.archives import open_tree
 from lightning_gans.datamodules.bad_files import printable, write_bad_files
 from lightning_gans.datamodules.folder_layout import read_layout
 from lightning_gans.datamodules.folder_summary import FolderSummary, summarize
 from lightning_gans.datamodules.image_decoding import DecodedFiles, decode_into
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
-from lightning_gans.datamodules.indexing import index_batch
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.resizing import DESCRIPTIONS, Resize
 from lightning_gans.datamodules.splitting import split_by_content
@@ -67,7 +67,7 @@ class ImageFolder(DataModule):
         validation_size: Fraction of the images for validation, default 0.05; 0 for none.
         test_size: Fraction of the images for testing, default 0.1.
         seed: Seed of the order of the training examples, default 0.
-        horizontal_flip: Mirror each training image with probability 0.5, default False.
+        horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
         memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
 
     Attributes:
