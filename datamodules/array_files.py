@@ -14,11 +14,12 @@ ORIENTATION = 274
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277
 
 
-def read_npy(stream: BinaryIO) -> Array:
+def read_npy(stream: BinaryIO, channels: int) -> Array:
     """Read a `.npy` file.
 
     Args:
         stream: Seekable stream of the file.
+        channels: Wanted number of channels.
 
     Returns:
         (h, w, c) uint8 for 8-bit and Boolean arrays, otherwise integers or floating-point numbers.
@@ -29,7 +30,8 @@ def read_npy(stream: BinaryIO) -> Array:
     array = np.lib.format.read_array(stream, allow_pickle=False)
     if array.ndim not in (2, 3) or array.size == 0:
         raise ValueError(f"its array must be (height, width) or (height, width, channels), got shape {array.shape}")
-    if array.ndim == 3 and array.shape[0] < min(array.shape[1:]) and array.shape[2] > 4:
+    usual = {1, 3, channels}
+    if array.ndim == 3 and array.shape[0] in usual and array.shape[2] not in usual:
         raise ValueError(
             f"its shape {array.shape} looks like (channels, height, width): save (height, width, channels)"
         )

@@ -101,7 +101,7 @@ def _open_by_content(stream: BinaryIO, target: ImageTarget) -> OpenedImage:
     if not head:
         raise ValueError("the file is empty")
     if head.startswith(_MAGIC_NPY):
-        return _opened_array(read_npy(stream), "npy")
+        return _opened_array(read_npy(stream, target.channels), "npy")
     try:
         image = Image.open(stream, formats=_available_formats())
     except UnidentifiedImageError:

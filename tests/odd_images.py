@@ -68,7 +68,7 @@ def npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def png16(array: np.ndarray, transparent: tuple[int, ...] = ()) -> bytes:
+def png16(array: np.ndarray, transparent: tuple[int, ...] = (), orientation: int = 1) -> bytes:
     """Write a PNG file of 16 bits per channel, which Pillow cannot write in color."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
@@ -81,6 +81,9 @@ def png16(array: np.ndarray, transparent: tuple[int, ...] = ()) -> bytes:
     chunks = [(b"IHDR", header)]
     if transparent:
         chunks.append((b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
     chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in chunks)
 
@@ -141,6 +144,7 @@ GOOD = [
         "composited over white",
     ),
     OddFile("color16.png", png16(TWELVE_BITS_COLOR), note="uint16 scaled"),
+    OddFile("color16_exif6.png", png16(np.rot90(TWELVE_BITS_COLOR), orientation=6), note="rotated"),
     OddFile(
         "color16_trns.png",
         png16(TWELVE_BITS_COLOR, tuple(TWELVE_BITS_COLOR[0, 0].tolist())),
