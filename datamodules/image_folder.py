@@ -1,73 +1,96 @@
-"""Data module for a folder of images."""
+"""Data module for a folder or a zip archive of images."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core.batches import index_batch
+from lightning_gans.datamodules.archives import open_tree
+from lightning_gans.datamodules.bad_files import printable, write_bad_files
+from lightning_gans.datamodules.folder_layout import read_layout
+from lightning_gans.datamodules.folder_summary import FolderSummary, summarize
+from lightning_gans.datamodules.image_decoding import DecodedFiles, decode_into
+from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
 from lightning_gans.datamodules.module import DataModule
-from lightning_gans.datamodules.splitting import hold_out
+from lightning_gans.datamodules.resizing import DESCRIPTIONS, Resize
+from lightning_gans.datamodules.splitting import split_by_content
+from lightning_gans.datamodules.value_range import ValueRange
 from lightning_gans.types import Batch
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-"""File suffixes of images, in lower case; the case of a file name is ignored."""
-
-MIN_PROGRESS_IMAGES = 2000
-"""Number of images above which decoding shows a progress bar on a terminal."""
+MIN_SCORED_IMAGES = 6
+"""Images that a validation split needs for a score: more than the 5 neighbors of precision and recall."""
 
 
 class ImageFolder(DataModule):
-    """Serve the images (PNG, JPEG, WebP, BMP) of a folder and its subfolders, each decoded once into memory.
+    """Serve the images of a folder with its subfolders, or of a zip archive, each decoded once into memory.
 
-    Images are (channels, height, width), float in [-1, 1] (256 levels). If every image is in a subfolder of `root`, and
-    there are at least two such subfolders, the subfolders are the classes, sorted by name. Otherwise there are no
-    labels, and `label` is -1. Hidden files and folders, and files with other suffixes, are ignored. The splits depend
-    on the relative paths of the images, not on the order in which the file system lists them.
+    Images are (channels, height, width), float in [-1, 1] (256 levels). Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF
+    or `.npy`. The content of a file determines its kind; hidden files and other suffixes are left out. `summary`
+    reports everything that was found, converted, skipped or left out; it is printed before training.
+
+    Labels are read from the column `label` of `metadata.csv`, `.jsonl` or `.parquet` (Hugging Face's `imagefolder`), or
+    from `dataset.json` (StyleGAN). With neither, the subfolders are the classes, sorted by name, if every image is in
+    one, and if there are at least two. Otherwise `label` is -1.
+
+    If the top-level folders are named `train`, `validation` and `test` (or `training`, `valid`, `dev`, `val`,
+    `testing`, `eval`, `evaluation`), they are the splits. A split without a folder is taken from the training images by
+    a hash of each decoded image. Adding or removing an image therefore moves no other image to another split, and exact
+    duplicates are in the same split.
 
     Each image is decoded in these steps:
 
-    1. rotate it according to its EXIF orientation;
-    2. convert it to 8 bits per channel;
-    3. composite transparent pixels over white;
-    4. scale it to cover the target size (bicubic, antialiased when downscaling);
-    5. crop it to the target size around its center.
+    1. take the first frame or page, and rotate it according to its EXIF orientation; color profiles are not applied;
+    2. scale it to 8 bits per channel by `value_range`, if it has more;
+    3. composite transparent pixels over white, unless the transparency is one of `channels`;
+    4. convert it to color or gray;
+    5. bring it to the size by `resize`.
 
     Args:
-        root: Folder of the images.
+        root: Folder or zip archive of the images; `~` is the home folder.
         image_size: Target size in pixels: the side of a square, or (height, width); default 64.
-        channels: 3 for color (default) or 1 for grayscale (ITU-R 601-2 luma).
+        channels: 3 for color (default) or 1 for grayscale (ITU-R 601-2 luma). Any other number is for `.npy` and TIFF
+            files with that number of channels, or for color or gray images with transparency (4 or 2).
+        resize: "cover" (default) scales an image to cover the size and crops it around its center. "fit" scales the
+            whole image into the size and pads it with white. "crop" crops it without scaling. "none" requires images of
+            the size. Scaling is bicubic, antialiased when downscaling.
+        value_range: Values that become black and white in images of more than 8 bits, as (low, high). "auto" (default)
+            finds them over all images: the smallest of 8, 10, 12, 14 or 16 bits for integers; [0, 1], [-1, 1] or
+            [0, 255] for floating-point numbers; otherwise the smallest and the largest value.
+        on_error: "stop" (default) raises an error if a file cannot be used, "skip" continues without it. Both list all
+            such files in `<root>.bad_files.txt`, next to `root` or in the current folder.
         batch_size: Examples per batch in total over all devices, default 64.
-        validation_size: Fraction of the images for validation, default 0.05; at least one image.
-        test_size: Fraction of the images for testing, default 0.1; at least one image.
+        validation_size: Fraction of the images for validation, default 0.05; 0 for none.
+        test_size: Fraction of the images for testing, default 0.1.
         seed: Seed of the order of the training examples, default 0.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
         memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
 
+    Attributes:
+        summary: Summary of the folder; the images are decoded on first access.
+
     Raises:
-        ValueError: If `root` is not a readable folder with at least 3 images, or a size or fraction is out of range; in
-            `setup`, if an image cannot be decoded or all images together exceed the memory limit.
+        ValueError: If `root` is not a readable folder or archive with at least 3 images, its metadata cannot be read,
+            or an argument is out of range; in `setup`, if an image cannot be decoded or all images together exceed the
+            memory limit.
 
     Example:
+        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
         >>> with TemporaryDirectory() as root:
         ...     for name in ("cat", "dog"):
         ...         Path(root, name).mkdir()
-        ...         for i in range(5):
-        ...             Image.new("RGB", (40, 30), "teal").save(Path(root, name, f"{i}.png"))
+        ...         for i in range(50):
+        ...             Image.new("RGB", (40, 30), (i, 0, len(name))).save(Path(root, name, f"{i}.png"))
         ...     data = ImageFolder(root=root, image_size=16, batch_size=4)
         ...     data.setup()
-        >>> data.image_shape, data.class_names, data.sizes
-        ((3, 16, 16), ('cat', 'dog'), {'train': 8, 'validation': 1, 'test': 1})
+        >>> data.image_shape, data.class_names, sum(data.sizes.values())
+        ((3, 16, 16), ('cat', 'dog'), 100)
     """
 
     def __init__(
@@ -75,7 +98,10 @@ class ImageFolder(DataModule):
         *,
         root: str,
         image_size: int | tuple[int, int] = 64,
-        channels: Literal[1, 3] = 3,
+        channels: int = 3,
+        resize: Resize = "cover",
+        value_range: ValueRange = "auto",
+        on_error: Literal["stop", "skip"] = "stop",
         batch_size: int = 64,
         validation_size: float = 0.05,
         test_size: float = 0.1,
@@ -83,48 +109,85 @@ class ImageFolder(DataModule):
         horizontal_flip: bool = False,
         memory_limit_gb: float = 16.0,
     ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip)
         size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
         if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
             raise ValueError(
                 f"`image_size` must be a number of pixels or (height, width), at least 1, got {image_size}"
             )
-        if channels not in {1, 3}:
-            raise ValueError(f"`channels` must be 1 (grayscale) or 3 (color), got {channels}")
-        for argument, fraction in (("validation_size", validation_size), ("test_size", test_size)):
-            if not 0 < fraction < 1:
-                raise ValueError(f"`{argument}` is a fraction and must be between 0 and 1, got {fraction}")
+        if channels < 1:
+            raise ValueError(f"`channels` must be at least 1, got {channels}")
+        _check_choice("resize", resize, DESCRIPTIONS)
+        _check_choice("on_error", on_error, ("stop", "skip"))
+        _check_fractions(validation_size, test_size)
         self.root = root
         self.image_shape = (channels, *size)
-        self.files = list_images(root)
+        self.resize = resize
+        self.value_range = _checked_range(value_range)
+        self.on_error = on_error
+        self.memory_limit_gb = memory_limit_gb
+        self._fractions = {"test": test_size, "validation": validation_size}
+        self._summary: FolderSummary | None = None
+        self._printed = False
+        self._tree = open_tree(root)
+        self._layout = read_layout(self._tree)
+        self.files = self._layout.files
+        self.class_names = self._layout.class_names
         if len(self.files) < 3:
             raise ValueError(
                 f"`root` {root!r} must contain at least 3 images ({' '.join(sorted(IMAGE_SUFFIXES))}), "
-                f"one for each split, got {len(self.files)}"
+                f"got {len(self.files)}"
             )
-        self.class_names = find_classes(self.files)
-        self.memory_limit_gb = memory_limit_gb
-        self._test_count = max(1, round(test_size * len(self.files)))
-        validation_count = max(1, round(validation_size * len(self.files)))
-        if self._test_count + validation_count >= len(self.files):
-            raise ValueError(
-                f"`validation_size` {validation_size} and `test_size` {test_size} must leave images for training, "
-                f"but take {validation_count} and {self._test_count} of {len(self.files)}"
-            )
-        super().__init__(
-            batch_size=batch_size, validation_size=validation_count, seed=seed, horizontal_flip=horizontal_flip
-        )
+
+    @property
+    def summary(self) -> FolderSummary:
+        """Return the summary of the folder; the images are decoded on first access."""
+        self._load_splits()
+        assert self._summary is not None
+        return self._summary
 
     @property
     def preprocessing(self) -> dict[str, Any]:
         """Return the settings of decoding and normalization, as plain values for checkpoints."""
+        ranges = {} if self._summary is None else self._summary.ranges
         return {
             **super().preprocessing,
             "background": "white",
-            "resize": "scaled to cover the size (Pillow bicubic, antialiased), then cropped around the center",
+            "resize": DESCRIPTIONS[self.resize],
+            "value_ranges": {dtype: list(value_range) for dtype, value_range in ranges.items()},
         }
 
-    def load(self) -> tuple[Batch, Batch]:
-        """Decode the images and hold out some of them for testing."""
+    def setup(self, stage: str | None = None) -> None:
+        """Decode and split the images on the first call; print the summary before training."""
+        super().setup(stage)
+        if self.trainer is not None and self.trainer.is_global_zero and stage == "fit" and not self._printed:
+            print(self.summary.text(short=True), flush=True)
+            self._printed = True
+
+    def load(self) -> tuple[Batch, Batch, Batch]:
+        """Decode the images and divide them among the splits."""
+        self._check_memory()
+        image = torch.empty((len(self.files), *self.image_shape), dtype=torch.uint8)
+        decoded = decode_into(image.numpy(), self.files, self._tree, resize=self.resize, value_range=self.value_range)
+        bad_files = self._list_errors(decoded)
+        splits = self._split(decoded)
+        given = set(self._layout.splits or ())
+        source = {name: "folder" if name in given else "content" for name in splits}
+        self._summary = summarize(
+            self.root, self._layout, decoded, splits=splits, split_source=source, bad_files=bad_files
+        )
+        if self._fractions["validation"] and len(splits["validation"]) < MIN_SCORED_IMAGES:
+            rank_zero_warn(
+                f"{len(splits['validation'])} validation images are too few for scores during training, which need "
+                f"{MIN_SCORED_IMAGES}: raise `validation_size` {self._fractions['validation']:g}, or add images"
+            )
+        examples: Batch = {"image": image, "label": torch.tensor(self._layout.labels)}
+        train, validation, test = (
+            index_batch(examples, torch.from_numpy(splits[name])) for name in ("train", "validation", "test")
+        )
+        return train, validation, test
+
+    def _check_memory(self) -> None:
         # splitting copies the decoded images, hence the factor 2
         required_gb = 2 * len(self.files) * int(np.prod(self.image_shape)) / 1e9
         if required_gb > self.memory_limit_gb:
@@ -132,139 +195,55 @@ class ImageFolder(DataModule):
                 f"`memory_limit_gb` is {self.memory_limit_gb:g}, but {len(self.files)} images of shape "
                 f"{self.image_shape} need {required_gb:.3g} GB: choose a smaller `image_size`, or raise the limit"
             )
-        examples: Batch = {
-            "image": decode_images([Path(self.root, file) for file in self.files], self.image_shape),
-            "label": self._labels(),
-        }
-        train_indices, test_indices = hold_out(len(self.files), self._test_count, self.name)
-        return index_batch(examples, train_indices), index_batch(examples, test_indices)
 
-    def _labels(self) -> Tensor:
-        if self.class_names is None:
-            return torch.full((len(self.files),), -1)
-        class_to_label = {name: label for label, name in enumerate(self.class_names)}
-        return torch.tensor([class_to_label[file.split("/")[0]] for file in self.files])
-
-
-def list_images(root: str) -> list[str]:
-    """List the image files in a folder and its subfolders, sorted by path.
-
-    Args:
-        root: Folder to search; symbolic links are followed.
-
-    Returns:
-        Paths relative to `root`, with forward slashes on every operating system.
-
-    Raises:
-        ValueError: If `root` is not a folder, or the folder or one of its subfolders cannot be listed.
-    """
-
-    def raise_error(error: OSError) -> None:
-        raise ValueError(f"`root` {root!r} cannot be listed: {error}") from error
-
-    if not os.path.isdir(root):
-        problem = "is a file" if os.path.exists(root) else "does not exist"
-        raise ValueError(f"`root` must be a folder of images, but {root!r} {problem}")
-    files = []
-    visited: set[str] = set()
-    for folder, subfolders, names in os.walk(root, onerror=raise_error, followlinks=True):
-        if (real_path := os.path.realpath(folder)) in visited:  # reached again through a symbolic link
-            subfolders.clear()
-            continue
-        visited.add(real_path)
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        files += [
-            Path(folder, name).relative_to(root).as_posix()
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-        ]
-    return sorted(files)
-
-
-def find_classes(files: Sequence[str]) -> tuple[str, ...] | None:
-    """Find the class names in a list of image files.
-
-    Args:
-        files: Relative paths with forward slashes.
-
-    Returns:
-        Names of the top-level folders, sorted. None if an image is in no folder, or all images are in the same folder.
-
-    Example:
-        >>> find_classes(["dog/1.png", "cat/1.png", "cat/small/2.png"])
-        ('cat', 'dog')
-        >>> find_classes(["dog/1.png", "2.png"])
-    """
-    folders, _, names = zip(*(file.partition("/") for file in files), strict=True)
-    return tuple(sorted(set(folders))) if all(names) and len(set(folders)) > 1 else None
-
-
-def decode_images(files: Sequence[Path], image_shape: tuple[int, ...]) -> Tensor:
-    """Decode image files in parallel threads, with a progress bar on a terminal for more than 2,000 images.
-
-    Args:
-        files: Paths of the images.
-        image_shape: (channels, height, width) of the result.
-
-    Returns:
-        (n, channels, height, width) uint8.
-
-    Raises:
-        ValueError: At least one image cannot be decoded; the message gives the number of such images and the first
-            path.
-    """
-    images = torch.empty((len(files), *image_shape), dtype=torch.uint8)
-
-    def decode(index: int) -> Exception | None:
-        try:
-            images[index] = torch.from_numpy(read_image(files[index], image_shape))
-        except Exception as error:  # Pillow's decoders raise almost any exception for a damaged file
-            return error
-        return None
-
-    console = Console(stderr=True)
-    with ThreadPoolExecutor() as pool:
-        errors = list(
-            track(
-                pool.map(decode, range(len(files))),
-                description="decoding images",
-                total=len(files),
-                console=console,
-                transient=True,
-                disable=len(files) <= MIN_PROGRESS_IMAGES or not console.is_terminal,
+    def _list_errors(self, decoded: DecodedFiles) -> Path | None:
+        """Write the list of the files that cannot be used; raise an error unless they are to be skipped."""
+        errors = self._layout.errors | {self.files[index]: reason for index, reason in decoded.errors.items()}
+        if not errors:
+            return None
+        path = write_bad_files(self._tree.path, errors)
+        first = min(errors)
+        if self.on_error == "stop" or not decoded.infos:
+            listed = "" if path is None else f"; all are listed in {str(path)!r}"
+            raise ValueError(
+                f"{len(errors)} of {len(self.files) + len(self._layout.errors)} images cannot be decoded: repair or "
+                f"remove them, or set `on_error` to skip{listed}; the first is "
+                f"{printable(f'{self._tree.path}/{first}')!r} ({errors[first]})"
             )
-        )
-    failures = [(file, error) for file, error in zip(files, errors, strict=True) if error is not None]
-    if failures:
-        file, error = failures[0]
+        return path
+
+    def _split(self, decoded: DecodedFiles) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the indices of the images of each split, in the order of their hashes, which is random."""
+        good = decoded.good[np.argsort(decoded.hashes[decoded.good], kind="stable")]
+        given = np.array(self._layout.splits or ["train"] * len(self.files))
+        folders = {name: good[given[good] == name] for name in set(given.tolist())}
+        missing = {name: fraction for name, fraction in self._fractions.items() if name not in folders}
+        train = folders.pop("train")
+        by_content = split_by_content(decoded.hashes[train], missing)
+        splits = folders | {name: train[indices.numpy()] for name, indices in by_content.items()}
+        return {name: splits[name] for name in ("train", "validation", "test")}
+
+
+def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_fractions(validation_size: float, test_size: float) -> None:
+    if not 0 <= validation_size < 1:
+        raise ValueError(f"`validation_size` is a fraction and must be between 0 and 1, got {validation_size}")
+    if not 0 < test_size < 1:
+        raise ValueError(f"`test_size` is a fraction and must be between 0 and 1, got {test_size}")
+    if validation_size + test_size >= 1:
         raise ValueError(
-            f"{len(failures)} of {len(files)} images cannot be decoded: repair or remove them; "
-            f"the first is {str(file)!r} ({' '.join(str(error).split())})"
-        ) from error
-    return images
+            f"`validation_size` {validation_size} and `test_size` {test_size} must leave images for training, "
+            f"but add up to {validation_size + test_size:g}"
+        )
 
 
-def read_image(file: Path, image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Decode one image file in the steps that `ImageFolder` documents.
-
-    Args:
-        file: Path of the image.
-        image_shape: (channels, height, width) of the result.
-
-    Returns:
-        (channels, height, width) uint8.
-    """
-    channels, height, width = image_shape
-    with Image.open(file) as opened:
-        image: Image.Image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I"):
-        # Pillow would clip 16-bit values instead of scaling them: 65535 / 257 = 255
-        image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
-    if channels == 1:
-        image = image.convert("L")
-    image = ImageOps.fit(image, (width, height), method=Image.Resampling.BICUBIC)
-    return np.array(image).reshape(height, width, channels).transpose(2, 0, 1)
+def _checked_range(value_range: ValueRange) -> ValueRange:
+    if value_range == "auto":
+        return value_range
+    if isinstance(value_range, str) or len(value_range) != 2 or not value_range[0] < value_range[1]:
+        raise ValueError(f"`value_range` must be auto or [low, high] with low < high, got {value_range!r}")
+    return float(value_range[0]), float(value_range[1])

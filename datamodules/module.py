@@ -223,9 +223,9 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Return the validation batches of this rank, in order; an empty list if there are none."""
         return self._loader("validation", shuffle=False, drop_last=False) if self.sizes["validation"] else []
 
-    def test_dataloader(self) -> ResumableLoader:
-        """Return the test batches of this rank, in order."""
-        return self._loader("test", shuffle=False, drop_last=False)
+    def test_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
+        """Return the test batches of this rank, in order; an empty list if there are none."""
+        return self._loader("test", shuffle=False, drop_last=False) if self.sizes["test"] else []
 
     def _loader(self, split: Split, *, shuffle: bool, drop_last: bool) -> ResumableLoader:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

@@ -1,8 +1,10 @@
 """Random splits that are the same on every machine."""
 
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,3 +31,29 @@ def hold_out(count: int, size: int, name: str) -> tuple[Tensor, Tensor]:
     # NumPy guarantees that the numbers of a RandomState never change between releases; torch.randperm does not
     order = torch.from_numpy(np.random.RandomState(zlib.crc32(name.encode())).permutation(count)).long()
     return order[size:], order[:size]
+
+
+def split_by_content(hashes: npt.NDArray[np.uint64], fractions: Mapping[str, float]) -> dict[str, Tensor]:
+    """Split examples by the hashes of their contents, so that the part of an example depends on that example only.
+
+    A hash is a number in [0, 1), which is compared with the fractions. Adding or removing an example therefore moves no
+    other, and equal examples are in the same part. The sizes of the parts are random, close to the fractions; a part of
+    few examples may be empty.
+
+    Args:
+        hashes: (n,) uniformly distributed 64-bit hashes.
+        fractions: Fraction of each part that is held out, by its name.
+
+    Returns:
+        int64 indices of each part, and of the rest as "train". They are in the order of the hashes, so that the first
+        few indices of a part are a random subset of it.
+
+    Example:
+        >>> hashes = np.array([7 << 61, 1 << 61, 2 << 61], dtype=np.uint64)
+        >>> split_by_content(hashes, {"test": 0.2, "validation": 0.1})
+        {'test': tensor([1]), 'validation': tensor([2]), 'train': tensor([0])}
+    """
+    order = np.argsort(hashes, kind="stable")
+    bounds = np.cumsum([0, *fractions.values()])
+    parts = np.searchsorted(bounds, hashes[order] / 2.0**64, side="right") - 1
+    return {name: torch.from_numpy(order[parts == part]) for part, name in enumerate((*fractions, "train"))}

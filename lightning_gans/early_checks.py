@@ -70,7 +70,7 @@ def _check(given: Sequence[str], first_parts: Collection[str]) -> None:
     for option, value in options:
         _check_argument(option, selected)
         is_folder = option == "data.root" and selected["data"] == "ImageFolder" and "print_config" not in given_names
-        if is_folder and value is not None and not Path(value).exists():
+        if is_folder and value is not None and not Path(value).expanduser().exists():
             raise UsageError(f"`root` must be a folder of images, but {value!r} does not exist")
 
 

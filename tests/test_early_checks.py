@@ -99,3 +99,11 @@ def test_the_arguments_in_the_source_are_those_of_the_classes() -> None:
 
 def test_the_callbacks_in_the_source_are_those_of_the_trainer() -> None:
     assert callback_options() == {name: callback.__name__ for name, callback in CALLBACK_OPTIONS.items()}
+
+
+def test_the_home_folder_of_an_image_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    check_fit(["--data", "ImageFolder", "--data.root=~/images"])
+    with pytest.raises(UsageError, match="'~/nowhere' does not exist"):
+        check_fit(["--data", "ImageFolder", "--data.root=~/nowhere"])
