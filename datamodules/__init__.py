@@ -3,6 +3,8 @@
 if __name__ != "lightning_gans.datamodules":
     raise ImportError(f"import `lightning_gans.datamodules`, not `{__name__}`: otherwise every class would exist twice")
 
+from lightning_gans.datamodules.audio import AudioDataModule
+from lightning_gans.datamodules.audio_folder import AudioFolder
 from lightning_gans.datamodules.binarized_mnist import BinarizedMNIST
 from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
@@ -12,6 +14,7 @@ from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import InMemoryLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.spoken_digits import SpokenDigits
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
 from lightning_gans.datamodules.toy2d import Toy2D
@@ -19,6 +22,8 @@ from lightning_gans.datamodules.toy2d import Toy2D
 __all__ = [
     "CIFAR10",
     "MNIST",
+    "AudioDataModule",
+    "AudioFolder",
     "BinarizedMNIST",
     "DataModule",
     "Digits",
@@ -26,6 +31,7 @@ __all__ = [
     "GroundTruth",
     "ImageFolder",
     "InMemoryLoader",
+    "SpokenDigits",
     "StackedMNIST",
     "TorchvisionDataModule",
     "Toy2D",

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_gans.core.batches import as_dict, index_batch
+from lightning_gans.core.batches import as_dict, index_batch, num_examples
 from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.loader import InMemoryLoader, check_resumable
 from lightning_gans.datamodules.splitting import hold_out
@@ -31,7 +31,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     - Global random states are neither read nor changed.
 
     Attributes:
-        image_shape: (channels, height, width) of an image, or (dimensions,) of a point; known before `setup`.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point; known before `setup`. Data
+            without images do not have it.
         levels: Number of values that an element of a stored image can have, 0 to `levels - 1`. None for floating-point
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
@@ -82,13 +83,17 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         self._loader_state: dict[str, int] = {}
 
     @abstractmethod
-    def load(self) -> tuple[Batch, Batch]:
+    def load(self) -> tuple[Batch, Batch] | tuple[Batch, Batch, Batch]:
         """Read the data set.
 
         Returns:
-            Training and test examples. `image` is (n, *image_shape), uint8 levels, or float if `levels` is None.
+            Training and test examples, from the first of which `validation_size` examples are held out; or training,
+            validation and test examples. `image` is (n, *image_shape), uint8 levels, or float if `levels` is None.
             `label` is (n,), int64, -1 where unknown.
         """
+
+    def __str__(self) -> str:
+        return self.name  # Lightning's method would create and read the loaders
 
     @property
     def num_classes(self) -> int | None:
@@ -98,7 +103,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     @property
     def sizes(self) -> dict[Split, int]:
         """Return the number of examples in each split; the data set is read on first access."""
-        return {split: len(examples["image"]) for split, examples in self._load_splits().items()}
+        return {split: num_examples(examples) for split, examples in self._load_splits().items()}
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -115,31 +120,32 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def _load_splits(self) -> dict[Split, Batch]:
         if self._splits is None:
-            train, test = self.load()
-            if train["image"].shape[1:] != self.image_shape:
+            train, *validation, test = self.load()
+            if "image" in train and train["image"].shape[1:] != self.image_shape:
                 raise ValueError(
                     f"{self.name} must contain images of shape {self.image_shape}, "
                     f"but `load` returned shape {tuple(train['image'].shape[1:])}"
                 )
-            count = len(train["image"])
-            if not 0 <= self.validation_size < count:
+            if not validation:
+                train, held_out = self._hold_out(train)
+                validation = [held_out]
+            if self.batch_size > num_examples(train):
                 raise ValueError(
-                    f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
-                    f"got {self.validation_size}"
-                )
-            train_size = count - self.validation_size
-            if self.batch_size > train_size:
-                raise ValueError(
-                    f"`batch_size` must be at most the {train_size} training examples of {self.name}, "
+                    f"`batch_size` must be at most the {num_examples(train)} training examples of {self.name}, "
                     f"got {self.batch_size}"
                 )
-            train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
-            self._splits = {
-                "train": index_batch(train, train_indices),
-                "validation": index_batch(train, validation_indices),
-                "test": test,
-            }
+            self._splits = {"train": train, "validation": validation[0], "test": test}
         return self._splits
+
+    def _hold_out(self, train: Batch) -> tuple[Batch, Batch]:
+        count = num_examples(train)
+        if not 0 <= self.validation_size < count:
+            raise ValueError(
+                f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
+                f"got {self.validation_size}"
+            )
+        train_indices, validation_indices = hold_out(count, self.validation_size, self.name)
+        return index_batch(train, train_indices), index_batch(train, validation_indices)
 
     def train_dataloader(self) -> InMemoryLoader:
         """Return the training batches of this rank: shuffled, without an incomplete last batch.
@@ -156,8 +162,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return self._train_loader
 
     def val_dataloader(self) -> InMemoryLoader | list[InMemoryLoader]:
-        """Return the validation batches of this rank, in order; an empty list if `validation_size` is 0."""
-        return self._loader("validation", shuffle=False, drop_last=False) if self.validation_size else []
+        """Return the validation batches of this rank, in order; an empty list if there are none."""
+        return self._loader("validation", shuffle=False, drop_last=False) if self.sizes["validation"] else []
 
     def test_dataloader(self) -> InMemoryLoader:
         """Return the test batches of this rank, in order."""
