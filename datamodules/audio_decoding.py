@@ -1,12 +1,13 @@
 """Decoding of audio files into waveforms of one length and sample rate."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ MIN_PROGRESS_FILES = 2000
 
 _BLOCK = 65536  # frames that are decoded at once
 _AHEAD = 256  # files that are decoded before their waveforms are used
+_CHUNK_SIZES = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)$", flags=re.MULTILINE)  # of WAV, AIFF
+_UNKNOWN_SIZE = 0x7FFF0000  # programs that write to a pipe state a size from here on
 _MARGIN = 0.1  # seconds that are resampled beyond the end, so that the filter sees the signal continue
 
 
@@ -85,15 +88,12 @@ def decode_audio(file: Path, *, sample_rate: int, num_samples: int) -> Decoded:
         OSError: The file cannot be opened.
         RuntimeError: soundfile cannot decode the file.
     """
-    with file.open("rb") as opened:
-        if not opened.read(1):
-            raise ValueError("empty file")
-    with import_audio_library("soundfile").SoundFile(file) as sound:
+    with file.open("rb") as opened, _open_sound(opened) as sound:
         digest = blake2b(repr((sound.samplerate, sound.channels)).encode(), digest_size=8)
         needed = math.ceil((num_samples / sample_rate + _MARGIN) * sound.samplerate)
         blocks: list[npt.NDArray[np.float32]] = []
         length = 0
-        for block in sound.blocks(blocksize=_BLOCK, dtype="float32", always_2d=True):
+        while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
             digest.update(block.tobytes())
             if length < needed:
                 blocks.append(block[: needed - length].mean(axis=1, dtype=np.float32))
@@ -116,6 +116,18 @@ def decode_audio(file: Path, *, sample_rate: int, num_samples: int) -> Decoded:
             content=int.from_bytes(digest.digest(), "little"),
         )
     return np.pad(waveform, (0, num_samples - len(waveform))), facts
+
+
+def _open_sound(file: BinaryIO) -> Any:
+    """Open a file with soundfile; raise a ValueError if it is empty or shorter than its header states."""
+    if not file.read(1):
+        raise ValueError("empty file")
+    file.seek(0)
+    sound = import_audio_library("soundfile").SoundFile(file)  # a path would give other messages
+    for stated, found in _CHUNK_SIZES.findall(sound.extra_info):
+        if int(found) < int(stated) < _UNKNOWN_SIZE:
+            raise ValueError(f"truncated: {found} of {stated} bytes of samples")
+    return sound
 
 
 def decode_audio_files(files: Sequence[Path], *, sample_rate: int, num_samples: int) -> Iterator[Decoded | Exception]:

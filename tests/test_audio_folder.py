@@ -126,14 +126,23 @@ def test_the_content_is_that_of_the_samples_and_not_of_the_file(tmp_path: Path) 
     assert len({original, content("c.wav", longer), content("d.wav", tone(0), 16000), content("e.wav", tone(1))}) == 4
 
 
+def test_a_file_that_was_written_to_a_pipe_is_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", EXPECTED, 8000, subtype="PCM_16")
+    content = bytearray((tmp_path / "x.wav").read_bytes())
+    content[4:8] = content[40:44] = b"\xff\xff\xff\xff"  # the sizes are unknown when the header is written
+    (tmp_path / "x.wav").write_bytes(content)
+    np.testing.assert_allclose(decode(tmp_path / "x.wav"), EXPECTED, atol=2**-15)
+
+
 def broken(root: Path) -> dict[str, str]:
     """Write files that cannot be decoded; return the reason for each."""
-    write(root, "nan.wav", "cut.flac")
     nan = tone(0)
     nan[7] = np.nan
     soundfile.write(root / "nan.wav", nan, 8000, subtype="FLOAT")
-    soundfile.write(root / "cut.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 80_000), 8000)
-    (root / "cut.flac").write_bytes((root / "cut.flac").read_bytes()[:40_000])
+    for name in ("cut.flac", "cut.mp3", "cut.wav", "cut.aiff"):
+        soundfile.write(root / name, np.random.default_rng(0).uniform(-0.5, 0.5, 80_000), 16000)
+        content = (root / name).read_bytes()
+        (root / name).write_bytes(content[: len(content) // 2])
     soundfile.write(root / "none.wav", np.zeros(0), 8000)
     (root / "empty.wav").touch()
     (root / "text.wav").write_text("a text that is long enough to be read as the header of a file\n" * 10)
@@ -141,6 +150,9 @@ def broken(root: Path) -> dict[str, str]:
     return {
         "nan.wav": "NaN or infinity in the samples",
         "cut.flac": "",
+        "cut.mp3": "truncated: ",
+        "cut.wav": "truncated: 79978 of 160000 bytes",
+        "cut.aiff": "truncated: 79981 of 160008 bytes",
         "none.wav": "no samples",
         "empty.wav": "empty file",
         "text.wav": "Format not",
@@ -151,7 +163,7 @@ def broken(root: Path) -> dict[str, str]:
 def test_a_file_that_cannot_be_decoded_is_named_with_its_reason(tmp_path: Path) -> None:
     write(tmp_path, *(f"{i}.wav" for i in range(6)))
     reasons = broken(tmp_path)
-    with pytest.raises(ValueError, match=r"6 of 12 recordings in .* cannot be decoded") as error:
+    with pytest.raises(ValueError, match=r"9 of 15 recordings in .* cannot be decoded") as error:
         folder(tmp_path).setup()
     assert "\n" not in str(error.value)
     assert "set `on_error` to skip" in str(error.value)
@@ -164,12 +176,12 @@ def test_bad_files_are_skipped_with_a_warning(tmp_path: Path) -> None:
     write(tmp_path, *names)
     reasons = broken(tmp_path)
     data = folder(tmp_path, on_error="skip")
-    with pytest.warns(UserWarning, match="6 of 12 recordings in .* cannot be decoded and are skipped: .*empty.wav"):
+    with pytest.warns(UserWarning, match="9 of 15 recordings in .* cannot be decoded and are skipped: .*empty.wav"):
         data.setup()
     assert sorted(chain(*files(data).values())) == names
     assert data.summary is not None
     assert data.summary.skipped.keys() == reasons.keys()
-    assert "skipped: 6: " in str(data.summary)
+    assert "skipped: 9: " in str(data.summary)
 
 
 def test_many_bad_files_are_listed_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +213,7 @@ def test_the_summary_counts_every_file(tmp_path: Path) -> None:
     for name in ("notes.txt", "._a.wav", "README", "song.m4a", "Thumbs.db"):
         (tmp_path / name).write_text("?")
     (tmp_path / "folder.wav").mkdir()
+    write(tmp_path, ".cache/hidden.wav")
     data = folder(tmp_path)
     data.setup()
     summary = data.summary
