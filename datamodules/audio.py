@@ -18,6 +18,7 @@ from torch import Tensor
 from lightning_gans.audio import LogMel
 from lightning_gans.datamodules.audio_decoding import AudioFacts, decode_audio_files, describe_error
 from lightning_gans.datamodules.audio_summary import AudioSummary
+from lightning_gans.datamodules.folders import printable
 from lightning_gans.datamodules.module import DataModule, Split
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording
 from lightning_gans.datamodules.splitting import split_by_content
@@ -159,12 +160,10 @@ class AudioDataModule(DataModule, ABC):
     def _report(self, errors: Mapping[str, str]) -> None:
         """Raise an error or warn, with the names of all recordings that cannot be decoded."""
         count = f"{len(errors)} of {len(self.found.recordings)} recordings in {str(self.folder)!r}"
-        lines = [f"{file} ({reason})" for file, reason in errors.items()]
+        lines = [printable(f"{file} ({reason})") for file, reason in errors.items()]
         names = ", ".join(lines)
         if len(lines) > MAX_LISTED:
-            with tempfile.NamedTemporaryFile(
-                "w", prefix="recordings-", suffix=".txt", delete=False, errors="surrogateescape"
-            ) as file:
+            with tempfile.NamedTemporaryFile("w", prefix="recordings-", suffix=".txt", delete=False) as file:
                 file.write("\n".join(lines) + "\n")
             names = f"all are listed in {file.name}, the first is {lines[0]}"
         if self.on_error == "stop":

@@ -140,8 +140,12 @@ def decode_audio_files(files: Sequence[Path], *, sample_rate: int, num_samples: 
 
     Yields:
         The result of `decode_audio` for each file, in order, or the exception that it raised.
+
+    Raises:
+        ValueError: soundfile or soxr is not installed.
     """
-    import_audio_library("soundfile")
+    for name in ("soundfile", "soxr"):  # here, since a missing library is not an error of a file
+        import_audio_library(name)
 
     def decode(file: Path) -> Decoded | Exception:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lightning_gans.datamodules.audio_decoding import AudioFacts
+from lightning_gans.datamodules.folders import printable
 
 _SHOWN = 5  # files that a line of the text names
 
@@ -95,7 +96,7 @@ class AudioSummary:
             _line("skipped", _files([f"{file} ({reason})" for file, reason in self.skipped.items()])),
             _line("other files", _join(self.ignored)),
         ]
-        return "\n".join(line for line in lines if line)
+        return printable("\n".join(line for line in lines if line))
 
 
 def _line(label: str, text: str) -> str:

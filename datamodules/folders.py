@@ -36,3 +36,13 @@ def list_files(root: str | Path) -> list[str]:
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         files += [Path(folder, name).relative_to(root).as_posix() for name in names]
     return sorted(files)
+
+
+def printable(text: str) -> str:
+    r"""Replace the bytes of file names that are not UTF-8, which Python represents as surrogates, by question marks.
+
+    Example:
+        >>> printable("caf\udce9.wav")
+        'caf?.wav'
+    """
+    return text.encode(errors="replace").decode()

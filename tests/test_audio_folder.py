@@ -242,6 +242,16 @@ def test_the_summary_counts_every_file(tmp_path: Path) -> None:
     assert text.count("\n") < 18
 
 
+def test_names_that_are_not_utf_8_can_be_printed(tmp_path: Path) -> None:
+    write(tmp_path, "a.wav", "b.wav")
+    os.rename(tmp_path / "b.wav", os.fsencode(tmp_path) + b"/\xe9.wav")
+    (tmp_path / "a.wav").write_text("?")
+    with pytest.warns(UserWarning, match="1 of 2 recordings"):
+        (data := folder(tmp_path, on_error="skip")).setup()
+    assert "padded to 0.256 s: 1: ?.wav" in str(data.summary)
+    str(data.summary).encode()
+
+
 # Finding
 
 
@@ -612,11 +622,12 @@ def test_the_text_of_a_data_module_reads_no_data(data: AudioDataModule, monkeypa
     assert str(data) == data.name
 
 
+@pytest.mark.parametrize("library", ["soundfile", "soxr"])
 def test_a_missing_library_is_one_line_with_the_command_that_installs_it(
-    data: AudioDataModule, monkeypatch: pytest.MonkeyPatch
+    library: str, data: AudioDataModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    with pytest.raises(ValueError, match=r"audio files need soundfile, .*: pip install 'lightning-gans\[audio\]'$"):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ValueError, match=rf"audio files need {library}, .*: pip install 'lightning-gans\[audio\]'$"):
         data.setup()
 
 
