@@ -3,6 +3,8 @@
 if __name__ != "lightning_gans.datamodules":
     raise ImportError(f"import `lightning_gans.datamodules`, not `{__name__}`: otherwise every class would exist twice")
 
+from lightning_gans.datamodules.audio import AudioDataModule
+from lightning_gans.datamodules.audio_folder import AudioFolder
 from lightning_gans.datamodules.binarized_mnist import BinarizedMNIST
 from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
@@ -12,6 +14,7 @@ from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import ResumableLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.spoken_digits import SpokenDigits
 from lightning_gans.datamodules.sprites import Sprites
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
@@ -21,6 +24,8 @@ from lightning_gans.datamodules.vocabulary import Vocabulary
 __all__ = [
     "CIFAR10",
     "MNIST",
+    "AudioDataModule",
+    "AudioFolder",
     "BinarizedMNIST",
     "DataModule",
     "Digits",
@@ -28,6 +33,7 @@ __all__ = [
     "GroundTruth",
     "ImageFolder",
     "ResumableLoader",
+    "SpokenDigits",
     "Sprites",
     "StackedMNIST",
     "TorchvisionDataModule",

@@ -37,7 +37,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     - Global random states are neither read nor changed.
 
     Attributes:
-        image_shape: (channels, height, width) of an image, or (dimensions,) of a point; known before `setup`.
+        image_shape: (channels, height, width) of an image, or (dimensions,) of a point; known before `setup`. Data
+            without images do not have it.
         levels: Number of values that an element of a stored image can have, 0 to `levels - 1`. None for floating-point
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
@@ -114,6 +115,9 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             int64, -1 where unknown.
         """
 
+    def __str__(self) -> str:
+        return self.name  # Lightning's method would create and read the loaders
+
     @property
     def num_classes(self) -> int | None:
         """Return the number of classes, or None for data without labels."""
@@ -169,7 +173,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     def _load_splits(self) -> dict[Split, Source]:
         if self._splits is None:
             train, *validation, test = (self._source(examples) for examples in self.load())
-            found = tuple(train.fetch(torch.tensor([0]))["image"].shape[1:])
+            first = train.fetch(torch.tensor([0]))
+            found = tuple(first["image"].shape[1:]) if "image" in first else self.image_shape
             if found != self.image_shape:
                 raise ValueError(
                     f"{self.name} must contain images of shape {self.image_shape}, but `load` returned shape {found}"

@@ -1,4 +1,4 @@
-"""Random splits that are the same on every machine."""
+"""Splits that are the same on every machine: in random order, or by the content of each example."""
 
 import zlib
 from collections.abc import Mapping

@@ -43,11 +43,11 @@ def check_probability(**probabilities: float) -> None:
             raise ValueError(f"`{name}` must be a probability in [0, 1], got {probability}")
 
 
-def check_image_shape(image_shape: ImageShape) -> None:
+def check_image_shape(image_shape: ImageShape | None) -> None:
     """Raise an error unless a shape is the shape of an image or of a point.
 
     Args:
-        image_shape: The shape of an example.
+        image_shape: The shape of an example; None if the data have no images.
 
     Raises:
         ValueError: If it is neither (channels, height, width) nor (dimensions,), or has a size below 1.
@@ -57,13 +57,15 @@ def check_image_shape(image_shape: ImageShape) -> None:
         Traceback (most recent call last):
         ValueError: `image_shape` must be (channels, height, width) or (dimensions,), got (28, 28)
     """
+    if image_shape is None:
+        raise ValueError("`image_shape` is None: the data has no images")
     if len(image_shape) not in (1, 3):
         raise ValueError(f"`image_shape` must be (channels, height, width) or (dimensions,), got {image_shape}")
     if min(image_shape) < 1:
         raise ValueError(f"`image_shape` must hold sizes of at least 1, got {image_shape}")
 
 
-def check_image(name: str, image_shape: ImageShape) -> None:
+def check_image(name: str, image_shape: ImageShape | None) -> None:
     """Raise an error unless a shape is the shape of an image.
 
     Args:
@@ -78,7 +80,7 @@ def check_image(name: str, image_shape: ImageShape) -> None:
         Traceback (most recent call last):
         ValueError: DCGANGenerator works on images (channels, height, width), got `image_shape` (2,)
     """
-    if len(image_shape) != 3:
+    if image_shape is None or len(image_shape) != 3:
         raise ValueError(f"{name} works on images (channels, height, width), got `image_shape` {image_shape}")
     check_image_shape(image_shape)
 

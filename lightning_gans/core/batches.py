@@ -31,6 +31,16 @@ def index_batch(batch: Batch, indices: Tensor | slice) -> Batch:
     return cast("Batch", {key: tensor[indices] for key, tensor in as_dict(batch).items()})
 
 
+def num_examples(batch: Batch) -> int:
+    """Return the number of examples in a batch.
+
+    Example:
+        >>> num_examples({"label": torch.tensor([3, 1, 4])})
+        3
+    """
+    return len(next(iter(as_dict(batch).values())))
+
+
 def join_batches(batches: Iterable[Batch], n: int) -> Batch:
     """Concatenate batches with n rows in total, one by one, so that each row is in memory once.
 
@@ -49,7 +59,7 @@ def join_batches(batches: Iterable[Batch], n: int) -> Batch:
             if key not in joined:
                 joined[key] = tensor.new_empty(n, *tensor.shape[1:])
             joined[key][start : start + len(tensor)] = tensor
-        start += len(next(iter(as_dict(batch).values())))
+        start += num_examples(batch)
     return cast("Batch", joined)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_gans.checks import check_levels
+from lightning_gans.checks import check_image_shape, check_levels
 from lightning_gans.core.density import DensityModel, bits_per_dim
 from lightning_gans.core.gan import DiscriminatorFactory
 from lightning_gans.core.generative import GenerativeModel
@@ -76,6 +76,7 @@ class FlowGAN(WGANGP, DensityModel):
         discriminator_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
+        check_image_shape(image_shape)
         lowest, highest = value_range(likelihood_weight)
         if lowest < 0 or highest > 1:
             raise ValueError(f"`likelihood_weight` must be from 0 to 1, got {likelihood_weight}")
