@@ -92,7 +92,8 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
             option.classes.append(_find_class(path["path"]))
             rest = rest[path.end() :].strip()
         option.classes.extend(map(_find_class, reversed(_FACTORY.findall(line))))  # a line names the innermost first
-        explained = option.classes and reason is not message  # the class was found, but an argument is wrong
+        # the class was found, but an argument is wrong
+        explained = option.classes and reason is not message and not _ALTERNATIVE.fullmatch(reason)
         is_other = _UNKNOWN_CLASS in reason and _OTHER_TYPE.search(rest)
         if rest and not _NOISE.search(rest) and not is_other and not (explained and _ALTERNATIVE.fullmatch(rest)):
             reason = rest

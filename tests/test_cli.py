@@ -370,7 +370,7 @@ ERRORS = {
     "smaple runs/x": "did you mean `sample`",
     "evaluat runs/x": "did you mean `evaluate`",
     "lsit": "did you mean `list`",
-    "banana": "`banana`; known: evaluate, fit, list, sample",
+    "banana": "`banana`; known: data, evaluate, fit, list, sample",
     "validate": "evaluate RUN --split validation",
     "test": "evaluate RUN",
     "predict": "sample RUN",

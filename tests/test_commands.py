@@ -24,8 +24,6 @@ from lightning_gans.rendering.images import grid, to_uint8
 from lightning_gans.sample_progress import track_samples, tracked
 from lightning_gans.types import Batch
 
-pytestmark = pytest.mark.xdist_group("commands")  # the tests share a run
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

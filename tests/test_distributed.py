@@ -15,8 +15,6 @@ from conftest import Fit
 from test_resume import differences
 from two_processes import DISCRIMINATOR_STEPS, FIXED_STEPS, STEPS, STOP
 
-pytestmark = pytest.mark.xdist_group("distributed")  # the tests share one run of two processes
-
 TIME_LIMIT = 480.0  # seconds; processes in a deadlock would never end
 
 NAME = operator.attrgetter("name")
@@ -90,7 +88,9 @@ def test_both_processes_resume_bit_for_bit(case: Case, steps: int, results: list
 @pytest.mark.parametrize("case", cases(is_any))
 def test_one_process_resumes_a_run_of_two(case: Case, folder: Path, fit: Fit) -> None:
     model, path = case.make(discriminator_steps=3), folder / f"{case.name} 3.ckpt"
-    with pytest.warns(UserWarning, match="made by 2 processes, this run has 1: it continues at 32 images, but not bit"):
+    with pytest.warns(
+        UserWarning, match="saved by 2 processes, this run has 1: it continues at 32 images, but not bit"
+    ):
         fit(model, case.data(), max_steps=STEPS, ckpt_path=path)
     assert (model.images_seen, model.batches_seen) == (8 * STEPS, STEPS)
     assert torch.load(path, weights_only=True)["lightning_gans"]["batches_seen"] == STOP

@@ -168,6 +168,7 @@ def test_between_logging_steps_no_check_waits_for_the_device(fit: Fit, monkeypat
     """On a device other than the CPU, here a CPU under another name, the check waits for the logging step."""
     monkeypatch.setattr(GAN, "device", property(lambda self: torch.device("meta")))
     monkeypatch.setattr(GAN, "_noise", lambda self, distribution, shape: distribution(*shape))
+    monkeypatch.setattr(GAN, "to_device_and_dtype", lambda self, tensor: tensor)
     monkeypatch.setattr(pl.LightningModule, "toggled_optimizer", lambda self, _: nullcontext())
     batches = points(6)
     batches[1]["image"][0] = NAN

@@ -14,8 +14,6 @@ import pytest
 
 from lightning_gans._version import __version__
 
-pytestmark = pytest.mark.xdist_group("packaging")  # the tests share a build
-
 ROOT = Path(__file__).resolve().parents[1]
 LINKED = ("callbacks", "configs", "datamodules")
 FOLDERS = ("lightning_gans", *LINKED)

@@ -26,8 +26,6 @@ from lightning_gans.datamodules import Digits
 from lightning_gans.models import DCGAN
 from lightning_gans.trainer import Trainer
 
-pytestmark = pytest.mark.xdist_group("tracking")  # the tests share two runs
-
 BLOCK = 32 * 1024
 
 SHORT = [
