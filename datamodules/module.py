@@ -174,10 +174,10 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         if self._splits is None:
             train, *validation, test = (self._source(examples) for examples in self.load())
             first = train.fetch(torch.tensor([0]))
-            found = tuple(first["image"].shape[1:]) if "image" in first else self.image_shape
-            if found != self.image_shape:
+            if "image" in first and first["image"].shape[1:] != self.image_shape:
                 raise ValueError(
-                    f"{self.name} must contain images of shape {self.image_shape}, but `load` returned shape {found}"
+                    f"{self.name} must contain images of shape {self.image_shape}, "
+                    f"but `load` returned shape {tuple(first['image'].shape[1:])}"
                 )
             if not validation:
                 train, held_out = self._hold_out(train)
