@@ -29,7 +29,10 @@ TRUSTED_PACKAGES = ("lightning_gans", "torch", "pytorch_lightning")
 COMMAND = "# python -m lightning_gans fit --config "
 
 MEASURED = re.compile(r"# About (?P<time>\d+ (?:s|min|h|days)) on two cores(?:: (?P<scores>.+))?\.")
-"""The third line of a recipe: the time of its run, and the scores on held-out data if they were measured."""
+"""The third line of a recipe that was measured: the time of its run, and the scores on held-out data."""
+
+NOT_MEASURED = "# Not measured; `--dry_run` estimates the time."
+"""The third line of another recipe."""
 
 
 class Recipe(NamedTuple):
@@ -38,7 +41,7 @@ class Recipe(NamedTuple):
     Attributes:
         model: Name of the model.
         data: Name of the data module, and the options of the recipe's command besides `--config`.
-        time: Typical time of the run on two CPU cores.
+        time: Typical time of the run on two CPU cores, or "not measured".
         scores: Scores on held-out data; empty if they were not measured.
     """
 
@@ -85,10 +88,10 @@ def describe_recipe(path: Path) -> Recipe:
     _, command, measured, *_ = text.splitlines()
     _, *options = shlex.split(command.removeprefix(COMMAND))
     found = MEASURED.fullmatch(measured)
-    assert found is not None, f"{path.name} lacks its time"
+    time, scores = ("not measured", "") if found is None else (found["time"], found["scores"] or "")
     content = yaml.safe_load(text)
     data = " ".join([content["data"]["class_path"], *options])
-    return Recipe(content["model"]["class_path"], data, found["time"], found["scores"] or "")
+    return Recipe(content["model"]["class_path"], data, time, scores)
 
 
 def expand_arguments(arguments: Sequence[str]) -> list[str]:
