@@ -59,6 +59,7 @@ class Run(pl.Callback):
         self._max_steps: int | None = None
         self._snapshot: FolderSnapshot | None = None
         self._pending_config: str | None = None
+        self._previous_config: str | None = None
 
     def continue_from(self, folder: Path | None, images: int, batches: int) -> None:
         """Make the next `fit` continue an existing run in its folder, unless this run has another name.
@@ -84,7 +85,7 @@ class Run(pl.Callback):
                 f"`max_images` is {self.max_images:,}, and the model has already seen {seen:,}:"
                 " raise `max_images`, or create a new model"
             )
-        self._pending_config = None
+        self._pending_config = self._previous_config = None
         folder = ""
         if trainer.is_global_zero:
             folder = str(resumed) if resumed else self._make_folder(trainer, pl_module)
@@ -135,6 +136,16 @@ class Run(pl.Callback):
         if snapshot is not None:
             snapshot.restore()
 
+    def restore_config(self) -> None:
+        """Restore the `config.yaml` of a resumed run, after an error that one of the new options has caused."""
+        if self._previous_config is not None:
+            self._replace_config(self._previous_config)
+            self._previous_config = None
+
+    def _replace_config(self, text: str) -> None:
+        with atomic_write(self.folder / "config.yaml") as part:
+            part.write_text(text)
+
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -152,8 +163,8 @@ class Run(pl.Callback):
         """
         self._snapshot = None
         if self._pending_config is not None:
-            with atomic_write(self.folder / "config.yaml") as part:
-                part.write_text(self._pending_config)
+            self._previous_config = (self.folder / "config.yaml").read_text()
+            self._replace_config(self._pending_config)
             self._pending_config = None
         if isinstance(pl_module, Model) and self.max_images is not None and pl_module.images_seen >= self.max_images:
             self._max_steps = trainer.max_steps

@@ -178,9 +178,12 @@ class Trainer(pl.Trainer):
                 self._check_has_trained()
             except NonFiniteError:
                 raise
-            except Exception:
+            except Exception as error:
                 if not self.has_trained:
                     self._discard(model)
+                elif isinstance(error, ValueError):  # an option that proved invalid later, such as an unknown `monitor`
+                    for run in callbacks_of(self, Run):
+                        run.restore_config()
                 raise
 
     @property
@@ -209,6 +212,8 @@ class Trainer(pl.Trainer):
             check_hooks(type(model))
             check_lightning_options(self, model)
         runs = callbacks_of(self, Run)
+        if ckpt_path is None and any(run.reset_optimizers for run in runs):
+            raise ValueError("`reset_optimizers` has no effect without a checkpoint to resume from, `ckpt_path`")
         resumed = None
         if ckpt_path is not None:
             path = latest_checkpoint(runs[0].root) if ckpt_path == "last" and runs else find_checkpoint(ckpt_path)

@@ -79,6 +79,7 @@ MISTAKES = {
     "--trainer.max_steps 1": "max_steps.*1",
     "--trainer.max_epochs 0": "max_epochs.*0",
     "--trainer.gradient_clip_algorithm value": "gradient_clip_algorithm",
+    "--trainer.limit_train_batches 0": "limit_train_batches. 0 trains on no batch",
     "--evaluation.monitor nothing": "evaluation.monitor",
     "--samples.every many": "samples.every.*many",
     "--run.max_images 64": "max_images.*64",
@@ -106,6 +107,7 @@ FRESH_MISTAKES = {
     "--model InfoGAN --data.batch_size 1": "batch normalization.*batch_size",
     "--model InfoGAN --model.accumulate_grad_batches 64": "batch normalization.*accumulate_grad_batches.*64",
     "--model.accumulate_grad_batches 65": "accumulate_grad_batches.*65.*64",
+    "--run.reset_optimizers true": "reset_optimizers.*no effect without a checkpoint",
 }
 
 
@@ -119,6 +121,17 @@ def test_a_mistake_in_a_new_run_creates_nothing(
     assert err.count("\n") == 1
     assert re.search(FRESH_MISTAKES[mistake], err)
     assert contents(folder) == {}
+
+
+def test_an_option_that_proves_invalid_later_leaves_the_configuration(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path("runs/a/config.yaml").read_text()
+    monitor = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "nothing"]
+    assert main(["fit", "--ckpt_path", "runs/a", "--run.max_images", "3000", *monitor]) == 2
+    assert "`monitor` of EarlyStopping is 'nothing', which is not logged" in capsys.readouterr().err
+    assert Path("runs/a/config.yaml").read_text() == before
+    assert main(["fit", "--ckpt_path", "runs/a", "--run.max_images", "3200"]) == 0  # the run can be resumed
 
 
 def test_a_dry_run_refuses_what_the_resumed_run_refuses(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

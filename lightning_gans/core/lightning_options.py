@@ -67,6 +67,8 @@ def check_lightning_options(trainer: pl.Trainer, model: pl.LightningModule) -> N
             f"`gradient_clip_algorithm` {str(algorithm)!r} of the trainer has no effect here: each player's gradient is"
             " clipped by its norm, `gradient_clip_val` of the model"
         )
+    if trainer.limit_train_batches == 0:
+        raise ValueError("`limit_train_batches` 0 trains on no batch: raise it")
     for name, option in _evaluation_options(trainer).items():
         if not is_overridden(option.step, model) and not _is_neutral(option):
             raise ValueError(

@@ -171,9 +171,10 @@ class Model(Recorded, pl.LightningModule, ABC):
                 " scale them, x / 127.5 - 1"
             )
         if image.dim() == 4 and (image.abs().max() > 1.01 or image.min() >= 0 or image.max() <= -0.99):
+            remedy = "x / 127.5 - 1" if image.max() > 2 else "(x - 0.5) / 0.5 after ToTensor"
             rank_zero_warn(
                 f"images are expected in [-1, 1], but the first batch has values in [{image.min():.3g},"
-                f" {image.max():.3g}]: scale them, (x - 0.5) / 0.5 after ToTensor"
+                f" {image.max():.3g}]: scale them, {remedy}"
             )
 
     @classmethod
