@@ -622,3 +622,9 @@ def test_resuming_a_run_imports_no_foreign_module(
     assert main(["fit", "--ckpt_path", "runs/x"]) == 2
     assert "names `payload.X`, which is not of this package" in capsys.readouterr().err
     assert "payload" not in sys.modules
+
+
+def test_a_callback_with_an_enumeration_as_default_is_an_option(folder: Path) -> None:
+    fit(*NARROW, "--run.name", "x", "--trainer.callbacks+=Timer", "--trainer.callbacks.duration", "00:00:01:00")
+    (timer,) = yaml.safe_load((folder / "runs" / "x" / "config.yaml").read_text())["trainer"]["callbacks"]
+    assert timer["init_args"]["interval"] == "step"

@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -247,7 +248,8 @@ def patch_python_values() -> None:
     """Let jsonargparse read values as Python prints them, which sweeps of W&B use: `None` and `1000.0` for an integer.
 
     `None` means `null` where a type accepts it, and a number without a fraction is an integer where the type accepts
-    integers but no other numbers. `True` and `False` need no patch.
+    integers but no other numbers. `True` and `False` need no patch. A default that is both a string and an enumeration
+    member, as Lightning's `Timer` has, becomes the string.
     """
     adapt: Any = _typehints.adapt_typehints
     if adapt.__module__ == __name__:
@@ -255,6 +257,8 @@ def patch_python_values() -> None:
 
     def adapt_python_value(val: Any, typehint: Any, *args: Any, **kwargs: Any) -> Any:
         is_union = get_origin(typehint) in (Union, UnionType)
+        if isinstance(val, str) and isinstance(val, Enum):
+            val = val.value
         if not _IN_UNION.get():
             val = _from_python(val, get_args(typehint) if is_union else (typehint,))
         token = _IN_UNION.set(is_union)
