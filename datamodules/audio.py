@@ -114,6 +114,10 @@ class AudioDataModule(DataModule, ABC):
         if stage == "fit" and self.trainer is not None and self.trainer.is_global_zero:
             print(self.summary)
 
+    def describe_files(self) -> str:
+        """Describe the recordings that were found, what was converted, and what was skipped."""
+        return str(self.summary)
+
     def load(self) -> tuple[Batch, Batch, Batch]:
         """Decode the recordings, transform them and assign them to splits."""
         audio, facts, errors = self._decode()

@@ -164,6 +164,10 @@ class ImageFolder(DataModule):
             print(self.summary.text(short=True), flush=True)
             self._printed = True
 
+    def describe_files(self) -> str:
+        """Describe the images that were found, what was converted, and what was skipped."""
+        return self.summary.text()
+
     def load(self) -> tuple[Batch, Batch, Batch]:
         """Decode the images and divide them among the splits."""
         self._check_memory()

@@ -132,6 +132,10 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Return the source of a split; the data set is read on first access."""
         return self._load_splits()[split]
 
+    def describe_files(self) -> str:
+        """Describe the files that were read, after `setup`: what was converted and skipped; empty without files."""
+        return ""
+
     @property
     def storage(self) -> str:
         """Return the name of the storage of the training examples."""
@@ -164,7 +168,11 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             fingerprint: The fingerprint of the data on which the model of the checkpoint was trained; None if unknown.
         """
         self._expected_fingerprint = fingerprint
-        if self._splits is not None and fingerprint not in (None, self.fingerprint()):
+        if self._splits is None or fingerprint is None:
+            return
+        size = len(self._splits["train"])
+        is_refused = self._loader_state.get("examples", size) != size  # by the loader, which names the numbers
+        if not is_refused and fingerprint != self.fingerprint():
             rank_zero_warn(
                 f"{self.name} has changed since the checkpoint was saved (fingerprint {fingerprint}, now "
                 f"{self.fingerprint()}): scores are not comparable, and a resumed run is not exact"

@@ -32,7 +32,7 @@ def summarize(data: DataModule) -> str:
     if isinstance(source, StoredSource):
         copies = sum(count - 1 for count in Counter(source.hashes.tolist()).values())
         lines.append(f"exact duplicates: {copies:,}" if copies else "exact duplicates: none")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [data.describe_files()])])
 
 
 def _whole(data: DataModule) -> Source:
@@ -42,6 +42,8 @@ def _whole(data: DataModule) -> Source:
 
 
 def _shape(data: DataModule) -> str:
+    if "audio" in data.dummy_batch(1):
+        return "spectrograms of {1} frequency bands and {2} frames".format(*data.dummy_batch(1)["audio"].shape[1:])
     if len(data.image_shape) == 1:
         return f"{data.image_shape[0]}-dimensional points"
     channels, height, width = data.image_shape

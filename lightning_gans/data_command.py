@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from lightning_gans.recipes import sorted_by_rank
 from lightning_gans.rendering.captions import captioned_grid, labeled_rows
 from lightning_gans.rendering.images import RGBImage, grid, save_image
 from lightning_gans.rendering.points import scatter
+from lightning_gans.types import Batch
 
 COLUMNS = 8
 """Images per row."""
@@ -48,26 +50,36 @@ def show(arguments: Sequence[str]) -> int:
 
 
 def draw(data: DataModule) -> RGBImage:
-    """Draw training examples: below their captions, in one row per class, in a grid, or as points.
+    """Draw training examples: images or spectrograms with captions, in one row per class or in a grid, or points.
 
     Args:
         data: The data module.
     """
-    if len(data.image_shape) == 1:
+    if "audio" in (batch := data.dummy_batch(1)):
+        return _draw_spectrograms(data)
+    if batch["image"].dim() == 2:
         return scatter(data.examples("train", 2500)["image"][:, :2])
     if data.vocabulary is not None:
         batch = data.examples("train", COLUMNS * COLUMNS // 2)
         return captioned_grid(batch["image"], data.vocabulary.decode(batch["text"]), COLUMNS)
     if data.class_names is not None:
-        return labeled_rows(_rows(data, data.class_names[:MAX_ROWS]))
+        return labeled_rows(_rows(data.class_names[:MAX_ROWS], data.examples("train"), "image"))
     return grid(data.examples("train", COLUMNS * COLUMNS)["image"], COLUMNS)
 
 
-def _rows(data: DataModule, names: Sequence[str]) -> dict[str, Tensor]:
+def _draw_spectrograms(data: DataModule) -> RGBImage:
+    """Draw log-mel spectrograms, with low frequencies at the bottom."""
+    batch = data.examples("train")
+    upright: Batch = {**batch, "audio": batch["audio"].flip(2)}
+    if data.class_names is not None:
+        return labeled_rows(_rows(data.class_names[:MAX_ROWS], upright, "audio"))
+    return grid(upright["audio"][: COLUMNS * COLUMNS], COLUMNS)
+
+
+def _rows(names: Sequence[str], batch: Batch, key: Literal["image", "audio"]) -> dict[str, Tensor]:
     """Return the first examples of each class that has any."""
-    batch = data.examples("train", min(data.sizes["train"], 100 * COLUMNS * len(names)))
-    rows = {name: batch["image"][batch["label"] == label][:COLUMNS] for label, name in enumerate(names)}
-    return {name: images for name, images in rows.items() if len(images)}
+    rows = {name: batch[key][batch["label"] == label][:COLUMNS] for label, name in enumerate(names)}
+    return {name: examples for name, examples in rows.items() if len(examples)}
 
 
 def _parse(arguments: Sequence[str]) -> tuple[DataModule, Path]:

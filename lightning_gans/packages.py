@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from lightning_gans.errors import UsageError
+from lightning_gans.errors import UsageError, one_line
 
 
 class Package(NamedTuple):
@@ -120,6 +120,8 @@ def explain_package(message: str) -> str | None:
             return f"{name}: {REMOVED[name]}"
         if (package := CLASSES.get(name)) and package.is_missing:
             return _needs(name, package)
+    if "'lightning-gans[" in message:  # an extra of this package, which the message explains already
+        return one_line(message)
     found = _REQUIREMENT.findall(message) or _INSTALL.findall(message)
     return f"the package {found[-1]!r} is not installed: pip install {found[-1]!r}" if found else None
 

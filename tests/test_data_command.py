@@ -61,7 +61,6 @@ def test_duplicates_are_counted() -> None:
     data = sprites()
     source = data.source("train").source  # type: ignore[attr-defined]
     source.tensors["image"][1] = source.tensors["image"][0]
-    del source.__dict__["hashes"]
     assert summarize(data).splitlines()[-1] == "exact duplicates: 1"
 
 
@@ -92,3 +91,20 @@ def test_a_mistake_is_one_line(
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_sound_is_described_and_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    for name, hertz in (("high", 2000), ("low", 200)):
+        Path("sounds", name).mkdir(parents=True)
+        for index in range(5):
+            wave = np.sin(2 * np.pi * (hertz + index) * np.arange(8000) / 8000)
+            soundfile.write(Path("sounds", name, f"{index}.wav"), wave, 8000)
+    options = "--data.sample_rate 8000 --data.validation_size 0 --data.test_size 0.05 --data.batch_size 1"
+    assert main(["data", "--data", "AudioFolder", "--data.root", "sounds", *options.split()]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("AudioFolder: spectrograms of 64 frequency bands and ")
+    assert "classes: high (" in out
+    rows = np.asarray(Image.open("data.png").convert("L"))
+    high, low = (part[:, 130:170].mean(1) for part in np.split(rows, 2))
+    assert high.argmax() < low.argmax()  # high frequencies are at the top

@@ -10,6 +10,7 @@ from lightning_fabric.plugins import environments, io
 from pytorch_lightning import accelerators, callbacks, loggers, plugins, profilers, strategies
 
 from lightning_gans.__main__ import main
+from lightning_gans.error_messages import translate_error
 from lightning_gans.packages import CLASSES, REMOVED
 
 MODULES = {package.module for package in CLASSES.values()}
@@ -108,3 +109,8 @@ def test_every_class_of_the_table_exists_in_lightning() -> None:
 
 def test_every_logger_of_lightning_is_in_the_table() -> None:
     assert set(loggers.__all__) - {"Logger", "CSVLogger"} <= CLASSES.keys()
+
+
+def test_a_missing_extra_of_this_package_is_explained_by_its_own_message() -> None:
+    message = "audio files need soundfile, which cannot be imported (No module named 'soundfile'): pip install"
+    assert translate_error(f"{message} 'lightning-gans[audio]'") == f"{message} 'lightning-gans[audio]'"

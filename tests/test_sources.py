@@ -107,8 +107,10 @@ def test_two_ranks_of_every_storage_divide_the_batches_of_one(kind: str, tmp_pat
 
 @pytest.mark.parametrize("kind", STORAGES)
 def test_reading_changes_no_global_random_state(kind: str, tmp_path: Path) -> None:
+    dataset = Noisy() if "workers" in kind else Numbers()  # with random transforms, if they are not stored
+    loader = ResumableLoader(source(kind, tmp_path, dataset), batch_size=4, shuffle=True, drop_last=True)
     states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    epoch(make_loader(kind, tmp_path))
+    epoch(loader)
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1:] == (np.random.get_state()[1].tolist(), random.getstate())
 
@@ -123,6 +125,18 @@ def test_random_transforms_depend_on_the_seed_and_the_index(workers: int) -> Non
     torch.testing.assert_close(first, WorkerSource(Noisy()).fetch(torch.tensor([4, 7]), 1)["image"], rtol=0, atol=0)
     torch.testing.assert_close(first[0], images(1, [9, 4])[1], rtol=0, atol=0)
     assert not torch.equal(first, images(2, [4, 7]))
+
+
+def test_random_transforms_differ_between_epochs_and_are_resumed() -> None:
+    def loader() -> ResumableLoader:
+        return ResumableLoader(WorkerSource(Noisy()), batch_size=COUNT, shuffle=False, drop_last=True)
+
+    first = loader()
+    epochs = [next(iter(first))["image"] for _ in range(2)]
+    assert not torch.equal(*epochs)
+    resumed = loader()
+    resumed.load_state_dict({**first.state_dict(), "epoch": 0, "position": 1})
+    torch.testing.assert_close(next(iter(resumed))["image"], epochs[1], rtol=0, atol=0)
 
 
 def test_the_storages_of_decoded_examples_have_one_fingerprint(tmp_path: Path) -> None:
@@ -283,6 +297,27 @@ def test_the_splits_of_every_storage_are_equal(kind: str, tmp_path: Path) -> Non
     assert data.storage == kind.rpartition(" ")[2]
 
 
+@pytest.mark.parametrize("kind", STORAGES)
+def test_the_batches_of_a_split_have_its_examples_only(kind: str, tmp_path: Path) -> None:
+    data = Stored(kind, tmp_path, batch_size=6)
+    seen = {
+        split: sorted(chain(*(batch["label"].tolist() for batch in loader)))
+        for split, loader in {"train": data.train_dataloader(), "validation": data.val_dataloader()}.items()
+    }
+    expected = {split: sorted(data.examples(split)["label"].tolist()) for split in ("train", "validation")}
+    assert seen == expected
+    assert sorted(chain(*seen.values())) == [10 * index for index in range(COUNT)]
+
+
+def test_the_training_examples_are_moved_to_the_device_of_the_trainer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: list[torch.device] = []
+    monkeypatch.setattr(TensorSource, "to", lambda self, device: devices.append(device) or self)
+    fit(Stored("memory", tmp_path), tmp_path)
+    assert devices == [torch.device("cpu")]
+
+
 def test_a_data_module_may_return_its_own_validation_split(tmp_path: Path) -> None:
     class Three(Stored):
         def load(self) -> tuple[Numbers, Numbers, Numbers]:  # type: ignore[override]
@@ -297,12 +332,13 @@ def test_a_data_module_may_return_its_own_validation_split(tmp_path: Path) -> No
 class Changing(Stored):
     """A data module whose content can change."""
 
-    def __init__(self, count: int = COUNT, **options: Any) -> None:
-        super().__init__("memory", Path(), **options)
-        self.count = count
+    def __init__(self, *, first: int = 0, count: int = COUNT) -> None:
+        super().__init__("memory", Path())
+        self.first, self.count = first, count
 
     def load(self) -> tuple[Source, Numbers]:
-        return store(Numbers(self.count), key={}), Numbers(6)
+        examples = [Numbers()[index] for index in range(self.first, self.first + self.count)]
+        return store(examples, key={}), Numbers(6)
 
 
 def test_data_that_changed_since_a_checkpoint_are_reported(tmp_path: Path) -> None:
@@ -311,12 +347,21 @@ def test_data_that_changed_since_a_checkpoint_are_reported(tmp_path: Path) -> No
     data = Changing()
     data.load_state_dict(state)
     data.setup()  # the same data: no warning
-    data = Changing(COUNT + 1)
+    data = Changing(first=1)
     data.load_state_dict(state)
     with pytest.warns(UserWarning, match=r"Changing has changed since the checkpoint was saved \(fingerprint \w{32}"):
         data.setup()
     with pytest.warns(UserWarning, match="scores are not comparable, and a resumed run is not exact"):
         data.load_state_dict(state)
+
+
+@pytest.mark.filterwarnings("error:.*has changed since the checkpoint")
+def test_another_number_of_examples_is_refused_in_one_line(tmp_path: Path) -> None:
+    fit(Changing(), tmp_path)
+    data = Changing(count=COUNT - 1)
+    data.load_state_dict(torch.load(tmp_path / "4.ckpt", weights_only=True)["Changing"])
+    with pytest.raises(ValueError, match="the number of training examples sets the order of the data"):
+        data.train_dataloader()
 
 
 def test_a_data_set_that_fits_is_moved_to_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
