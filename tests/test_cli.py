@@ -296,14 +296,12 @@ class MyGAN(GAN):
 """
 
 
-def test_a_gan_and_a_network_of_the_user(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gan_and_a_network_of_the_user(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "my_gan.py").write_text(MY_GAN)
     generator = ("--model.generator", "my_gan.MyGenerator", "--model.generator.width", "6")
     fit("--model", "my_gan.MyGAN", *generator, "--model.discriminator", "DCGANDiscriminator")
     run = "runs/mygan-digits-1"
-    monkeypatch.delitem(sys.modules, "my_gan")  # as in a new process
+    del sys.modules["my_gan"]  # as in a new process
     capsys.readouterr()
     assert main(["sample", run]) == 2
     assert "--trust my_gan" in capsys.readouterr().err

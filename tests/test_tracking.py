@@ -61,6 +61,8 @@ def records(path: Path) -> Iterator[Record]:
             position += remaining
             continue
         _, length, kind = struct.unpack("<IHB", content[position : position + 7])
+        if position + 7 + length > len(content):  # W&B is still writing it
+            return
         record += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a complete record, or its last part
