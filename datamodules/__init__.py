@@ -11,6 +11,7 @@ from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.datamodules.image_folder import ImageFolder
+from lightning_gans.datamodules.lit_data import LitData
 from lightning_gans.datamodules.loader import ResumableLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
@@ -32,6 +33,7 @@ __all__ = [
     "FashionMNIST",
     "GroundTruth",
     "ImageFolder",
+    "LitData",
     "ResumableLoader",
     "SpokenDigits",
     "Sprites",

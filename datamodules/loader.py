@@ -12,7 +12,7 @@ from lightning_gans.datamodules.sources import Source
 class ResumableLoader:
     """Yield batches of a source, in an order that is a pure function of (seed, epoch, rank).
 
-    Each epoch is one global permutation of the examples. It is divided into global batches of
+    Each epoch is one global permutation of the examples, which the source draws. It is divided into global batches of
     `batch_size * world_size` examples, and rank r yields the r-th contiguous part of each. The ranks are therefore
     disjoint, and together they yield the batches that a single process would yield.
 
@@ -97,7 +97,7 @@ class ResumableLoader:
     def _permutation(self) -> Tensor:
         if not self.shuffle:
             return torch.arange(self._num_examples)
-        return torch.randperm(self._num_examples, generator=_generator(self.seed, self.epoch))
+        return self.source.permutation(_generator(self.seed, self.epoch))
 
     def _batches(self, permutation: Tensor, start: int) -> Iterator[dict[str, Tensor]]:
         positions = range(start, len(self))

@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from lightning_gans.datamodules.decoding import decode
 from lightning_gans.datamodules.hashing import content_key, hash_array
+from lightning_gans.datamodules.read_ahead import read_ahead
 from lightning_gans.datamodules.sources import MapDataset, StoredSource, Tensors
 
 INDEX = "index.json"
@@ -57,18 +57,7 @@ class MappedSource(StoredSource):
 
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read batches ahead in a thread, into pinned memory if there is a GPU."""
-        with ThreadPoolExecutor(1) as thread:
-            waiting: list[Future[Tensors]] = []
-            for batch in indices:
-                waiting.append(thread.submit(self._fetch_pinned, batch))
-                if len(waiting) > AHEAD:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
-
-    def _fetch_pinned(self, indices: Tensor) -> Tensors:
-        batch = self.fetch(indices)
-        return {key: tensor.pin_memory() for key, tensor in batch.items()} if torch.cuda.is_available() else batch
+        return read_ahead(self.fetch, indices, AHEAD)
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -57,6 +57,19 @@ class Source(ABC):
             The examples, in the order of the indices.
         """
 
+    def permutation(self, generator: torch.Generator) -> Tensor:
+        """Return the order of a shuffled epoch: by default, a uniformly random permutation.
+
+        A source that is slow at random access returns an order that keeps examples close to their neighbors.
+
+        Args:
+            generator: Random generator, which determines the order.
+
+        Returns:
+            (n,) int64, each index once.
+        """
+        return torch.randperm(len(self), generator=generator)
+
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read several batches, possibly ahead of their use.
 
