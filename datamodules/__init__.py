@@ -6,6 +6,7 @@ if __name__ != "lightning_gans.datamodules":
 from lightning_gans.datamodules.audio import AudioDataModule
 from lightning_gans.datamodules.audio_folder import AudioFolder
 from lightning_gans.datamodules.binarized_mnist import BinarizedMNIST
+from lightning_gans.datamodules.captions import Captions
 from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
@@ -27,6 +28,7 @@ __all__ = [
     "AudioDataModule",
     "AudioFolder",
     "BinarizedMNIST",
+    "Captions",
     "DataModule",
     "Digits",
     "FashionMNIST",

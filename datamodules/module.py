@@ -19,6 +19,9 @@ from lightning_gans.types import Batch, ImageShape
 Split = Literal["train", "validation", "test"]
 """Name of a split, which is used for training, for model selection or for the final evaluation."""
 
+DATA_STATE = ("preprocessing", "fingerprint", "vocabulary", "text_length")
+"""Keys of the state of a data module that belong to the data, not to the training loader."""
+
 Examples = Batch | Source | MapDataset
 """Examples in stored form: tensors, a source, or a map-style data set."""
 
@@ -42,6 +45,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         levels: Number of values that an element of a stored image can have, 0 to `levels - 1`. None for floating-point
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
+        audio_shape: (1, bands, frames) of a spectrogram, or None for data without sound; known before `setup`.
         vocabulary: Words of the captions, or None for data without captions.
         text_length: Number of words of a caption in a batch, 0 for data without captions.
         name: Name of the data set, the class name by default.
@@ -76,6 +80,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     image_shape: ImageShape
     levels: int | None = 256
     class_names: tuple[str, ...] | None = None
+    audio_shape: ImageShape | None = None
     vocabulary: Vocabulary | None = None
     text_length: int = 0
     split_seed: str | None = None
@@ -132,6 +137,15 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Return the source of a split; the data set is read on first access."""
         return self._load_splits()[split]
 
+    def training_source(self) -> Source:
+        """Return the source of the training batches: the training split, by default without a random choice.
+
+        A subclass may return a source that draws anew in each epoch, such as one of several captions. Its draws are
+        functions of the seed of `Source.fetch` and of the index. The other loaders, `examples` and the fingerprint use
+        `source`, which is fixed.
+        """
+        return self.source("train")
+
     def describe_files(self) -> str:
         """Describe the files that were read, after `setup`: what was converted and skipped; empty without files."""
         return ""
@@ -152,7 +166,11 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def setup(self, stage: str | None = None) -> None:
         """Read and split the data set on the first call."""
-        self._load_splits()
+        count = len(self.source("train"))
+        if self.batch_size > count:
+            raise ValueError(
+                f"`batch_size` must be at most the {count} training examples of {self.name}, got {self.batch_size}"
+            )
 
     def fingerprint(self) -> str:
         """Return a hash of the content of all splits; other images, labels or splits have another fingerprint."""
@@ -190,11 +208,6 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             if not validation:
                 train, held_out = self._hold_out(train)
                 validation = [held_out]
-            if self.batch_size > len(train):
-                raise ValueError(
-                    f"`batch_size` must be at most the {len(train)} training examples of {self.name}, "
-                    f"got {self.batch_size}"
-                )
             self._splits = {"train": train, "validation": validation[0], "test": test}
             self.expect(self._expected_fingerprint)
         return self._splits
@@ -223,7 +236,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         that Lightning requests again, by `reload_dataloaders_every_n_epochs`, continues with the next epoch's order.
         """
         overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
-        self._train_loader = self._loader("train", shuffle=not overfits, drop_last=True)
+        self._train_loader = self._loader(self.training_source(), shuffle=not overfits, drop_last=True)
         if self.trainer is not None:
             self._train_loader.epoch = self.trainer.current_epoch
             self._train_loader.source = self._train_loader.source.to(self.trainer.strategy.root_device)
@@ -234,13 +247,16 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Return the validation batches of this rank, in order; an empty list if there are none."""
-        return self._loader("validation", shuffle=False, drop_last=False) if self.sizes["validation"] else []
+        return self._fixed_loader("validation")
 
     def test_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Return the test batches of this rank, in order; an empty list if there are none."""
-        return self._loader("test", shuffle=False, drop_last=False) if self.sizes["test"] else []
+        return self._fixed_loader("test")
 
-    def _loader(self, split: Split, *, shuffle: bool, drop_last: bool) -> ResumableLoader:
+    def _fixed_loader(self, split: Split) -> ResumableLoader | list[ResumableLoader]:
+        return self._loader(self.source(split), shuffle=False, drop_last=False) if self.sizes[split] else []
+
+    def _loader(self, source: Source, *, shuffle: bool, drop_last: bool) -> ResumableLoader:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         if self.batch_size % world_size:
             raise ValueError(
@@ -248,7 +264,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                 f"got {self.batch_size}"
             )
         return ResumableLoader(
-            self.source(split),
+            source,
             batch_size=self.batch_size // world_size,
             shuffle=shuffle,
             drop_last=drop_last,
@@ -258,22 +274,38 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state for checkpoints: the state of the training loader, the preprocessing and the fingerprint."""
+        """Return the state for checkpoints: of the training loader, and the properties of the data.
+
+        The properties are the preprocessing, the fingerprint and, with captions, their `text_length` and the words of
+        the vocabulary by index. The words encode new captions without the data.
+        """
         state = {} if self._train_loader is None else self._train_loader.state_dict()
         if state and self.trainer is not None and state["position"] >= self.trainer.num_training_batches:
             # with `limit_train_batches` the trainer may end an epoch before the loader does
             state |= {"epoch": state["epoch"] + 1, "position": 0}
-        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **state}
+        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **self._text_state(), **state}
+
+    def _text_state(self) -> dict[str, Any]:
+        if self.vocabulary is None:
+            return {}
+        return {"vocabulary": list(self.vocabulary.words), "text_length": self.text_length}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of the training loader when the next loader is created.
 
         Lightning restores the state of a loader only from a checkpoint that was saved during an epoch. After a
         checkpoint that was saved at the end of `fit`, it would repeat the order of the first epoch.
+
+        Raises:
+            ValueError: The captions have other words, so that an index stands for another word than in the checkpoint.
         """
-        self._loader_state = {
-            name: value for name, value in state_dict.items() if name not in ("preprocessing", "fingerprint")
-        }
+        words = self._text_state().get("vocabulary")
+        if words is not None and state_dict.get("vocabulary", words) != words:
+            raise ValueError(
+                f"the captions of {self.name} have other words than the checkpoint ({len(words)}, before "
+                f"{len(state_dict['vocabulary'])}), so that the model would confuse them: restore the captions"
+            )
+        self._loader_state = {name: value for name, value in state_dict.items() if name not in DATA_STATE}
         self.expect(state_dict.get("fingerprint"))
 
     def check_state(self, state_dict: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.pairs import PairSource
 from lightning_gans.datamodules.sources import Source, StoredSource, Subset
 
 MAX_CLASSES = 20
@@ -36,9 +37,11 @@ def summarize(data: DataModule) -> str:
 
 
 def _whole(data: DataModule) -> Source:
-    """Return the source of the training split, with the examples that were held out from it."""
+    """Return the source of the training split without its pairs, with the examples that were held out from it."""
     source = data.source("train")
-    return source.source if isinstance(source, Subset) else source
+    while isinstance(source, Subset | PairSource):
+        source = source.source
+    return source
 
 
 def _shape(data: DataModule) -> str:
