@@ -11,6 +11,7 @@ from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
+from lightning_gans.datamodules.image_and_sound import ImageAndSound
 from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.loader import ResumableLoader
 from lightning_gans.datamodules.mnist import MNIST
@@ -33,6 +34,7 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "GroundTruth",
+    "ImageAndSound",
     "ImageFolder",
     "ResumableLoader",
     "SpokenDigits",
