@@ -10,10 +10,12 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core.batches import as_dict
 from lightning_gans.core.recording import Recorded
+from lightning_gans.datamodules.dummies import dummy_images, dummy_labels
 from lightning_gans.datamodules.loader import ResumableLoader, check_resumable
+from lightning_gans.datamodules.module_checks import check_batch_size, check_image_shape, check_validation_size
 from lightning_gans.datamodules.sources import MapDataset, Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.splitting import hold_out
-from lightning_gans.datamodules.vocabulary import Vocabulary
+from lightning_gans.datamodules.vocabulary import Vocabulary, check_text_state, text_state
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
@@ -138,11 +140,9 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return self._load_splits()[split]
 
     def training_source(self) -> Source:
-        """Return the source of the training batches: the training split, by default without a random choice.
+        """Return the source of the training batches, by default `source("train")`.
 
-        A subclass may return a source that draws anew in each epoch, such as one of several captions. Its draws are
-        functions of the seed of `Source.fetch` and of the index. The other loaders, `examples` and the fingerprint use
-        `source`, which is fixed.
+        A subclass may return a source that draws by the seed of `Source.fetch`, such as one of several captions.
         """
         return self.source("train")
 
@@ -166,11 +166,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def setup(self, stage: str | None = None) -> None:
         """Read and split the data set on the first call."""
-        count = len(self.source("train"))
-        if self.batch_size > count:
-            raise ValueError(
-                f"`batch_size` must be at most the {count} training examples of {self.name}, got {self.batch_size}"
-            )
+        check_batch_size(self.batch_size, len(self.source("train")), self.name)
 
     def fingerprint(self) -> str:
         """Return a hash of the content of all splits; other images, labels or splits have another fingerprint."""
@@ -200,11 +196,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         if self._splits is None:
             train, *validation, test = (self._source(examples) for examples in self.load())
             first = train.fetch(torch.tensor([0]))
-            if "image" in first and first["image"].shape[1:] != self.image_shape:
-                raise ValueError(
-                    f"{self.name} must contain images of shape {self.image_shape}, "
-                    f"but `load` returned shape {tuple(first['image'].shape[1:])}"
-                )
+            if "image" in first:
+                check_image_shape(first["image"].shape[1:], self.image_shape, self.name)
             if not validation:
                 train, held_out = self._hold_out(train)
                 validation = [held_out]
@@ -220,13 +213,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return WorkerSource(examples, num_workers=self.num_workers)
 
     def _hold_out(self, train: Source) -> tuple[Source, Source]:
-        count = len(train)
-        if not 0 <= self.validation_size < count:
-            raise ValueError(
-                f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
-                f"got {self.validation_size}"
-            )
-        train_indices, validation_indices = hold_out(count, self.validation_size, self.split_seed or self.name)
+        check_validation_size(self.validation_size, len(train), self.name)
+        train_indices, validation_indices = hold_out(len(train), self.validation_size, self.split_seed or self.name)
         return Subset(train, train_indices), Subset(train, validation_indices)
 
     def train_dataloader(self) -> ResumableLoader:
@@ -274,21 +262,13 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state for checkpoints: of the training loader, and the properties of the data.
-
-        The properties are the preprocessing, the fingerprint and, with captions, their `text_length` and the words of
-        the vocabulary by index. The words encode new captions without the data.
-        """
+        """Return the state for checkpoints: training loader, preprocessing, fingerprint and words of the captions."""
         state = {} if self._train_loader is None else self._train_loader.state_dict()
         if state and self.trainer is not None and state["position"] >= self.trainer.num_training_batches:
             # with `limit_train_batches` the trainer may end an epoch before the loader does
             state |= {"epoch": state["epoch"] + 1, "position": 0}
-        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **self._text_state(), **state}
-
-    def _text_state(self) -> dict[str, Any]:
-        if self.vocabulary is None:
-            return {}
-        return {"vocabulary": list(self.vocabulary.words), "text_length": self.text_length}
+        text = text_state(self.vocabulary, self.text_length)
+        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **text, **state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of the training loader when the next loader is created.
@@ -299,12 +279,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         Raises:
             ValueError: The captions have other words, so that an index stands for another word than in the checkpoint.
         """
-        words = self._text_state().get("vocabulary")
-        if words is not None and state_dict.get("vocabulary", words) != words:
-            raise ValueError(
-                f"the captions of {self.name} have other words than the checkpoint ({len(words)}, before "
-                f"{len(state_dict['vocabulary'])}), so that the model would confuse them: restore the captions"
-            )
+        check_text_state(state_dict, text_state(self.vocabulary, self.text_length))
         self._loader_state = {name: value for name, value in state_dict.items() if name not in DATA_STATE}
         self.expect(state_dict.get("fingerprint"))
 
@@ -368,15 +343,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             batch_size: Number of examples.
         """
         generator = torch.Generator().manual_seed(0)
-        shape = (batch_size, *self.image_shape)
-        if self.levels is None:
-            image = torch.rand(shape, generator=generator) * 2 - 1
-        else:
-            image = torch.randint(self.levels, shape, generator=generator, dtype=torch.uint8)
-        label = (
-            torch.full((batch_size,), -1) if self.num_classes is None else torch.arange(batch_size) % self.num_classes
-        )
-        batch: Batch = {"image": image, "label": label}
+        image = dummy_images((batch_size, *self.image_shape), self.levels, generator)
+        batch: Batch = {"image": image, "label": dummy_labels(batch_size, self.num_classes)}
         if self.vocabulary is not None:
             batch["text"] = torch.randint(1, len(self.vocabulary), (batch_size, self.text_length), generator=generator)
         return self._normalize(batch)

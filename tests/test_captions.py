@@ -223,7 +223,7 @@ def test_a_checkpoint_has_the_words_that_encode_other_captions_without_the_data(
 def test_other_words_than_those_of_the_checkpoint_are_refused(tmp_path: Path) -> None:
     state = folder(write(tmp_path / "before")).state_dict()
     other = folder(write(tmp_path / "after", [{"file_name": f"{n}.png", "text": "word"} for n in range(COUNT)]))
-    with pytest.raises(ValueError, match=r"^the captions of Captions have other words than the checkpoint \(3, before"):
+    with pytest.raises(ValueError, match=r"^the captions have other words than the checkpoint \(3, before"):
         other.load_state_dict(state)
 
 

@@ -66,7 +66,9 @@ def test_duplicates_are_counted() -> None:
 
 def test_a_caption_is_below_its_image() -> None:
     image = sprites().examples("train", 3)["image"]
-    drawn = captioned_grid(image, ["", "small heart", "a caption of so many words that only three lines are shown"], 2)
+    drawn = captioned_grid(
+        image, ["", "small heart", "a caption of so many words that only six of its many lines are shown"], 2
+    )
     below = drawn[64 : drawn.shape[0] // 2]
     assert (below[:, :64] == 255).all()
     assert (below[:, 64:] < 255).any()
