@@ -45,12 +45,16 @@ def _whole(data: DataModule) -> Source:
 
 
 def _shape(data: DataModule) -> str:
-    if "audio" in data.dummy_batch(1):
-        return "spectrograms of {1} frequency bands and {2} frames".format(*data.dummy_batch(1)["audio"].shape[1:])
-    if len(data.image_shape) == 1:
-        return f"{data.image_shape[0]}-dimensional points"
-    channels, height, width = data.image_shape
-    return f"images of {height} x {width} pixels, {channels} channels, {data.levels or 'continuous'} levels"
+    keys = data.dummy_batch(1).keys()
+    parts = []
+    if "image" in keys and len(data.image_shape) == 1:
+        parts.append(f"{data.image_shape[0]}-dimensional points")
+    elif "image" in keys:
+        channels, height, width = data.image_shape
+        parts.append(f"images of {height} x {width} pixels, {channels} channels, {data.levels or 'continuous'} levels")
+    if data.audio_shape is not None:
+        parts.append("spectrograms of {1} frequency bands and {2} frames".format(*data.audio_shape))
+    return "; ".join(parts)
 
 
 def _size(source: Source) -> str:

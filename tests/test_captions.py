@@ -73,6 +73,10 @@ def pairs(data: Captions, batch: Batch) -> list[tuple[int, str]]:
     return list(zip(numbers(batch), data.vocabulary.decode(batch["text"]), strict=True))
 
 
+def joined(batches: list[Batch], key: str) -> Tensor:
+    return torch.cat([batch[key] for batch in batches])  # type: ignore[literal-required]
+
+
 # Captions
 
 
@@ -186,8 +190,7 @@ def test_drawn_captions_are_resumed_exactly_from_every_batch(tmp_path: Path) -> 
     for batches in range(1, len(whole.seen)):
         resumed = fit(folder(root), ckpt_path=tmp_path / f"{batches}.ckpt")
         for key in ("image", "text"):
-            expected = torch.cat([batch[key] for batch in whole.seen[batches:]])  # type: ignore[literal-required]
-            assert torch.equal(torch.cat([batch[key] for batch in resumed.seen]), expected)  # type: ignore[literal-required]
+            assert torch.equal(joined(resumed.seen, key), joined(whole.seen[batches:], key))
 
 
 def test_two_ranks_draw_the_captions_of_one(tmp_path: Path) -> None:

@@ -87,6 +87,10 @@ def labels(data: ImageAndSound) -> list[int]:
     return [recording.label for split in get_args(Split) for recording in data.audio.recordings(split)]
 
 
+def joined(batches: list[Batch], key: str) -> Tensor:
+    return torch.cat([batch[key] for batch in batches])  # type: ignore[literal-required]
+
+
 class Recorder(pl.LightningModule):
     """Record the batches."""
 
@@ -180,8 +184,7 @@ def test_pairs_are_resumed_exactly_from_every_batch(root: Path, tmp_path: Path) 
     for batches in range(1, len(whole.seen), 2):
         resumed = fit(animals(root), ckpt_path=tmp_path / f"{batches}.ckpt")
         for key in ("image", "audio", "label"):
-            expected = torch.cat([batch[key] for batch in whole.seen[batches:]])  # type: ignore[literal-required]
-            assert torch.equal(torch.cat([batch[key] for batch in resumed.seen]), expected)  # type: ignore[literal-required]
+            assert torch.equal(joined(resumed.seen, key), joined(whole.seen[batches:], key))
 
 
 def test_two_ranks_are_disjoint_and_have_the_pairs_of_one(root: Path) -> None:
@@ -196,8 +199,7 @@ def test_two_ranks_are_disjoint_and_have_the_pairs_of_one(root: Path) -> None:
     ranks = [batches(rank, 2) for rank in range(2)]
     for first, second, single in zip(*ranks, batches(0, 1), strict=True):
         for key in ("image", "audio"):
-            parts = (first[key], second[key])  # type: ignore[literal-required]
-            assert torch.equal(torch.cat(parts), single[key])  # type: ignore[literal-required]
+            assert torch.equal(joined([first, second], key), joined([single], key))
         assert not set(first["image"][:, 0, 0, 0].tolist()) & set(second["image"][:, 0, 0, 0].tolist())
 
 
@@ -222,8 +224,9 @@ def test_pairs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
         data = ImageAndSound(images=images, audio=audio_of(tmp_path), batch_size=30)
         return list(data.train_dataloader())  # type: ignore[arg-type]
 
-    for first, second in zip(batches(0), batches(2), strict=True):
-        assert all(torch.equal(first[key], second[key]) for key in ("image", "audio", "label"))  # type: ignore[literal-required]
+    alone, parallel = batches(0), batches(2)
+    for key in ("image", "audio", "label"):
+        assert torch.equal(joined(alone, key), joined(parallel, key))
 
 
 def test_images_are_mirrored_as_their_data_module_does(root: Path) -> None:
