@@ -114,7 +114,7 @@ class Captions(ImageFolder):
     def _describe_captions(self) -> str:
         captions = [self._captions[file] for files in self._split_files.values() for file in files]
         without = sum(not each for each in captions)
-        return f"{sum(map(len, captions)):,} of {len(captions) - without:,} images" + (
+        return f"{sum(map(len, captions)):,} captions of {len(captions) - without:,} images" + (
             f"; {without:,} images without a caption" if without else ""
         )
 

@@ -15,6 +15,7 @@ from lightning_gans.datamodules.metadata import TABLES, read_tables
 from lightning_gans.datamodules.module import DataModule, Split
 from lightning_gans.datamodules.pairs import Candidates, PairSource
 from lightning_gans.datamodules.sources import Source
+from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.types import Batch
 
 MAX_NAMES = 5
@@ -33,8 +34,8 @@ class ImageAndSound(DataModule):
     recordings have no effect. If an image has several recordings, one is drawn in each epoch of training, and the first
     is used everywhere else. Labels are those of the images or, if these have none, of the recordings.
 
-    Batches have the keys `image`, `audio` and `label`; an epoch has one pair of each image. The batch sizes and the
-    order of the two data modules have no effect.
+    Batches have the keys `image`, `audio`, `label` and, if the images have captions, `text`. An epoch has one pair of
+    each image. The batch sizes and the order of the two data modules have no effect.
 
     Args:
         images: Data module of images, such as `Digits`, `MNIST` or `ImageFolder`.
@@ -79,6 +80,7 @@ class ImageAndSound(DataModule):
         self.image_shape = images.image_shape
         self.levels = images.levels
         self.audio_shape = audio.audio_shape
+        self.text_length = images.text_length
         self.class_names = images.class_names or audio.class_names
         if pairs is None:
             _check_classes(images, audio)
@@ -86,6 +88,11 @@ class ImageAndSound(DataModule):
             raise ValueError(f"`pairs` lists files: `images` must be an ImageFolder, got {images.name}")
         else:
             self._table = read_pairs(pairs)
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:  # type: ignore[override]
+        """Return the words of the captions, if the images have captions."""
+        return self.images.vocabulary
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -114,8 +121,8 @@ class ImageAndSound(DataModule):
         return train, validation, test
 
     def training_source(self) -> Source:
-        """Return the training images, each with a recording that is drawn in each epoch."""
-        return cast("PairSource", self.source("train")).drawn()
+        """Return the training images, each with a recording and, if it has several, a caption, drawn in each epoch."""
+        return cast("PairSource", self.source("train")).drawn(self.images.training_source())
 
     def dummy_batch(self, batch_size: int) -> Batch:
         """Create a batch with the keys, shapes and value ranges of real batches, without reading data.
@@ -124,11 +131,10 @@ class ImageAndSound(DataModule):
             batch_size: Number of examples.
         """
         labeled = self.images if self.images.class_names is not None else self.audio
-        return {
-            "image": self.images.dummy_batch(batch_size)["image"],
-            "audio": self.audio.dummy_batch(batch_size)["audio"],
-            "label": labeled.dummy_batch(batch_size)["label"],
-        }
+        batch = self.images.dummy_batch(batch_size)
+        batch["audio"] = self.audio.dummy_batch(batch_size)["audio"]
+        batch["label"] = labeled.dummy_batch(batch_size)["label"]
+        return batch
 
     def _pair_by_class(self, split: Split) -> PairSource:
         images, audio = self.images.source(split), self.audio.source(split)

@@ -118,9 +118,13 @@ class PairSource(Source):
         self.fixed = fixed
         self.storage = source.storage
 
-    def drawn(self) -> "PairSource":
-        """Return the source of the same examples whose partners are drawn."""
-        return PairSource(self.source, self.partners, self.keys, self.candidates)
+    def drawn(self, source: Source | None = None) -> "PairSource":
+        """Return a source whose partners are drawn.
+
+        Args:
+            source: The n examples, default None for those of this source.
+        """
+        return PairSource(self.source if source is None else source, self.partners, self.keys, self.candidates)
 
     def __len__(self) -> int:
         return len(self.source)

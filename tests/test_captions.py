@@ -268,7 +268,7 @@ def test_an_image_without_a_caption_has_only_padding_and_is_counted(tmp_path: Pa
     for split in get_args(Split):
         batch = data.examples(split)
         assert [not row.any() for row in batch["text"]] == [number < 20 for number in numbers(batch)]
-    assert "captions     40 of 40 images; 20 images without a caption" in data.describe_files()
+    assert "captions     40 captions of 40 images; 20 images without a caption" in data.describe_files()
 
 
 def test_an_empty_caption_among_others_is_left_out(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_the_summary_counts_words_and_exact_duplicates(tmp_path: Path) -> None:
     data = folder(write(tmp_path / "images"))
     text = summarize(data)
     assert f"captions: {len(data.vocabulary) - 2} words, at most 4 per caption" in text
-    assert f"captions     {sum(len(captions_of(n)) for n in range(COUNT))} of {COUNT} images" in text
+    assert f"captions     {sum(len(captions_of(n)) for n in range(COUNT))} captions of {COUNT} images" in text
     assert "exact duplicates: none" in text
 
 

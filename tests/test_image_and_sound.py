@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -15,7 +16,16 @@ from torch import Tensor, nn
 
 from lightning_gans.__main__ import main
 from lightning_gans.core.recording import deserialize, serialize
-from lightning_gans.datamodules import AudioFolder, DataModule, Digits, ImageAndSound, ImageFolder, Sprites, Toy2D
+from lightning_gans.datamodules import (
+    AudioFolder,
+    Captions,
+    DataModule,
+    Digits,
+    ImageAndSound,
+    ImageFolder,
+    Sprites,
+    Toy2D,
+)
 from lightning_gans.datamodules.concatenation import ConcatSource
 from lightning_gans.datamodules.module import Split
 from lightning_gans.datamodules.sources import TensorSource, WorkerSource
@@ -227,6 +237,26 @@ def test_pairs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     alone, parallel = batches(0), batches(2)
     for key in ("image", "audio", "label"):
         assert torch.equal(joined(alone, key), joined(parallel, key))
+
+
+def test_captions_of_the_images_are_served_and_drawn_as_well(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "images", tmp_path / "images")
+    names = sorted(path.relative_to(tmp_path / "images") for path in (tmp_path / "images").rglob("*.png"))
+    rows = [{"file_name": str(name), "label": name.parts[1], "text": ["one", "another one"]} for name in names]
+    write_table(tmp_path / "images", rows)
+    images = Captions(root=str(tmp_path / "images"), image_size=4, channels=1)
+    data = ImageAndSound(images=images, audio=audio_of(root / "sounds"), batch_size=6)
+    assert data.vocabulary is not None
+    assert data.vocabulary.decode(data.examples("test")["text"]) == ["one"] * 12
+    seen = fit(data, epochs=4).seen
+    assert len({tuple(row) for row in joined(seen, "text").tolist()}) == 2
+    assert all(
+        labels(data)[number] == label
+        for batch in seen
+        for (_, number), label in zip(numbers(data, batch), batch["label"], strict=True)
+    )
+    dummy = data.dummy_batch(3)
+    assert (dummy["text"].shape, sorted(dummy)) == ((3, 2), ["audio", "image", "label", "text"])
 
 
 def test_images_are_mirrored_as_their_data_module_does(root: Path) -> None:
