@@ -53,7 +53,7 @@ class Captions(ImageFolder):
         ...         Image.new("RGB", (16, 16), (value, 0, 0)).save(Path(root, f"{value}.png"))
         ...         rows.append(f"{value}.png,a {'dark' if value < 30 else 'bright'} red")
         ...     _ = Path(root, "metadata.csv").write_text("\n".join(rows))
-        ...     data = Captions(root=root, image_size=16, batch_size=4)
+        ...     data = Captions(root=root, image_size=16, batch_size=4, validation_size=0.2)
         ...     data.setup()
         >>> sorted(data.vocabulary.words), data.text_length
         (['<pad>', '<unk>', 'a', 'bright', 'dark', 'red'], 3)
