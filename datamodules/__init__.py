@@ -6,10 +6,12 @@ if __name__ != "lightning_gans.datamodules":
 from lightning_gans.datamodules.audio import AudioDataModule
 from lightning_gans.datamodules.audio_folder import AudioFolder
 from lightning_gans.datamodules.binarized_mnist import BinarizedMNIST
+from lightning_gans.datamodules.captions import Captions
 from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
+from lightning_gans.datamodules.image_and_sound import ImageAndSound
 from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.lit_data import LitData
 from lightning_gans.datamodules.loader import ResumableLoader
@@ -28,10 +30,12 @@ __all__ = [
     "AudioDataModule",
     "AudioFolder",
     "BinarizedMNIST",
+    "Captions",
     "DataModule",
     "Digits",
     "FashionMNIST",
     "GroundTruth",
+    "ImageAndSound",
     "ImageFolder",
     "LitData",
     "ResumableLoader",

@@ -18,6 +18,7 @@ from torch import Tensor
 from lightning_gans.audio import LogMel
 from lightning_gans.datamodules.audio_decoding import AudioFacts, decode_audio_files, describe_error
 from lightning_gans.datamodules.audio_summary import AudioSummary
+from lightning_gans.datamodules.dummies import dummy_images, dummy_labels
 from lightning_gans.datamodules.folders import printable
 from lightning_gans.datamodules.module import DataModule, Split
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording
@@ -220,9 +221,8 @@ class AudioDataModule(DataModule, ABC):
             batch_size: Number of examples.
         """
         generator = torch.Generator().manual_seed(0)
-        classes = self.num_classes
-        label = torch.full((batch_size,), -1) if classes is None else torch.arange(batch_size) % classes
-        return {"audio": torch.rand((batch_size, *self.audio_shape), generator=generator) * 2 - 1, "label": label}
+        audio = dummy_images((batch_size, *self.audio_shape), None, generator)
+        return {"audio": audio, "label": dummy_labels(batch_size, self.num_classes)}
 
 
 def _examples(audio: Tensor, rows: Sequence[int], recordings: Sequence[Recording]) -> Batch:

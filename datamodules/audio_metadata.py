@@ -22,7 +22,8 @@ def read_metadata(root: Path, files: Sequence[str]) -> dict[str, list[Row]] | No
         files: Files of the folder, as relative paths with forward slashes.
 
     Returns:
-        The rows about each file, by its path relative to `root`. None if there is no metadata file.
+        The rows about each file, by its path relative to `root`, which is in the column `file_name` or, if a row lacks
+        it, `audio_file_name`. None if there is no metadata file.
 
     Raises:
         ValueError: A metadata file cannot be read, a row has no `file_name`, or a folder has two metadata files.
@@ -36,7 +37,7 @@ def read_metadata(root: Path, files: Sequence[str]) -> dict[str, list[Row]] | No
     rows: dict[str, list[Row]] = {}
     for file, folder in zip(found, folders, strict=True):
         for place, row in _read_rows(root / file):
-            name = row.get("file_name")
+            name = row.get("file_name", row.get("audio_file_name"))
             if not isinstance(name, str) or not name:
                 raise ValueError(f"{place}: a row needs a `file_name`, got {name!r}")
             rows.setdefault(posixpath.normpath(posixpath.join(folder, name)), []).append(row)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from lightning_gans.datamodules.archives import FileTree
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
-from lightning_gans.datamodules.metadata import DATASET_JSON, TABLES, number_labels, read_dataset_json, read_tables
+from lightning_gans.datamodules.metadata import (
+    DATASET_JSON,
+    TABLES,
+    Row,
+    number_labels,
+    read_dataset_json,
+    read_tables,
+)
 
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -31,6 +38,7 @@ class FolderLayout:
         splits: Split of each image, or None if the folder has no folders for splits.
         left_out: Number of files that are not used, by the reason.
         errors: Reasons why a file or subfolder that should be used cannot be, by its path.
+        rows: Rows of the metadata about each file; empty without a table.
     """
 
     files: list[str]
@@ -40,6 +48,18 @@ class FolderLayout:
     splits: list[str] | None = None
     left_out: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+
+    def exclude(self, errors: Mapping[str, str]) -> None:
+        """Move images to the errors.
+
+        Args:
+            errors: Reasons by the paths of the images.
+        """
+        kept = [index for index, file in enumerate(self.files) if file not in errors]
+        self.files, self.labels = [self.files[i] for i in kept], [self.labels[i] for i in kept]
+        self.splits = None if self.splits is None else [self.splits[i] for i in kept]
+        self.errors |= errors
 
     def part(self, number: int, count: int) -> "FolderLayout":
         """Return every `count`-th image, from image `number` (from 1) on, with the classes of all images."""
@@ -71,7 +91,7 @@ def read_layout(tree: FileTree) -> FolderLayout:
     rows = read_tables(tree, tables)
     images = select_images(listing.files)
     layout = FolderLayout(
-        images, errors=dict(listing.unreadable), left_out=_count_left_out(listing.files, images, rows)
+        images, errors=dict(listing.unreadable), left_out=_count_left_out(listing.files, images, rows), rows=rows
     )
     layout.left_out += Counter({"hidden": listing.hidden})
     if tables:

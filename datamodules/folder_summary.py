@@ -55,6 +55,7 @@ class FolderSummary:
         label_source: Origin of the labels.
         splits: Number of images of each split.
         split_source: Origin of each split: "folder" or "content".
+        captions: Description of the captions; empty without captions.
     """
 
     root: str
@@ -71,6 +72,7 @@ class FolderSummary:
     label_source: str
     splits: dict[str, int]
     split_source: dict[str, str]
+    captions: str = ""
 
     @property
     def images(self) -> int:
@@ -94,6 +96,7 @@ class FolderSummary:
             ("left out", _wrap(_list_counts(self.left_out), one)),
             ("duplicates", self._duplicates(short=short)),
             ("classes", _wrap(self._classes(), one)),
+            ("captions", [self.captions] if self.captions else []),
             ("splits", [self._splits()]),
         ]
         lines = [f"{printable(self.root)}: {self.images:,} images"]

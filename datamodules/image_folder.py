@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from lightning_gans.datamodules.folder_layout import read_layout
 from lightning_gans.datamodules.folder_summary import FolderSummary, summarize
 from lightning_gans.datamodules.image_decoding import DecodedFiles, decode_into
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
-from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.module import DataModule, Examples, Split
 from lightning_gans.datamodules.resizing import DESCRIPTIONS, Resize
 from lightning_gans.datamodules.splitting import split_by_content
 from lightning_gans.datamodules.value_range import ValueRange
@@ -133,6 +133,8 @@ class ImageFolder(DataModule):
         self._summary: FolderSummary | None = None
         self._printed = False
         self._is_part = False
+
+        self._split_files: dict[Split, list[str]] = {}
         self._tree = open_tree(root)
         self._layout = read_layout(self._tree)
         self.files = self._layout.files
@@ -186,11 +188,20 @@ class ImageFolder(DataModule):
         self.files = self._layout.files
         self._is_part = count > 1
 
+    def split_files(self, split: Split) -> tuple[str, ...]:
+        """Return the path of each image of a split relative to `root`, in the order of `examples`.
+
+        Args:
+            split: "train", "validation" or "test".
+        """
+        self._load_splits()
+        return tuple(self._split_files[split])
+
     def describe_files(self) -> str:
         """Describe the images that were found, what was converted, and what was skipped."""
         return self.summary.text()
 
-    def load(self) -> tuple[Batch, Batch, Batch]:
+    def load(self) -> tuple[Examples, Examples, Examples]:
         """Decode the images and divide them among the splits."""
         self._check_memory()
         image = torch.empty((len(self.files), *self.image_shape), dtype=torch.uint8)
@@ -200,6 +211,7 @@ class ImageFolder(DataModule):
             found = next(iter(decoded.ranges.values()))
             raise ValueError(f"`value_range` auto looks at all images, not at a part: set it, such as {list(found)}")
         splits = self._split(decoded)
+        self._split_files = {name: [self.files[index] for index in splits[name]] for name in get_args(Split)}
         given = set(self._layout.splits or ())
         source = {name: "folder" if name in given else "content" for name in splits}
         self._summary = summarize(

@@ -28,7 +28,8 @@ def read_tables(tree: FileTree, files: Iterable[str], *, column: str = "file_nam
     Args:
         tree: Folder or archive.
         files: All files of the tree.
-        column: Column with the path of a file, relative to the folder of the table, default "file_name".
+        column: Column with the path of a file, relative to the folder of the table, default "file_name" or, if a row
+            lacks it, "image_file_name".
 
     Returns:
         The rows of each file in the order of the tables, by the path of the file relative to the root of the tree.
@@ -40,7 +41,7 @@ def read_tables(tree: FileTree, files: Iterable[str], *, column: str = "file_nam
     found: dict[str, list[Row]] = {}
     for table in sorted(file for file in files if posixpath.basename(file) in TABLES):
         for number, row in _rows(tree, table):
-            name = row.get(column)
+            name = row.get(column, row.get(f"image_{column}"))
             if not isinstance(name, str) or not name:
                 raise ValueError(f"{table!r} must have a column `{column}` with a path in each row, see row {number}")
             path = posixpath.normpath(posixpath.join(posixpath.dirname(table), name.replace("\\", "/")))

@@ -10,14 +10,19 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core.batches import as_dict
 from lightning_gans.core.recording import Recorded
+from lightning_gans.datamodules.dummies import dummy_images, dummy_labels
 from lightning_gans.datamodules.loader import ResumableLoader, check_resumable
+from lightning_gans.datamodules.module_checks import check_batch_size, check_image_shape, check_validation_size
 from lightning_gans.datamodules.sources import MapDataset, Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.splitting import hold_out
-from lightning_gans.datamodules.vocabulary import Vocabulary
+from lightning_gans.datamodules.vocabulary import Vocabulary, check_text_state, text_state
 from lightning_gans.types import Batch, ImageShape
 
 Split = Literal["train", "validation", "test"]
 """Name of a split, which is used for training, for model selection or for the final evaluation."""
+
+DATA_STATE = ("preprocessing", "fingerprint", "vocabulary", "text_length")
+"""Keys of the state of a data module that belong to the data, not to the training loader."""
 
 Examples = Batch | Source | MapDataset
 """Examples in stored form: tensors, a source, or a map-style data set."""
@@ -42,6 +47,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         levels: Number of values that an element of a stored image can have, 0 to `levels - 1`. None for floating-point
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
+        audio_shape: (1, bands, frames) of a spectrogram, or None for data without sound; known before `setup`.
         vocabulary: Words of the captions, or None for data without captions.
         text_length: Number of words of a caption in a batch, 0 for data without captions.
         name: Name of the data set, the class name by default.
@@ -76,6 +82,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     image_shape: ImageShape
     levels: int | None = 256
     class_names: tuple[str, ...] | None = None
+    audio_shape: ImageShape | None = None
     vocabulary: Vocabulary | None = None
     text_length: int = 0
     split_seed: str | None = None
@@ -132,6 +139,13 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         """Return the source of a split; the data set is read on first access."""
         return self._load_splits()[split]
 
+    def training_source(self) -> Source:
+        """Return the source of the training batches, by default `source("train")`.
+
+        A subclass may return a source that draws by the seed of `Source.fetch`, such as one of several captions.
+        """
+        return self.source("train")
+
     def describe_files(self) -> str:
         """Describe the files that were read, after `setup`: what was converted and skipped; empty without files."""
         return ""
@@ -152,7 +166,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def setup(self, stage: str | None = None) -> None:
         """Read and split the data set on the first call."""
-        self._load_splits()
+        check_batch_size(self.batch_size, len(self.source("train")), self.name)
 
     def fingerprint(self) -> str:
         """Return a hash of the content of all splits; other images, labels or splits have another fingerprint."""
@@ -182,19 +196,11 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         if self._splits is None:
             train, *validation, test = (self._source(examples) for examples in self.load())
             first = train.fetch(torch.tensor([0]))
-            if "image" in first and first["image"].shape[1:] != self.image_shape:
-                raise ValueError(
-                    f"{self.name} must contain images of shape {self.image_shape}, "
-                    f"but `load` returned shape {tuple(first['image'].shape[1:])}"
-                )
+            if "image" in first:
+                check_image_shape(first["image"].shape[1:], self.image_shape, self.name)
             if not validation:
                 train, held_out = self._hold_out(train)
                 validation = [held_out]
-            if self.batch_size > len(train):
-                raise ValueError(
-                    f"`batch_size` must be at most the {len(train)} training examples of {self.name}, "
-                    f"got {self.batch_size}"
-                )
             self._splits = {"train": train, "validation": validation[0], "test": test}
             self.expect(self._expected_fingerprint)
         return self._splits
@@ -207,13 +213,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         return WorkerSource(examples, num_workers=self.num_workers)
 
     def _hold_out(self, train: Source) -> tuple[Source, Source]:
-        count = len(train)
-        if not 0 <= self.validation_size < count:
-            raise ValueError(
-                f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
-                f"got {self.validation_size}"
-            )
-        train_indices, validation_indices = hold_out(count, self.validation_size, self.split_seed or self.name)
+        check_validation_size(self.validation_size, len(train), self.name)
+        train_indices, validation_indices = hold_out(len(train), self.validation_size, self.split_seed or self.name)
         return Subset(train, train_indices), Subset(train, validation_indices)
 
     def train_dataloader(self) -> ResumableLoader:
@@ -223,7 +224,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         that Lightning requests again, by `reload_dataloaders_every_n_epochs`, continues with the next epoch's order.
         """
         overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
-        self._train_loader = self._loader("train", shuffle=not overfits, drop_last=True)
+        self._train_loader = self._loader(self.training_source(), shuffle=not overfits, drop_last=True)
         if self.trainer is not None:
             self._train_loader.epoch = self.trainer.current_epoch
             self._train_loader.source = self._train_loader.source.to(self.trainer.strategy.root_device)
@@ -234,13 +235,16 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Return the validation batches of this rank, in order; an empty list if there are none."""
-        return self._loader("validation", shuffle=False, drop_last=False) if self.sizes["validation"] else []
+        return self._fixed_loader("validation")
 
     def test_dataloader(self) -> ResumableLoader | list[ResumableLoader]:
         """Return the test batches of this rank, in order; an empty list if there are none."""
-        return self._loader("test", shuffle=False, drop_last=False) if self.sizes["test"] else []
+        return self._fixed_loader("test")
 
-    def _loader(self, split: Split, *, shuffle: bool, drop_last: bool) -> ResumableLoader:
+    def _fixed_loader(self, split: Split) -> ResumableLoader | list[ResumableLoader]:
+        return self._loader(self.source(split), shuffle=False, drop_last=False) if self.sizes[split] else []
+
+    def _loader(self, source: Source, *, shuffle: bool, drop_last: bool) -> ResumableLoader:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         if self.batch_size % world_size:
             raise ValueError(
@@ -248,7 +252,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                 f"got {self.batch_size}"
             )
         return ResumableLoader(
-            self.source(split),
+            source,
             batch_size=self.batch_size // world_size,
             shuffle=shuffle,
             drop_last=drop_last,
@@ -258,22 +262,25 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state for checkpoints: the state of the training loader, the preprocessing and the fingerprint."""
+        """Return the state for checkpoints: training loader, preprocessing, fingerprint and words of the captions."""
         state = {} if self._train_loader is None else self._train_loader.state_dict()
         if state and self.trainer is not None and state["position"] >= self.trainer.num_training_batches:
             # with `limit_train_batches` the trainer may end an epoch before the loader does
             state |= {"epoch": state["epoch"] + 1, "position": 0}
-        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **state}
+        text = text_state(self.vocabulary, self.text_length)
+        return {"preprocessing": self.preprocessing, "fingerprint": self.fingerprint(), **text, **state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of the training loader when the next loader is created.
 
         Lightning restores the state of a loader only from a checkpoint that was saved during an epoch. After a
         checkpoint that was saved at the end of `fit`, it would repeat the order of the first epoch.
+
+        Raises:
+            ValueError: The captions have other words, so that an index stands for another word than in the checkpoint.
         """
-        self._loader_state = {
-            name: value for name, value in state_dict.items() if name not in ("preprocessing", "fingerprint")
-        }
+        check_text_state(state_dict, text_state(self.vocabulary, self.text_length))
+        self._loader_state = {name: value for name, value in state_dict.items() if name not in DATA_STATE}
         self.expect(state_dict.get("fingerprint"))
 
     def check_state(self, state_dict: dict[str, Any]) -> None:
@@ -336,15 +343,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             batch_size: Number of examples.
         """
         generator = torch.Generator().manual_seed(0)
-        shape = (batch_size, *self.image_shape)
-        if self.levels is None:
-            image = torch.rand(shape, generator=generator) * 2 - 1
-        else:
-            image = torch.randint(self.levels, shape, generator=generator, dtype=torch.uint8)
-        label = (
-            torch.full((batch_size,), -1) if self.num_classes is None else torch.arange(batch_size) % self.num_classes
-        )
-        batch: Batch = {"image": image, "label": label}
+        image = dummy_images((batch_size, *self.image_shape), self.levels, generator)
+        batch: Batch = {"image": image, "label": dummy_labels(batch_size, self.num_classes)}
         if self.vocabulary is not None:
             batch["text"] = torch.randint(1, len(self.vocabulary), (batch_size, self.text_length), generator=generator)
         return self._normalize(batch)

@@ -23,6 +23,10 @@ DEVICE_SHARE = 0.25
 """Share of the free memory of a GPU that a data set may occupy."""
 
 
+COLUMN_CHUNK = 1024
+"""Examples that are read at once to collect one of their keys."""
+
+
 class MapDataset(Protocol):
     """A map-style data set: any object with `__len__` and `__getitem__`."""
 
@@ -83,6 +87,15 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """Return a hash of the content, which differs for other data."""
 
+    def column(self, key: str) -> Tensor:
+        """Return one key of all examples, such as their labels; other keys are not kept in memory.
+
+        Args:
+            key: Key of the examples.
+        """
+        chunks = torch.split(torch.arange(len(self)), COLUMN_CHUNK)
+        return torch.cat([self.fetch(chunk)[key] for chunk in chunks])
+
     def to(self, device: torch.device) -> "Source":
         """Return a source with its tensors on a device, or this source if it has none or if they do not fit."""
         return self
@@ -100,6 +113,10 @@ class StoredSource(Source):
     @abstractmethod
     def hashes(self) -> npt.NDArray[np.uint64]:
         """Return (n,) hashes of the content of the examples."""
+
+    def column(self, key: str) -> Tensor:
+        """Return a copy of one array."""
+        return torch.tensor(self.arrays[key])
 
     def fingerprint(self) -> str:
         """Hash all examples; equal for every storage of the same examples."""
@@ -243,6 +260,10 @@ class Subset(Source):
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read batches from the whole source."""
         return self.source.batches([self.indices[batch] for batch in indices], seed)
+
+    def column(self, key: str) -> Tensor:
+        """Index the column of the whole source."""
+        return self.source.column(key)[self.indices]
 
     def to(self, device: torch.device) -> "Subset":
         """Move the whole source, as its `to` does; other parts of that source are unaffected."""

@@ -44,8 +44,11 @@ RADIUS = {"small": 0.09, "big": 0.18}
 SUPERSAMPLING = 3
 """Points per pixel along each side."""
 
+EXTENT = 1.43
+"""Distance of the farthest point of a shape from its center, in radii: that of the heart."""
+
 DRAW_CHUNK = 64
-"""Images that are drawn at once."""
+"""Images that are drawn at once, so that their points remain in the cache of the processor."""
 
 
 class Sprites(DataModule):
@@ -129,15 +132,9 @@ class Sprites(DataModule):
     def _draw(self, classes: npt.NDArray[np.int64], count: int, *, seed: int) -> Batch:
         numbers = torch.from_numpy(np.random.RandomState(seed).uniform(size=(count, 7)))
         label = torch.from_numpy(classes)[(numbers[:, 0] * len(classes)).long()]
-        values = [self.combinations[index] for index in label.tolist()]
-        parts = [
-            draw_sprites([dict(zip(self.attributes, row, strict=True)) for row in chunk], rest, self.image_shape[1])
-            for chunk, rest in (
-                (values[start : start + DRAW_CHUNK], numbers[start : start + DRAW_CHUNK, 1:])
-                for start in range(0, count, DRAW_CHUNK)
-            )
-        ]
-        return {"image": torch.cat(parts), "label": label, "text": self._text[label]}
+        values = [dict(zip(self.attributes, self.combinations[index], strict=True)) for index in label.tolist()]
+        image = draw_sprites(values, numbers[:, 1:], self.image_shape[1])
+        return {"image": image, "label": label, "text": self._text[label]}
 
 
 def draw_sprites(attributes: list[dict[str, str]], numbers: Tensor, size: int) -> Tensor:
@@ -156,18 +153,21 @@ def draw_sprites(attributes: list[dict[str, str]], numbers: Tensor, size: int) -
         >>> image[0, :, 16, 16].tolist(), image[0, :, 0, 0].tolist()
         ([192, 64, 0], [0, 0, 0])
     """
-    rows = []
+    kinds, places = [], []
     for given, row in zip(attributes, numbers.tolist(), strict=True):
         shape = given.get("shape", ATTRIBUTES["shape"][int(3 * row[0])])
-        radius = RADIUS[given.get("size", ATTRIBUTES["size"][int(2 * row[1])])]
-        column, line = _place(given.get("position"), row[3], row[4])
-        rows.append((ATTRIBUTES["shape"].index(shape), radius, 2 * math.pi * row[2], column, line))
-    mask = _masks(torch.tensor(rows), size)[:, None]
-    color, background = (
-        torch.tensor([COLORS.get(given.get(name, default), (0, 0, 0)) for given in attributes])[:, :, None, None]
-        for name, default in (("color", "white"), ("background", "black"))
-    )
-    return (mask * color + (1 - mask) * background).round().to(torch.uint8)
+        kinds.append((shape, given.get("size", ATTRIBUTES["size"][int(2 * row[1])])))
+        places.append((2 * math.pi * row[2], *_place(given.get("position"), row[3], row[4])))
+    place, palette = torch.tensor(places), _palette(attributes)
+    images = palette[:, 0, :, None, None].repeat(1, 1, size, size)
+    for kind in dict.fromkeys(kinds):
+        chosen = torch.tensor([index for index, each in enumerate(kinds) if each == kind])
+        for part in torch.split(chosen, DRAW_CHUNK):
+            counts, lines, columns = _cover(*kind, place[part], size)
+            images[part[:, None, None], :, lines[:, :, None], columns[:, None, :]] = palette[
+                part[:, None, None], counts.long()
+            ]
+    return images
 
 
 def _place(position: str | None, horizontal: float, vertical: float) -> tuple[float, float]:
@@ -179,24 +179,59 @@ def _place(position: str | None, horizontal: float, vertical: float) -> tuple[fl
     return column + 0.1 * horizontal, line + 0.1 * vertical
 
 
-def _masks(rows: Tensor, size: int) -> Tensor:
-    """Return the share of each pixel that a shape covers.
+def _palette(attributes: list[dict[str, str]]) -> Tensor:
+    """Return (n, points + 1, 3) uint8 colors of a pixel in each image, by the number of its points inside the shape."""
+    share = torch.arange(SUPERSAMPLING**2 + 1)[:, None] / SUPERSAMPLING**2
+    color, background = (
+        torch.tensor([COLORS.get(given.get(name, default), (0, 0, 0)) for given in attributes])[:, None, :]
+        for name, default in (("color", "white"), ("background", "black"))
+    )
+    return (share * color + (1 - share) * background).round().to(torch.uint8)
+
+
+def _cover(shape: str, size_name: str, place: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Count the points of each pixel that are inside a shape, in a square of pixels around it.
 
     Args:
-        rows: (n, 5): index of the shape, radius, angle in radians, and column and line of the center.
-        size: Height and width in pixels.
+        shape: Name of the shape.
+        size_name: Name of its size.
+        place: (n, 3): angle in radians, and column and line of the center as fractions of the image.
+        size: Height and width of an image in pixels.
 
     Returns:
-        (n, size, size) in [0, 1].
+        (n, s, s) uint8 counts; (n, s) numbers of the lines of the square, and of its columns.
     """
+    radius = RADIUS[size_name]
+    side = min(size, math.ceil(2 * EXTENT * radius * size) + 1)
+    angle, column, line = place[:, :, None].unbind(1)
+    first = [((center - EXTENT * radius) * size).floor().clamp(0, size - side).long() for center in (line, column)]
+    lines, columns = (start + torch.arange(side) for start in first)
     points = (torch.arange(size * SUPERSAMPLING) + 0.5) / (size * SUPERSAMPLING)
-    shape, radius, angle, column, line = rows[:, :, None, None].unbind(1)
-    x, y = (points[None, None, :] - column) / radius, (points[None, :, None] - line) / radius
-    u, v = angle.cos() * x + angle.sin() * y, angle.cos() * y - angle.sin() * x
+    y, x = (
+        (points.view(size, SUPERSAMPLING)[pixels].flatten(1) - center) / radius
+        for pixels, center in ((lines, line), (columns, column))
+    )
+    cosine, sine = angle.cos(), angle.sin()
+    u = (cosine * x)[:, None, :] + (sine * y)[:, :, None]
+    v = (cosine * y)[:, :, None] - (sine * x)[:, None, :]
+    inside = SHAPES[shape](u, v).view(torch.uint8)
+    by_line = inside.view(-1, side, SUPERSAMPLING, side * SUPERSAMPLING).sum(2, dtype=torch.uint8)
+    return by_line.view(-1, side, side, SUPERSAMPLING).sum(3, dtype=torch.uint8), lines, columns
+
+
+def _square(u: Tensor, v: Tensor) -> Tensor:
+    return torch.maximum(u * u, v * v) <= 1
+
+
+def _ellipse(u: Tensor, v: Tensor) -> Tensor:
+    return u * u / 1.44 + v * v / 0.36 <= 1
+
+
+def _heart(u: Tensor, v: Tensor) -> Tensor:
     squared_u, squared_v = u * u, v * v
     circle = squared_u + squared_v - 1
-    heart = circle * circle * circle + squared_u * squared_v * v <= 0
-    ellipse = squared_u / 1.44 + squared_v / 0.36 <= 1
-    square = torch.maximum(squared_u, squared_v) <= 1
-    inside = torch.where(shape == 0, square, torch.where(shape == 1, ellipse, heart))
-    return torch.nn.functional.avg_pool2d(inside.float(), SUPERSAMPLING)
+    return circle * circle * circle + squared_u * squared_v * v <= 0
+
+
+SHAPES = {"square": _square, "ellipse": _ellipse, "heart": _heart}
+"""Functions that find whether points are inside a shape of radius 1, from their coordinates along its axes."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.pairs import PairSource
 from lightning_gans.datamodules.sources import Source, StoredSource, Subset
 
 MAX_CLASSES = 20
@@ -36,18 +37,24 @@ def summarize(data: DataModule) -> str:
 
 
 def _whole(data: DataModule) -> Source:
-    """Return the source of the training split, with the examples that were held out from it."""
+    """Return the source of the training split without its pairs, with the examples that were held out from it."""
     source = data.source("train")
-    return source.source if isinstance(source, Subset) else source
+    while isinstance(source, Subset | PairSource):
+        source = source.source
+    return source
 
 
 def _shape(data: DataModule) -> str:
-    if "audio" in data.dummy_batch(1):
-        return "spectrograms of {1} frequency bands and {2} frames".format(*data.dummy_batch(1)["audio"].shape[1:])
-    if len(data.image_shape) == 1:
-        return f"{data.image_shape[0]}-dimensional points"
-    channels, height, width = data.image_shape
-    return f"images of {height} x {width} pixels, {channels} channels, {data.levels or 'continuous'} levels"
+    keys = data.dummy_batch(1).keys()
+    parts = []
+    if "image" in keys and len(data.image_shape) == 1:
+        parts.append(f"{data.image_shape[0]}-dimensional points")
+    elif "image" in keys:
+        channels, height, width = data.image_shape
+        parts.append(f"images of {height} x {width} pixels, {channels} channels, {data.levels or 'continuous'} levels")
+    if data.audio_shape is not None:
+        parts.append("spectrograms of {1} frequency bands and {2} frames".format(*data.audio_shape))
+    return "; ".join(parts)
 
 
 def _size(source: Source) -> str:

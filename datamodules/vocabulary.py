@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,3 +95,34 @@ def tokenize(caption: str) -> list[str]:
         ['a', "man's", 'hat', ',', 'red', '!']
     """
     return re.findall(r"\w+(?:['-]\w+)*|[^\w\s]", caption.lower())
+
+
+def text_state(vocabulary: Vocabulary | None, text_length: int) -> dict[str, Any]:
+    """Return plain values for checkpoints, which encode new captions without the data; empty without captions.
+
+    Example:
+        >>> state = text_state(Vocabulary(["red"]), 4)
+        >>> state
+        {'vocabulary': ['<pad>', '<unk>', 'red'], 'text_length': 4}
+        >>> Vocabulary(state["vocabulary"][2:]).encode(["a red"], state["text_length"])
+        tensor([[1, 2, 0, 0]])
+    """
+    return {} if vocabulary is None else {"vocabulary": list(vocabulary.words), "text_length": text_length}
+
+
+def check_text_state(saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:
+    """Check that the words have the indices that they have in a checkpoint.
+
+    Args:
+        saved: State of the data module in the checkpoint.
+        present: Result of `text_state`.
+
+    Raises:
+        ValueError: The words differ, so that an index stands for another word.
+    """
+    before, now = (len(state.get("vocabulary", ())) for state in (saved, present))
+    if before and now and saved["vocabulary"] != present["vocabulary"]:
+        raise ValueError(
+            f"the captions have other words than the checkpoint ({now}, before {before}), so that the model would "
+            "confuse them: restore the captions, or start a new run"
+        )

@@ -14,6 +14,9 @@ from lightning_gans.signatures import arguments, callback_options
 CLASS_OPTIONS = {"model": "lightning_gans.models", "data": "lightning_gans.datamodules"}
 """The packages whose classes `--model` and `--data` select by their short names."""
 
+IMAGE_FOLDERS = ("Captions", "ImageFolder")
+"""The data modules whose `root` is a folder or an archive of images."""
+
 FIRST_PARTS = {*SECTIONS, "config", "print_config", "help"}
 """The first parts of all options."""
 
@@ -70,7 +73,7 @@ def _check(given: Sequence[str], first_parts: Collection[str]) -> None:
         return
     for option, value in options:
         _check_argument(option, selected)
-        is_folder = option == "data.root" and selected["data"] == "ImageFolder" and "print_config" not in given_names
+        is_folder = option == "data.root" and selected["data"] in IMAGE_FOLDERS and "print_config" not in given_names
         if is_folder and value is not None and not Path(value).expanduser().exists():
             raise UsageError(f"`root` must be a folder of images, but {value!r} does not exist")
 

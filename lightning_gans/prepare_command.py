@@ -48,12 +48,13 @@ def prepare(arguments: Sequence[str]) -> int:
 
 def _write(data: DataModule, part: Part) -> None:
     if part.count > 1:
-        if not isinstance(data, ImageFolder):
+        if type(data) is not ImageFolder:
             raise UsageError(f"`--shard` divides the files of an ImageFolder, but {data.name} is prepared as a whole")
         data.take_part(part.number, part.count)
     data.prepare_data()
-    data.batch_size = 1  # a part may have fewer training examples than a batch
     print(summarize(data))
+    if data.training_source() is not data.source("train"):
+        print("an image with several captions has the first of them in the shards")
     with track_samples(0, sum(data.sizes.values()), unit="examples") as advance:
         part.write(data, advance)
 

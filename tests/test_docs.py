@@ -1,5 +1,6 @@
 """The code blocks of the README and of the guides run, their commands are valid, and the site is complete."""
 
+import json
 import re
 import shlex
 import sys
@@ -9,10 +10,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from PIL import Image
 
 from lightning_gans import DCGAN, Digits, PixelCNN, command_options, commands
 from lightning_gans.__main__ import main
+from lightning_gans.audio import write_wav
 from lightning_gans.callbacks import Evaluation, Samples
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
 
@@ -80,6 +84,24 @@ def untrained(run: str, **_: Any) -> Any:
     return DCGAN(image_shape=(1, 8, 8), **networks)
 
 
+def write_guide_data() -> None:
+    """Write small data of the names that the guide to data uses."""
+    for folder in ("my_images", "my_sounds/cat", "my_sounds/dog", "my_data/images", "my_data/sounds", "spoken_digits"):
+        Path(folder).mkdir(parents=True)
+    for number in range(200):
+        noise = torch.rand(4000, generator=torch.Generator().manual_seed(number))
+        for folder in ("my_images", "my_data/images"):
+            Image.new("L", (8, 8), number).save(Path(folder, f"{number}.png"))
+        digit, index = number % 10, 5 * (number // 10)
+        for sound in (f"my_sounds/{('cat', 'dog')[number % 2]}/{number}", f"my_data/sounds/{number}"):
+            write_wav(f"{sound}.wav", noise, 8000)
+        write_wav(f"spoken_digits/{digit}_ada_{index}.wav", noise, 8000)
+    captions = [{"file_name": f"{n}.png", "text": "a gray square"} for n in range(200)]
+    pairs = [{"image_file_name": f"images/{n}.png", "audio_file_name": f"sounds/{n}.wav"} for n in range(200)]
+    for name, rows in (("my_images", captions), ("my_data", pairs)):
+        Path(name, "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_the_code_blocks_of_a_guide_run(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -90,6 +112,8 @@ def test_the_code_blocks_of_a_guide_run(
         monkeypatch.setattr(command_options, "check_run", lambda run: None)
         monkeypatch.setattr(commands, "load", untrained)
         monkeypatch.setattr(commands, "load_data", lambda run, **_: Digits())
+    if name == "data.md":
+        write_guide_data()
     for language, block in BLOCK.findall(GUIDES[name].read_text()):
         if language == "python":
             run_python(block, page)

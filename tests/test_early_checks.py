@@ -34,6 +34,7 @@ MISTAKES = [
     "--run.max_imags 3",
     "--wandb.proj x",
     "--data ImageFolder --data.root nowhere",
+    "--data Captions --data.root nowhere",
 ]
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from lightning_gans.datamodules import sprites
 from lightning_gans.datamodules.sprites import ATTRIBUTES, COLORS, RADIUS, Sprites, draw_sprites
 from lightning_gans.datamodules.vocabulary import Vocabulary
 
@@ -57,6 +58,17 @@ def test_no_shape_leaves_the_image() -> None:
     images = draw_sprites([{"size": "big"}] * 300, numbers, 32)
     border = torch.cat([images[..., 0], images[..., -1], images[..., 0, :], images[..., -1, :]])
     assert not border.any()
+
+
+@pytest.mark.parametrize("size", [8, 17, 64])
+def test_a_shape_is_drawn_completely_although_only_a_square_around_it_is_computed(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = torch.rand(400, 6, generator=torch.Generator().manual_seed(2))
+    positions = [{"position": ATTRIBUTES["position"][index % 4]} if index % 2 else {} for index in range(400)]
+    drawn = draw_sprites(positions, numbers, size)
+    monkeypatch.setattr(sprites, "EXTENT", 20)  # the square is the whole image
+    assert torch.equal(draw_sprites(positions, numbers, size), drawn)
 
 
 def test_the_captions_name_what_is_drawn() -> None:

@@ -18,7 +18,7 @@ LINE_HEIGHT = 13
 CHARACTER_WIDTH = 6.0
 """Average width of a character, in pixels."""
 
-MAX_LINES = 3
+MAX_LINES = 6
 """Maximum number of lines of a caption; the rest is cut."""
 
 LABEL_WIDTH = 120

@@ -75,6 +75,29 @@ def to_rgb(image: Tensor) -> RGBImage:
     return converted
 
 
+def side_by_side(left: Tensor, right: Tensor) -> Tensor:
+    """Join images in pairs, as RGB; the lower of the two is enlarged to the height of the other.
+
+    Args:
+        left: (n, c, h, w) in [-1, 1]. Of three or more channels the first three are shown, otherwise the first.
+        right: (n, c, h, w) in [-1, 1], of any number of channels and any size.
+
+    Returns:
+        (n, 3, h, w) in [-1, 1].
+
+    Example:
+        >>> side_by_side(torch.zeros(2, 1, 8, 8), torch.zeros(2, 3, 64, 48)).shape
+        torch.Size([2, 3, 64, 112])
+    """
+    height = max(left.shape[2], right.shape[2])
+    return torch.cat([_enlarge(_shown(image), height).expand(-1, 3, -1, -1) for image in (left, right)], dim=3)
+
+
+def _enlarge(image: Tensor, height: int) -> Tensor:
+    width = round(image.shape[3] * height / image.shape[2])
+    return torch.nn.functional.interpolate(image, (height, width), mode="nearest-exact")
+
+
 def _shown(image: Tensor) -> Tensor:
     return image[:, : 3 if image.shape[1] >= 3 else 1]
 
