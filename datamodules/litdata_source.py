@@ -90,7 +90,7 @@ class LitDataSource(Source):
     def fetch(self, indices: Tensor, seed: int = 0) -> Tensors:
         """Copy examples from the shards in memory, after reading those that are missing; `seed` has no effect."""
         ordered, order = indices.sort()
-        shards, counts = np.unique(np.searchsorted(self._starts, ordered, side="right") - 1, return_counts=True)
+        shards, counts = np.unique(np.searchsorted(self._starts, ordered.numpy(), side="right") - 1, return_counts=True)
         offsets = ordered.tensor_split(counts.cumsum()[:-1].tolist())
         parts = [
             {key: tensor[rows - self._starts[shard]] for key, tensor in self._shard(shard).items()}
