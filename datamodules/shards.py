@@ -79,11 +79,12 @@ class Part:
         Raises:
             ValueError: The data have other keys than images, labels and captions.
         """
+        described = _describe(data)
         shutil.rmtree(self._unfinished, ignore_errors=True)
         for remains in self.folder.glob(f"*/chunk-{self.number}-*.bin"):
             remains.unlink()
         splits = {split: self._write_split(split, data.source(split), advance) for split in SPLITS}
-        record = {"options": _options(data), "data": _describe(data), "splits": splits}
+        record = {"options": _options(data), "data": described, "splits": splits}
         with strict_atomic_write(self._record(self.number)) as path:
             path.write_text(json.dumps(record))
         shutil.rmtree(self._unfinished)
