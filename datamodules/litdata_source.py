@@ -9,12 +9,16 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lightning_gans.datamodules.read_ahead import read_ahead
 from lightning_gans.datamodules.sources import Source, Tensors
 from lightning_gans.datamodules.storage import CACHE
+
+Arrays = dict[str, npt.NDArray[Any]]
+"""Examples of a shard, by key."""
 
 WINDOW = 8
 """Number of shards whose examples are mixed. An epoch holds at most two more of them in memory."""
@@ -27,6 +31,9 @@ INDEX = "index.json"
 
 METADATA = "lightning_gans"
 """Key of the description of the data in the index, next to those of litdata."""
+
+EXAMPLES = "examples"
+"""Key of the number of examples of a shard in the index."""
 
 
 def import_litdata() -> Any:
@@ -67,10 +74,11 @@ class LitDataSource(Source):
         self.cache = cache
         self.storage = "litdata"
         self._dataset = _open(root, cache)
-        self.metadata: dict[str, Any] = _read_metadata(self._dataset, root)
-        sizes = [stop - start for start, stop in self._dataset.region_of_interest]
-        self._starts = np.cumsum([0, *sizes])
-        self._shards: OrderedDict[int, Tensors] = OrderedDict()
+        index = _read_index(self._dataset, root)
+        self.metadata: dict[str, Any] = index[METADATA]
+        self._starts = np.cumsum([0, *(shard[EXAMPLES] for shard in index["chunks"])])
+        self._first_blocks = np.cumsum([0, *(shard["chunk_size"] for shard in index["chunks"])])
+        self._shards: OrderedDict[int, Arrays] = OrderedDict()
         self._lock = Lock()  # callbacks may read examples while batches are read ahead in a thread
 
     def __reduce__(self) -> tuple[type["LitDataSource"], tuple[str, str]]:
@@ -89,14 +97,16 @@ class LitDataSource(Source):
 
     def fetch(self, indices: Tensor, seed: int = 0) -> Tensors:
         """Copy examples from the shards in memory, after reading those that are missing; `seed` has no effect."""
-        ordered, order = indices.sort()
-        shards, counts = np.unique(np.searchsorted(self._starts, ordered.numpy(), side="right") - 1, return_counts=True)
-        offsets = ordered.tensor_split(counts.cumsum()[:-1].tolist())
-        parts = [
-            {key: tensor[rows - self._starts[shard]] for key, tensor in self._shard(shard).items()}
-            for shard, rows in zip(shards.tolist(), offsets, strict=True)
-        ]
-        return {key: torch.cat([part[key] for part in parts])[order.argsort()] for key in parts[0]}
+        rows = indices.numpy()
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        offsets = (rows - self._starts[shards]).tolist()
+        batch: Arrays = {}
+        for position in np.argsort(shards, kind="stable").tolist():
+            for key, array in self._shard(int(shards[position])).items():
+                if key not in batch:
+                    batch[key] = np.empty((len(rows), *array.shape[1:]), array.dtype)
+                batch[key][position] = array[offsets[position]]  # the only copy, unlike indexing shard by shard
+        return {key: torch.from_numpy(array) for key, array in batch.items()}
 
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read batches ahead in a thread, into pinned memory if there is a GPU."""
@@ -106,7 +116,7 @@ class LitDataSource(Source):
         """Return the hash of all examples, which `prepare` has computed."""
         return str(self.metadata["fingerprint"])
 
-    def _shard(self, shard: int) -> Tensors:
+    def _shard(self, shard: int) -> Arrays:
         """Return the examples of a shard from memory, or read them; forget the shard that was not used for longest."""
         with self._lock:
             if shard not in self._shards:
@@ -116,12 +126,12 @@ class LitDataSource(Source):
             self._shards.move_to_end(shard)
             return self._shards[shard]
 
-    def _read(self, shard: int) -> Tensors:
-        start, stop = self._starts[shard : shard + 2].tolist()
-        examples = [self._dataset[start]]
-        self._dataset.on_demand_bytes = False  # else each example of a URL is a request, instead of each shard
-        examples += [self._dataset[index] for index in range(start + 1, stop)]
-        return {key: torch.from_numpy(np.stack([example[key] for example in examples])) for key in examples[0]}
+    def _read(self, shard: int) -> Arrays:
+        start, stop = self._first_blocks[shard : shard + 2].tolist()
+        blocks = [self._dataset[start]]
+        self._dataset.on_demand_bytes = False  # else each block of a URL is a request, instead of each shard
+        blocks += [self._dataset[number] for number in range(start + 1, stop)]
+        return {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
 
 
 def _open(root: str, cache: str) -> Any:
@@ -138,9 +148,8 @@ def _open(root: str, cache: str) -> Any:
         raise ValueError(f"`root` {root!r} cannot be read: {' '.join(str(error).split())}") from error
 
 
-def _read_metadata(dataset: Any, root: str) -> dict[str, Any]:
-    index = json.loads(Path(dataset.input_dir.path, INDEX).read_text())
+def _read_index(dataset: Any, root: str) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads(Path(dataset.input_dir.path, INDEX).read_text())
     if METADATA not in index:
         raise ValueError(f"`root` {root!r} has shards of another program: write them with `prepare`")
-    metadata: dict[str, Any] = index[METADATA]
-    return metadata
+    return index

@@ -5,23 +5,25 @@ import os
 import shutil
 from collections.abc import Callable
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lightning_gans.core.class_paths import class_path
 from lightning_gans.core.recording import serialize_arguments
-from lightning_gans.datamodules.litdata_source import INDEX, METADATA, import_litdata
+from lightning_gans.datamodules.litdata_source import EXAMPLES, INDEX, METADATA, import_litdata
 from lightning_gans.datamodules.module import DataModule, Split
-from lightning_gans.datamodules.sources import Source, Tensors
+from lightning_gans.datamodules.sources import Source
 from lightning_gans.files import strict_atomic_write
 
 SHARD_BYTES = 2**25
 """Maximum size of a shard."""
 
-READ = 256
-"""Examples that are read at a time."""
+BLOCKS = 32
+"""Blocks in a shard. A block is an item of litdata with several examples, which are read faster than one by one."""
 
 SPLITS: tuple[Split, ...] = ("validation", "test", "train")
 """The splits in the order in which their indices are written: shards are complete once the last one exists."""
@@ -138,28 +140,34 @@ class Part:
         unfinished.mkdir(parents=True)
         folder.mkdir(exist_ok=True)
         cache = import_litdata().streaming.Cache(str(unfinished), chunk_bytes=SHARD_BYTES)
-        count = len(source)
-        indices = [torch.arange(start, min(start + READ, count)) for start in range(0, count, READ)]
-        for rows, batch in zip(indices, source.batches(indices), strict=True):
-            for row, position in enumerate(rows.tolist()):
-                cache[position] = _example(batch, row)
-            advance(len(rows))
+        blocks = _blocks(source)
+        for number, batch in enumerate(source.batches(blocks)):
+            cache[number] = {key: tensor.numpy() for key, tensor in batch.items()}
+            advance(len(blocks[number]))
         cache.done()
         found = list(unfinished.glob(f"*{INDEX}"))  # not there without examples
         index: dict[str, Any] = json.loads(found[0].read_text()) if found else {"chunks": [], "config": None}
+        sizes = iter(map(len, blocks))
         for number, chunk in enumerate(index["chunks"]):
+            chunk[EXAMPLES] = sum(islice(sizes, chunk["chunk_size"]))
             name = f"chunk-{self.number}-{number}.bin"
             os.replace(unfinished / chunk["filename"], folder / name)
             chunk["filename"] = name
         return {**index, "fingerprint": source.fingerprint()}
 
 
-def _example(batch: Tensors, row: int) -> dict[str, Any]:
-    return {key: tensor[row].numpy() if tensor.dim() > 1 else tensor[row].item() for key, tensor in batch.items()}
+def _blocks(source: Source) -> list[Tensor]:
+    """Return the indices of each block."""
+    count = len(source)
+    if count == 0:
+        return []
+    example = sum(tensor.nbytes for tensor in source.fetch(torch.tensor([0])).values())
+    size = max(1, SHARD_BYTES // BLOCKS // example)
+    return [torch.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _size(split: dict[str, Any]) -> int:
-    return sum(chunk["chunk_size"] for chunk in split["chunks"])
+    return sum(chunk[EXAMPLES] for chunk in split["chunks"])
 
 
 def _combine(fingerprints: list[str]) -> str:

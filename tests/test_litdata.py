@@ -137,8 +137,9 @@ SLOW = """
 import sys, time
 from lightning_gans.datamodules import shards
 from lightning_gans.__main__ import main
-shards.SHARD_BYTES, example = 2000, shards._example
-shards._example = lambda batch, row: (time.sleep(0.05), example(batch, row))[1]
+from lightning_gans.datamodules.sources import TensorSource
+shards.SHARD_BYTES, fetch = 2000, TensorSource.fetch
+TensorSource.fetch = lambda *arguments: (time.sleep(0.05), fetch(*arguments))[1]
 sys.exit(main({arguments!r}))
 """
 
