@@ -124,7 +124,7 @@ def test_sound_is_described_drawn_and_written(capsys: pytest.CaptureFixture[str]
     for file, hertz in (("data_high-shrill.wav", 2002), ("data_low.wav", 202)):
         wave, rate = soundfile.read(file)
         assert (rate, len(wave)) == (8000, 8192)  # a second, in whole hops of 256 samples
-        # the power of a band is known, but not where in the band: the loudness is exact, the peak is at most doubled
+        # the phases are estimated: the loudness is known approximately, the peak only roughly
         assert np.sqrt(np.square(wave[1000:-1000]).mean()) == pytest.approx(0.4 / 2**0.5, rel=0.05)
         assert 0.4 < np.abs(wave[1000:-1000]).max() < 0.9
         band = int(torch.searchsorted(edges, hertz))
