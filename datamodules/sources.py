@@ -83,6 +83,14 @@ class Source(ABC):
         chunks = torch.split(torch.arange(len(self)), COLUMN_CHUNK)
         return torch.cat([self.fetch(chunk)[key] for chunk in chunks])
 
+    def fingerprint_of(self, indices: Tensor) -> str:
+        """Return a hash of the content of some examples; by default, of the whole content and of the indices.
+
+        Args:
+            indices: (n,) int64 indices of the examples.
+        """
+        return hash_data_set(indices.numpy().astype(np.uint64), {self.fingerprint(): 0})
+
     def to(self, device: torch.device) -> "Source":
         """Return a source with its tensors on a device, or this source if it has none or if they do not fit."""
         return self
@@ -107,8 +115,14 @@ class StoredSource(Source):
 
     def fingerprint(self) -> str:
         """Hash all examples; equal for every storage of the same examples."""
-        key = content_key(self.arrays)
-        return hash_data_set(self.hashes, {name: array for name, array in self.arrays.items() if name != key})
+        return self.fingerprint_of(torch.arange(len(self)))
+
+    def fingerprint_of(self, indices: Tensor) -> str:
+        """Hash some examples; equal for a source of only these examples."""
+        rows, key = indices.numpy(), content_key(self.arrays)
+        return hash_data_set(
+            self.hashes[rows], {name: array[rows] for name, array in self.arrays.items() if name != key}
+        )
 
 
 class TensorSource(StoredSource):
@@ -138,7 +152,8 @@ class TensorSource(StoredSource):
 
     def fetch(self, indices: Tensor, seed: int = 0) -> Tensors:
         """Index every tensor; `seed` has no effect."""
-        return {key: tensor[indices.to(tensor.device)] for key, tensor in self.tensors.items()}
+        # several times as fast as `tensor[indices]` on a CPU, since it copies whole rows
+        return {key: tensor.index_select(0, indices.to(tensor.device)) for key, tensor in self.tensors.items()}
 
     def to(self, device: torch.device) -> "TensorSource":
         """Return a source with the tensors on a GPU if they need at most a part of its free memory, else this source.
@@ -257,8 +272,12 @@ class Subset(Source):
         return Subset(self.source.to(device), self.indices)
 
     def fingerprint(self) -> str:
-        """Hash the fingerprint of the whole source, and the indices."""
-        return hash_data_set(self.indices.numpy().astype(np.uint64), {self.source.fingerprint(): 0})
+        """Hash the examples of this part."""
+        return self.source.fingerprint_of(self.indices)
+
+    def fingerprint_of(self, indices: Tensor) -> str:
+        """Hash some examples of this part."""
+        return self.source.fingerprint_of(self.indices[indices])
 
 
 class _SeededDataset(Dataset[Any]):

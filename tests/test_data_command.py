@@ -103,6 +103,7 @@ def dominant_hertz(wave: np.ndarray, rate: int) -> float:
     return float(np.abs(np.fft.rfft(middle * np.hanning(len(middle)))).argmax() * rate / len(middle))
 
 
+@pytest.mark.filterwarnings("ignore:the test split of AudioFolder is empty")
 def test_sound_is_described_drawn_and_written(capsys: pytest.CaptureFixture[str]) -> None:
     soundfile = pytest.importorskip("soundfile")
     for name, hertz in (("high / shrill", 2000), ("low", 200)):
