@@ -45,6 +45,9 @@ A trained model is a run folder in runs/, or a checkpoint."""
 """The output of `--help`."""
 
 
+_HELP_HINT = "`--model.help NAME` and `--data.help NAME` print the options of a class"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; Ctrl-C ends it without a traceback.
 
@@ -78,7 +81,10 @@ def _main(arguments: Sequence[str] | None) -> int:
     if command == "list":
         from lightning_gans.listing import listing  # noqa: PLC0415
 
-        print(listing())
+        try:
+            print(HELP if {"-h", "--help"} & {*rest} else listing(rest))
+        except UsageError as error:
+            return print_error(error)
         return 0
     if command == "fit":
         return _fit(rest)
@@ -117,9 +123,12 @@ def _fit(arguments: list[str]) -> int:
     """Print the help of `fit`, or check the names in the arguments and train."""
     position = next((index for index, argument in enumerate(arguments) if argument in ("-h", "--help")), None)
     if position is not None:
-        if arguments[position + 1 : position + 2] != ["all"]:
+        word = next(iter(arguments[position + 1 :]), "-")
+        if word.startswith("-"):
             print(fit_help())
             return 0
+        if word != "all":
+            return print_error(UsageError(f"`--help` takes `all` or nothing, got {word!r}; {_HELP_HINT}"))
         del arguments[position + 1]
     from lightning_gans.early_checks import check_fit  # noqa: PLC0415
 

@@ -1,7 +1,9 @@
 """The options of `sample` and `evaluate`, parsed and checked before torch is imported, which takes seconds."""
 
 import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from lightning_gans.errors import UsageError
@@ -40,7 +42,7 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = _Parser(prog=f"python -m lightning_gans {command}", allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (default: 0)")
+    parser.add_argument("--seed", type=integer, default=0, help="seed of the samples (default: 0)")
     parser.add_argument(
         "--trust",
         action="append",
@@ -55,17 +57,49 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
         _add_evaluate_options(parser)
         others, data = _split_data_options(arguments)
         options = parser.parse_args(others, argparse.Namespace(data=data))
+    _check(command, options)
+    return options
+
+
+def _check(command: str, options: argparse.Namespace) -> None:
+    """Check the options as far as they do not depend on the model."""
+    least = 1 if command == "sample" else options.k + 1
+    if options.count < least:
+        raise UsageError(f"`--count` must be at least {least}, got {options.count}")
+    if options.seed < 0:
+        raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
+    if command == "sample" and not options.output.endswith(("/", os.sep)) and not Path(options.output).is_dir():
+        suffix = Path(options.output).suffix
+        if suffix.lower() not in ("", ".png", ".npz"):
+            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
     try:
         check_run(options.run)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return options
+
+
+def integer(text: str) -> int:
+    """Convert a word to an integer; sweeps also write a whole number as 1000.0 or 1e3.
+
+    Raises:
+        ValueError: The word is not a whole number.
+
+    Example:
+        >>> integer("1000.0"), integer("-3")
+        (1000, -3)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        if float(text).is_integer():
+            return int(float(text))
+        raise
 
 
 def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Generate samples. Sample i depends on the seed and on i only."
-    parser.add_argument("--count", type=int, default=64, help="number of samples (default: 64)")
-    parser.add_argument("--label", type=int, help="class of all samples, by its index (default: random classes)")
+    parser.add_argument("--count", type=integer, default=64, help="number of samples (default: 64)")
+    parser.add_argument("--label", type=integer, help="class of all samples, by its index (default: random classes)")
     parser.add_argument(
         "--output",
         default="samples.png",
@@ -86,9 +120,9 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         "--split", choices=["validation", "test"], default="test", help="split of the data (default: test)"
     )
     parser.add_argument(
-        "--count", type=int, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
+        "--count", type=integer, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
     )
-    parser.add_argument("--k", type=int, default=5, help="number of nearest neighbors (default: 5)")
+    parser.add_argument("--k", type=integer, default=5, help="number of nearest neighbors (default: 5)")
 
 
 def _split_data_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -66,10 +66,6 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     """
     if not isinstance(model, GenerativeModel):
         raise UsageError(f"{type(model).__name__} does not generate samples")
-    if options.count < 1:
-        raise UsageError(f"`--count` must be at least 1, got {options.count}")
-    if options.seed < 0:
-        raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if options.label is not None and "label" not in model.conditions:
         raise UsageError(f"`--label` needs a class-conditional model, unlike this {type(model).__name__}")
     if options.interpolate and (not isinstance(model, GAN) or model.conditions):
@@ -123,10 +119,8 @@ def _sample_file(shape: ImageShape, options: argparse.Namespace) -> SampleFile:
                 checkpoint = hashlib.file_digest(file, "sha256").hexdigest()
             settings = {name: getattr(options, name) for name in ("seed", "label", "interpolate")}
             return FolderFile(path, options.count, {"checkpoint": checkpoint, **settings})
-        case suffix if points:
-            raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
         case suffix:
-            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
+            raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
 
 
 def evaluate(model: Model, options: argparse.Namespace) -> None:

@@ -25,6 +25,8 @@ LAYERS = {
     "lightning_messages": 0,
     "checks": 1,
     "signatures": 1,
+    "plain_types": 2,
+    "option_names": 8,
     "run_files": 1,
     "audio": 2,
     "objectives": 1,
@@ -42,7 +44,8 @@ LAYERS = {
     "packages": 7,
     "parameters": 7,
     "recipes": 7,
-    "error_messages": 8,
+    "alternatives": 1,
+    "error_messages": 9,
     "listing": 8,
     "fit_help": 8,
     "early_checks": 9,
@@ -50,9 +53,9 @@ LAYERS = {
     "dry_run": 8,
     "data_options": 8,
     "commands": 9,
-    "cli": 9,
-    "data_command": 10,
-    "__main__": 11,
+    "cli": 10,
+    "data_command": 11,
+    "__main__": 12,
 }
 """The layer of each module and subpackage, which imports only from lower layers and from itself."""
 
