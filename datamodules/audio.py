@@ -60,6 +60,7 @@ class AudioDataModule(DataModule, ABC):
             out and warns.
         batch_size: Examples per batch in total over all devices, default 64.
         seed: Seed of the order of the training examples, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: A setting is out of range; in `setup`, if a recording cannot be decoded, or soundfile is missing.
@@ -83,8 +84,9 @@ class AudioDataModule(DataModule, ABC):
         on_error: Literal["stop", "skip"] = "stop",
         batch_size: int = 64,
         seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(batch_size=batch_size, seed=seed, **kwargs)
         if on_error not in ("stop", "skip"):
             raise ValueError(f"`on_error` must be stop or skip, got {on_error!r}")
         if not 0 < seconds < math.inf:

@@ -69,6 +69,7 @@ class ImageFolder(DataModule):
         seed: Seed of the order of the training examples, default 0.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
         memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Attributes:
         summary: Summary of the folder; the images are decoded on first access.
@@ -108,8 +109,9 @@ class ImageFolder(DataModule):
         seed: int = 0,
         horizontal_flip: bool = False,
         memory_limit_gb: float = 16.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip)
+        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, **kwargs)
         size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
         if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
             raise ValueError(

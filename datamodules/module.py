@@ -10,9 +10,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.core.batches import as_dict
 from lightning_gans.core.recording import Recorded
+from lightning_gans.datamodules.labels import keep_labels, mix_labeled
 from lightning_gans.datamodules.loader import ResumableLoader, check_resumable
-from lightning_gans.datamodules.sources import MapDataset, Source, Subset, TensorSource, WorkerSource
-from lightning_gans.datamodules.splitting import hold_out
+from lightning_gans.datamodules.sources import MapDataset, Source, TensorSource, WorkerSource
+from lightning_gans.datamodules.splitting import hold_out, hold_out_source
 from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.types import Batch, ImageShape
 
@@ -53,9 +54,13 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         seed: Seed of the order of the training examples, default 0. The splits do not depend on it.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
         num_workers: Number of worker processes that read a map-style data set, default 0.
+        labels_per_class: Labels per class that training examples keep, drawn by `seed`; the others have the label -1.
+            None (default) keeps all labels.
+        labeled_per_batch: Labeled examples that are mixed into each training batch, repeatedly if there are few. None
+            (default) shuffles all examples alike.
 
     Raises:
-        ValueError: If `batch_size` is below 1; in `setup`, if `batch_size` or `validation_size` does not fit the data.
+        ValueError: If `batch_size` is below 1; in `setup`, if an argument does not fit the data.
 
     Example:
         >>> class Stripes(DataModule):
@@ -88,6 +93,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         seed: int = 0,
         horizontal_flip: bool = False,
         num_workers: int = 0,
+        labels_per_class: int | None = None,
+        labeled_per_batch: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -98,6 +105,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         self.seed = seed
         self.horizontal_flip = horizontal_flip
         self.num_workers = num_workers
+        self.labels_per_class = labels_per_class
+        self.labeled_per_batch = labeled_per_batch
         self._splits: dict[Split, Source] | None = None
         self._train_loader: ResumableLoader | None = None
         self._loader_state: dict[str, int] = {}
@@ -157,8 +166,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     def fingerprint(self) -> str:
         """Return a hash of the content of all splits; other images, labels or splits have another fingerprint."""
         if self._fingerprint is None:
-            parts = [source.fingerprint() for source in self._load_splits().values()]
-            self._fingerprint = blake2b("".join(parts).encode(), digest_size=16).hexdigest()
+            parts = "".join(source.fingerprint() for source in self._load_splits().values())
+            self._fingerprint = blake2b(parts.encode(), digest_size=16).hexdigest()
         return self._fingerprint
 
     def expect(self, fingerprint: str | None) -> None:
@@ -188,8 +197,9 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                     f"but `load` returned shape {tuple(first['image'].shape[1:])}"
                 )
             if not validation:
-                train, held_out = self._hold_out(train)
-                validation = [held_out]
+                split_seed = self.split_seed or self.name
+                train, *validation = hold_out_source(train, self.validation_size, name=self.name, seed=split_seed)
+            train = keep_labels(train, self.labels_per_class, num_classes=self.num_classes, seed=self.seed)
             if self.batch_size > len(train):
                 raise ValueError(
                     f"`batch_size` must be at most the {len(train)} training examples of {self.name}, "
@@ -205,16 +215,6 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         if isinstance(examples, dict):
             return TensorSource(as_dict(cast("Batch", examples)))
         return WorkerSource(examples, num_workers=self.num_workers)
-
-    def _hold_out(self, train: Source) -> tuple[Source, Source]:
-        count = len(train)
-        if not 0 <= self.validation_size < count:
-            raise ValueError(
-                f"`validation_size` must be at least 0 and less than the {count} training examples of {self.name}, "
-                f"got {self.validation_size}"
-            )
-        train_indices, validation_indices = hold_out(count, self.validation_size, self.split_seed or self.name)
-        return Subset(train, train_indices), Subset(train, validation_indices)
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the training batches of this rank: shuffled, without an incomplete last batch.
@@ -247,6 +247,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
                 f"`batch_size` is the total over all devices and must be a multiple of their number {world_size}, "
                 f"got {self.batch_size}"
             )
+        labeled_per_batch = self.labeled_per_batch if split == "train" else None
         return ResumableLoader(
             self.source(split),
             batch_size=self.batch_size // world_size,
@@ -255,6 +256,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             seed=self.seed,
             rank=rank,
             world_size=world_size,
+            mixture=mix_labeled(self.source(split), labeled_per_batch, batch_size=self.batch_size),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -341,9 +343,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             image = torch.rand(shape, generator=generator) * 2 - 1
         else:
             image = torch.randint(self.levels, shape, generator=generator, dtype=torch.uint8)
-        label = (
-            torch.full((batch_size,), -1) if self.num_classes is None else torch.arange(batch_size) % self.num_classes
-        )
+        label = torch.arange(batch_size) % self.num_classes if self.num_classes else torch.full((batch_size,), -1)
         batch: Batch = {"image": image, "label": label}
         if self.vocabulary is not None:
             batch["text"] = torch.randint(1, len(self.vocabulary), (batch_size, self.text_length), generator=generator)
