@@ -1,0 +1,47 @@
+"""Base class of models that classify images: predictions, accuracy and robustness."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from lightning_gans.core.model import Model
+from lightning_gans.types import Batch
+
+LOGIT_CHUNK = 500
+"""Number of images whose logits are computed at once."""
+
+
+class ClassificationModel(Model):
+    """Classify images; a subclass implements `classify`, and users call `predict`, `probabilities` or `logits`."""
+
+    @abstractmethod
+    def classify(self, image: Tensor) -> Tensor:
+        """Compute the logits (n, num_classes) of images on the model's device, in the present mode, differentiably.
+
+        Args:
+            image: (n, *image_shape).
+        """
+
+    @torch.no_grad()
+    def logits(self, image: Tensor) -> Tensor:
+        """Compute the logits (n, num_classes) of images (n, *image_shape), in evaluation mode."""
+        chunks = torch.split(image, LOGIT_CHUNK)
+        with self.eval_mode():
+            return torch.cat([self.classify(self.to_device_and_dtype(chunk)) for chunk in chunks])
+
+    def probabilities(self, image: Tensor) -> Tensor:
+        """Predict the probability (n, num_classes) of each class of images (n, *image_shape)."""
+        return self.logits(image).softmax(1)
+
+    def predict(self, image: Tensor) -> Tensor:
+        """Predict the most probable class of images (n, *image_shape), (n,) int64."""
+        return self.logits(image).argmax(1)
+
+    def scores(self, batch: Batch) -> dict[str, float]:
+        """Compute the accuracy on the labeled examples; without labels there are no scores."""
+        labeled = batch["label"] >= 0
+        if not labeled.any():
+            return {}
+        correct = self.predict(batch["image"][labeled]) == batch["label"][labeled].to(self.device)
+        return {"accuracy": correct.cpu().double().mean().item()}
