@@ -1,12 +1,16 @@
 """Base class of models that classify images: predictions, accuracy and robustness."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from lightning_gans.core.model import Model
 from lightning_gans.types import Batch
+
+Attack = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+"""Function from (classifier, image, label) to perturbed images, such as a partial of `objectives.attacks.pgd`."""
 
 LOGIT_CHUNK = 500
 """Number of images whose logits are computed at once."""
@@ -37,6 +41,29 @@ class ClassificationModel(Model):
     def predict(self, image: Tensor) -> Tensor:
         """Predict the most probable class of images (n, *image_shape), (n,) int64."""
         return self.logits(image).argmax(1)
+
+    def perturb(self, image: Tensor, label: Tensor, attack: Attack) -> Tensor:
+        """Perturb images by an attack on this model in evaluation mode.
+
+        Args:
+            image: (n, *image_shape) images in [-1, 1].
+            label: (n,) int64 true classes.
+            attack: The attack.
+
+        Returns:
+            (n, *image_shape) on the model's device.
+
+        Example:
+            >>> from functools import partial
+            >>> from lightning_gans.models import Classifier
+            >>> from lightning_gans.objectives import fgsm
+            >>> model, image = Classifier(image_shape=(1, 8, 8), num_classes=10), torch.zeros(4, 1, 8, 8)
+            >>> model.perturb(image, torch.arange(4), partial(fgsm, eps=0.1)).abs().max()
+            tensor(0.1000)
+        """
+        chunks = zip(torch.split(image, LOGIT_CHUNK), torch.split(label, LOGIT_CHUNK), strict=True)
+        with self.eval_mode():
+            return torch.cat([attack(self.classify, *map(self.to_device_and_dtype, chunk)) for chunk in chunks])
 
     def scores(self, batch: Batch) -> dict[str, float]:
         """Compute the accuracy on the labeled examples; without labels there are no scores."""

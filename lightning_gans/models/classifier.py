@@ -96,18 +96,13 @@ class Classifier(SingleOptimizerModel, ClassificationModel):
             terms["cross_entropy"] = (1 - self.adversarial_weight) * labeled_cross_entropy(logits, label)
             self.observe("model/accuracy", labeled_accuracy(logits, label))
         if self.adversarial_weight > 0:
-            logits = self.network(self.attack(image, label))
+            logits = self.network(self._attack(image, label))
             terms["adversarial"] = self.adversarial_weight * labeled_cross_entropy(logits, label)
             self.observe("model/adversarial_accuracy", labeled_accuracy(logits, label))
         return terms
 
-    def attack(self, image: Tensor, label: Tensor) -> Tensor:
-        """Perturb training images by the attack of training; its random start is drawn from the global stream.
-
-        Args:
-            image: (b, *image_shape) images in [-1, 1].
-            label: (b,) int64, -1 where unknown.
-        """
+    def _attack(self, image: Tensor, label: Tensor) -> Tensor:
+        """Perturb training images; the random start is drawn from the random stream of training."""
         eps = value_at(self.eps, self.images_seen)
         step_size = FGSM_STEP * eps if self.attack_steps == 1 else None
         with self.eval_mode():

@@ -23,7 +23,7 @@ from lightning_gans.objectives.losses import minimax_discriminator_loss
 from lightning_gans.types import Batch, ImageShape, Losses
 
 ClassifierFactory = Callable[[ImageShape, int], nn.Module]
-"""Factory of a classifier network, with `features` and `logits`, from (image_shape, num_classes)."""
+"""Factory of a classifier network with `features` from (image_shape, num_classes)."""
 
 
 class SemiSupervisedGAN(GAN, ClassificationModel):
@@ -48,8 +48,8 @@ class SemiSupervisedGAN(GAN, ClassificationModel):
         num_classes: Number of classes of the data; None (data without labels) is refused.
         adversarial_weight: Factor of the minimax loss, default 0.5; 0 trains the supervised twin.
         generator: Factory of the generator from (latent_dim, image_shape), default `BatchNormMLPGenerator`.
-        discriminator: Factory of the classifier from (image_shape, num_classes), default `NoisyMLPClassifier`; it must
-            have `features` and `logits`.
+        classifier: Factory of the discriminator from (image_shape, num_classes), default `NoisyMLPClassifier`; it must
+            have `features`, and return logits, (b, num_classes).
         generator_optimizer: Factory of the generator's optimizer from its parameters, default `SemiSupervisedAdam`.
         discriminator_optimizer: Factory of the discriminator's optimizer, default `SemiSupervisedAdam`.
         ema_half_life: Half-life in images of the EMA of both networks, as for `GAN`.
@@ -74,7 +74,7 @@ class SemiSupervisedGAN(GAN, ClassificationModel):
         num_classes: int | None,
         adversarial_weight: float = 0.5,
         generator: GeneratorFactory = BatchNormMLPGenerator,
-        discriminator: ClassifierFactory = NoisyMLPClassifier,
+        classifier: ClassifierFactory = NoisyMLPClassifier,
         generator_optimizer: OptimizerFactory = SemiSupervisedAdam,
         discriminator_optimizer: OptimizerFactory = SemiSupervisedAdam,
         ema_half_life: float | Schedule | None = None,
@@ -88,7 +88,7 @@ class SemiSupervisedGAN(GAN, ClassificationModel):
         super().__init__(
             image_shape=image_shape,
             generator=generator,
-            discriminator=lambda shape: discriminator(shape, num_classes),
+            discriminator=lambda shape: classifier(shape, num_classes),
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             ema_half_life=ema_half_life,

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils import parametrize
 
 from lightning_gans.checks import check_image, check_image_shape, check_positive
 from lightning_gans.networks.sizes import halvings
@@ -37,12 +37,66 @@ class GaussianNoise(nn.Module):
         return inputs + self.std * torch.randn_like(inputs) if self.training and self.std > 0 else inputs
 
 
+class WeightNorm(nn.Module):
+    """Parametrize a weight by its direction: each output has the weight scale * v / |v|.
+
+    The scales are constant by default, so that a network cannot outgrow the noise on its hidden units.
+
+    From *Weight Normalization*, arXiv:1602.07868.
+
+    Args:
+        weight: The initial weight v, (outputs, ...).
+        trains_scale: Whether the scales are trained, default False.
+
+    Example:
+        >>> layer = apply_weight_norm(nn.Linear(3, 2))
+        >>> layer.weight.norm(dim=1)
+        tensor([1.0000, 1.0000], grad_fn=...)
+    """
+
+    scale: Tensor
+
+    def __init__(self, weight: Tensor, *, trains_scale: bool = False) -> None:
+        super().__init__()
+        scale = torch.ones(len(weight), *[1] * (weight.dim() - 1))
+        if trains_scale:
+            self.scale = nn.Parameter(scale)
+        else:
+            self.register_buffer("scale", scale)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Normalize a weight (outputs, ...)."""
+        norm = torch.linalg.vector_norm(weight.flatten(1), dim=1).view(self.scale.shape)
+        normalized: Tensor = weight * (self.scale / norm)
+        return normalized
+
+
+DIRECTION_STD = 0.1
+"""Standard deviation of initial directions, as in the code of arXiv:1606.03498.
+
+The outputs do not depend on it, but the change of a direction by a step of Adam does.
+"""
+
+
+def apply_weight_norm(layer: nn.Module, *, trains_scale: bool = False) -> nn.Module:
+    """Apply weight normalization to a linear or convolutional layer, in place, and initialize its direction.
+
+    Args:
+        layer: The layer.
+        trains_scale: Whether the scales are trained, default False.
+    """
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    nn.init.normal_(weight, std=DIRECTION_STD)
+    parametrize.register_parametrization(layer, "weight", WeightNorm(weight, trains_scale=trains_scale))
+    return layer
+
+
 class NoisyMLPClassifier(nn.Module):
     """Classify images or points by an MLP with Gaussian noise before each layer and weight normalization.
 
     The discriminator for MNIST of *Improved Techniques for Training GANs*, arXiv:1606.03498. As in the authors' code,
-    the input noise is 0.3 for images in [0, 1], which is 0.6 here, and the hidden noise is 0.5. The authors train the
-    scales of the last layer only; here all are trained.
+    the input noise is 0.3 for images in [0, 1], which is 0.6 here, and the hidden noise is 0.5. Only the scales of the
+    last layer are trained.
 
     Args:
         image_shape: (channels, height, width) of an image, or (dimensions,) of a point.
@@ -75,9 +129,9 @@ class NoisyMLPClassifier(nn.Module):
         sizes = [math.prod(image_shape), *hidden]
         for number, (fan_in, fan_out) in enumerate(pairwise(sizes)):
             std = noise if number else input_noise
-            layers += [GaussianNoise(std), weight_norm(nn.Linear(fan_in, fan_out)), nn.ReLU()]
+            layers += [GaussianNoise(std), apply_weight_norm(nn.Linear(fan_in, fan_out)), nn.ReLU()]
         self.features = nn.Sequential(*layers)
-        self.logits = nn.Sequential(GaussianNoise(noise), weight_norm(nn.Linear(sizes[-1], num_classes)))
+        self.logits = nn.Sequential(GaussianNoise(noise), _output(sizes[-1], num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (b, *image_shape) to logits (b, num_classes)."""
@@ -124,9 +178,13 @@ class NoisyConvClassifier(nn.Module):
         layers: list[nn.Module] = []
         for number, (inputs, outputs) in enumerate(pairwise(channels)):
             convolution = nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1)
-            layers += [GaussianNoise(noise if number else input_noise), weight_norm(convolution), nn.LeakyReLU(0.2)]
+            layers += [
+                GaussianNoise(noise if number else input_noise),
+                apply_weight_norm(convolution),
+                nn.LeakyReLU(0.2),
+            ]
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.logits = nn.Sequential(GaussianNoise(noise), weight_norm(nn.Linear(channels[-1], num_classes)))
+        self.logits = nn.Sequential(GaussianNoise(noise), _output(channels[-1], num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (b, *image_shape) to logits (b, num_classes)."""
@@ -162,15 +220,23 @@ class BatchNormMLPGenerator(nn.Module):
         for fan_in, fan_out in pairwise([latent_dim, *[width] * depth]):
             # batch normalization cancels any bias
             layers += [nn.Linear(fan_in, fan_out, bias=False), nn.BatchNorm1d(fan_out), nn.Softplus()]
-        layers += [weight_norm(nn.Linear(width, math.prod(image_shape))), nn.Unflatten(1, image_shape)]
+        output = nn.Linear(width, math.prod(image_shape))
+        self.layers = nn.Sequential(*layers, output, nn.Unflatten(1, image_shape))
+        for module in self.layers:
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+        apply_weight_norm(output, trains_scale=True)
         if len(image_shape) == 3:
-            layers.append(nn.Tanh())
-        self.layers = nn.Sequential(*layers)
+            self.layers.append(nn.Tanh())
 
     def forward(self, latents: Tensor) -> Tensor:
         """Map latents (b, latent_dim) to samples (b, *image_shape)."""
         samples: Tensor = self.layers(latents)
         return samples
+
+
+def _output(features: int, num_classes: int) -> nn.Module:
+    return apply_weight_norm(nn.Linear(features, num_classes), trains_scale=True)
 
 
 @torch.no_grad()
@@ -184,7 +250,7 @@ def initialize_weight_norm(network: nn.Module, inputs: Tensor) -> None:
         inputs: Batch of inputs of the network.
 
     Example:
-        >>> layer = weight_norm(nn.Linear(3, 2))
+        >>> layer = apply_weight_norm(nn.Linear(3, 2))
         >>> inputs = torch.rand(8, 3)
         >>> initialize_weight_norm(layer, inputs)
         >>> layer(inputs).mean(0).abs().max() < 1e-5, layer(inputs).std(0, correction=0).round(decimals=3).tolist()
@@ -195,14 +261,14 @@ def initialize_weight_norm(network: nn.Module, inputs: Tensor) -> None:
         channels = output.transpose(0, 1).flatten(1)
         std, mean = torch.std_mean(channels, dim=1, correction=0)
         std = std.clamp(min=torch.finfo(std.dtype).eps)  # a unit whose output is constant
-        scale: Tensor = layer.parametrizations.weight.original0  # type: ignore[union-attr, assignment]
+        normalization: WeightNorm = layer.parametrizations.weight[0]  # type: ignore[union-attr, assignment, index]
         bias: Tensor = layer.bias  # type: ignore[assignment]
-        scale.div_(std.view(-1, *[1] * (scale.dim() - 1)))
+        normalization.scale.div_(std.view(normalization.scale.shape))
         bias.sub_(mean).div_(std)
         shape = (1, -1, *[1] * (output.dim() - 2))
         return (output - mean.view(shape)) / std.view(shape)
 
-    layers = [module for module in network.modules() if nn.utils.parametrize.is_parametrized(module, "weight")]
+    layers = [module for module in network.modules() if parametrize.is_parametrized(module, "weight")]
     hooks = [layer.register_forward_hook(normalize) for layer in layers]
     try:
         network(inputs)
