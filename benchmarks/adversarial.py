@@ -86,9 +86,9 @@ TABLE = harness.Table(
         "eps 0.3 for digits in [0, 1]. FGSM has one step of eps. PGD has a random start and steps of 0.01; in the last "
         "column an image must withstand 100 steps from each of 5 starts. If that were much harder than PGD-40, or FGSM "
         "harder than PGD, gradients would be masked. Training has batches of 100 and Adam, whose learning rate falls "
-        "from 1e-3 to 0; eps rises over the first fifth of the run. Natural training gets a tenth of the time. Minutes and "
-        "seconds are those of one CPU thread. The "
-        "published rows were attacked on all test digits, with one start in the last column."
+        "from 1e-3 to 0; eps rises over the first fifth of the run. Natural training gets a tenth of the time. Minutes "
+        "and seconds are those of one CPU thread. The published rows were attacked on all test digits, with one start "
+        "in the last column."
     ),
     rows=list(ROWS),
     columns={
