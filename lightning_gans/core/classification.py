@@ -2,11 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
+from lightning_gans.objectives.attacks import discriminator_as_classifier
 from lightning_gans.types import Batch
 
 Attack = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
@@ -72,3 +75,39 @@ class ClassificationModel(Model):
             return {}
         correct = self.predict(batch["image"][labeled]) == batch["label"][labeled].to(self.device)
         return {"accuracy": correct.cpu().double().mean().item()}
+
+
+class DiscriminatorClassifier(ClassificationModel):
+    """Classify images by the discriminator of a GAN, with the classes 0 (sample) and 1 (example).
+
+    Args:
+        gan: The GAN, which is not changed.
+
+    Raises:
+        ValueError: If the model has no discriminator, or a conditional one.
+
+    Example:
+        >>> from lightning_gans.models import DCGAN
+        >>> DiscriminatorClassifier(DCGAN(image_shape=(1, 8, 8))).probabilities(torch.zeros(4, 1, 8, 8)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, gan: GenerativeModel) -> None:
+        super().__init__(image_shape=gan.image_shape)
+        self.gan = gan
+        with torch.no_grad(), self.eval_mode():
+            score = gan.discriminator_score({"image": gan.to_device_and_dtype(torch.zeros(1, *gan.image_shape))})
+        if score is None:
+            raise ValueError(f"{type(gan).__name__} has no discriminator, or a conditional one")
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Batch keys that training needs; this model is not trained."""
+        return self.gan.requires
+
+    def classify(self, image: Tensor) -> Tensor:
+        """Compute the logits (n, 2) of images."""
+        return discriminator_as_classifier(self._score)(image)
+
+    def _score(self, image: Tensor) -> Tensor:
+        return cast("Tensor", self.gan.discriminator_score({"image": image}))
