@@ -358,6 +358,13 @@ CASES = [
         no_mean_over_samples=FEATURE_MATCHING,
     ),
     Case(
+        "classifier",
+        Classifier,
+        (1, 8, 8),
+        # as many classes as `two_processes.py` has examples, whose labels are their indices
+        {"num_classes": 60, "network": partial(ConvClassifier, width=4, hidden=8)},
+    ),
+    Case(
         "classifier-adversarial",
         Classifier,
         (1, 8, 8),
@@ -369,13 +376,6 @@ CASES = [
         },
         no_mean_over_samples="random starts are drawn from the random generator of each process",
         mean_over_samples={"eps": 0.0},
-    ),
-    Case(
-        "classifier",
-        Classifier,
-        (1, 8, 8),
-        # as many classes as `two_processes.py` has examples, whose labels are their indices
-        {"num_classes": 60, "network": partial(ConvClassifier, width=4, hidden=8)},
     ),
     Case(
         "made",
