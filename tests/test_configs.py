@@ -123,7 +123,8 @@ def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
     init_args = content["model"].get("init_args", {})
     generator = init_args.get("generator", {}).get("class_path", "").rpartition(".")[2]
     networks = generator.removesuffix("Generator").lower()
-    is_adversarial = init_args.get("likelihood_weight") == 0 or init_args.get("adversarial_weight", 0) > 0
+    is_robust = content["model"]["class_path"] == "Classifier" and "adversarial_weight" in init_args
+    is_adversarial = init_args.get("likelihood_weight") == 0 or is_robust
     variant = "adversarial" if is_adversarial else networks
     assert name.replace("_", "") in (expected, expected + variant)
 
