@@ -66,6 +66,7 @@ class AudioDataModule(DataModule, ABC):
         cache: Folder of the spectrograms of "mapped", default "~/.cache/lightning-gans".
         batch_size: Examples per batch in total over all devices, default 64.
         seed: Seed of the order of the training examples, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: A setting is out of range; in `setup`, if a recording cannot be decoded, or soundfile is missing.
@@ -92,8 +93,9 @@ class AudioDataModule(DataModule, ABC):
         cache: str = CACHE,
         batch_size: int = 64,
         seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(batch_size=batch_size, seed=seed, **kwargs)
         check_choice(("stop", "skip"), on_error=on_error)
         check_choice(get_args(AudioStorage), storage=storage)
         if not 0 < seconds < math.inf:

@@ -17,10 +17,10 @@ from lightning_gans.datamodules.folder_layout import read_layout
 from lightning_gans.datamodules.folder_summary import FolderSummary, summarize
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
 from lightning_gans.datamodules.image_storage import store_images
-from lightning_gans.datamodules.module import DataModule, Examples, Split
+from lightning_gans.datamodules.module import DataModule, Split
 from lightning_gans.datamodules.opened_image import ImageTarget
 from lightning_gans.datamodules.resizing import DESCRIPTIONS, Resize
-from lightning_gans.datamodules.sources import Subset
+from lightning_gans.datamodules.sources import Examples, Subset
 from lightning_gans.datamodules.splitting import check_fractions, split_files
 from lightning_gans.datamodules.storage import CACHE, Storage, choose_storage
 from lightning_gans.datamodules.value_range import ValueRange, checked_range
@@ -80,7 +80,7 @@ class ImageFolder(DataModule):
         memory_limit_gb: Maximum size of the decoded images in memory for "auto", in units of 10^9 bytes, default 16.
         cache: Folder of the decoded images of "mapped", and of the facts about the files of "workers", default
             "~/.cache/lightning-gans".
-        num_workers: Worker processes of "workers", default 0.
+        **kwargs: Further arguments of `DataModule`: `num_workers` of "workers", `labels_per_class`.
 
     Attributes:
         summary: Summary of the folder; the images are decoded on first access.
@@ -121,9 +121,9 @@ class ImageFolder(DataModule):
         storage: Storage = "auto",
         memory_limit_gb: float = 16.0,
         cache: str = CACHE,
-        num_workers: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, num_workers=num_workers)
+        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, **kwargs)
         size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
         if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
             raise ValueError(
@@ -154,8 +154,6 @@ class ImageFolder(DataModule):
                 f"got {len(self.files)}"
             )
         self._storage = choose_storage(storage, len(self.files) * math.prod(self.image_shape), memory_limit_gb)
-        if num_workers and self._storage != "workers":
-            raise ValueError(f"`num_workers` {num_workers} needs `storage` workers, got {self._storage}")
 
     @property
     def summary(self) -> FolderSummary:

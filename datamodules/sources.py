@@ -5,7 +5,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from lightning_gans.core.batches import as_dict
 from lightning_gans.datamodules.hashing import content_key, hash_array, hash_data_set
+from lightning_gans.types import Batch
 
 Tensors = dict[str, Tensor]
 """Examples in stored form, by key; the first axis is the batch axis. Images are uint8 levels, labels int64."""
@@ -232,6 +234,19 @@ class WorkerSource(Source):
         count = len(self.dataset)
         indices = torch.linspace(0, count - 1, min(count, 64)).long()
         return hash_data_set(np.array([count], dtype=np.uint64), self.fetch(indices))
+
+
+Examples = Batch | Source | MapDataset
+"""Examples in stored form: tensors, a source, or a map-style data set."""
+
+
+def as_source(examples: Examples, *, num_workers: int) -> Source:
+    """Return examples as a source: tensors in memory, or a data set that workers read; a source is unchanged."""
+    if isinstance(examples, Source):
+        return examples
+    if isinstance(examples, dict):
+        return TensorSource(as_dict(cast("Batch", examples)))
+    return WorkerSource(examples, num_workers=num_workers)
 
 
 class Subset(Source):

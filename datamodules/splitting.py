@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lightning_gans.datamodules.sources import Source, Subset
+
 
 def hold_out(count: int, size: int, name: str) -> tuple[Tensor, Tensor]:
     """Split the indices of `count` examples at random; the split depends only on the name of the data set.
@@ -31,6 +33,27 @@ def hold_out(count: int, size: int, name: str) -> tuple[Tensor, Tensor]:
     # NumPy guarantees that the numbers of a RandomState never change between releases; torch.randperm does not
     order = torch.from_numpy(np.random.RandomState(zlib.crc32(name.encode())).permutation(count)).long()
     return order[size:], order[:size]
+
+
+def hold_out_source(source: Source, size: int, *, name: str, seed: str) -> tuple[Source, Source]:
+    """Split training examples at random into training and validation examples.
+
+    Args:
+        source: Source of the training examples.
+        size: Number of examples to hold out for validation.
+        name: Name of the data set, for the error message.
+        seed: Text that determines the split.
+
+    Raises:
+        ValueError: If `size` is negative, or not less than the number of examples.
+    """
+    if not 0 <= size < len(source):
+        raise ValueError(
+            f"`validation_size` must be at least 0 and less than the {len(source)} training examples of {name}, "
+            f"got {size}"
+        )
+    train_indices, validation_indices = hold_out(len(source), size, seed)
+    return Subset(source, train_indices), Subset(source, validation_indices)
 
 
 def split_by_content(hashes: npt.NDArray[np.uint64], fractions: Mapping[str, float]) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ class TorchvisionDataModule(DataModule, ABC):
         validation_size: Number of training examples that are held out for validation, default 5,000.
         seed: Seed of the order of the training examples, default 0.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: In `prepare_data`, if `root` does not exist or the download fails; in `setup`, if the files cannot
@@ -44,9 +45,14 @@ class TorchvisionDataModule(DataModule, ABC):
         validation_size: int = 5000,
         seed: int = 0,
         horizontal_flip: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
-            batch_size=batch_size, validation_size=validation_size, seed=seed, horizontal_flip=horizontal_flip
+            batch_size=batch_size,
+            validation_size=validation_size,
+            seed=seed,
+            horizontal_flip=horizontal_flip,
+            **kwargs,
         )
         self.root = root
 

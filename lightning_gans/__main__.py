@@ -12,6 +12,8 @@ COMMANDS = {
     "fit": "train a model (default: DCGAN on handwritten digits)",
     "sample": "generate samples with a trained model",
     "evaluate": "score a trained model on held-out examples",
+    "predict": "write the class probabilities of a trained classifier",
+    "attack": "measure the robustness of trained classifiers or discriminators",
     "data": "describe a data set and draw examples of it",
     "list": "list the models, data sets and recipes",
 }
@@ -20,7 +22,6 @@ COMMANDS = {
 REDIRECTS = {
     "validate": "a GAN has no validation loss; `evaluate RUN --split validation` scores its samples",
     "test": "a GAN has no test loss; `evaluate RUN` scores its samples against the test split",
-    "predict": "`sample RUN` generates samples",
 }
 """The commands of LightningCLI that do not exist here, each with a replacement."""
 
@@ -107,7 +108,7 @@ def _data(arguments: list[str]) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    """Parse the options of `sample` or `evaluate`, and run it."""
+    """Parse the options of a command on a trained model, and run it."""
     from lightning_gans.command_options import parse  # noqa: PLC0415
 
     try:
