@@ -16,9 +16,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_gans.audio import LogMel
-from lightning_gans.datamodules.audio_decoding import AudioFacts, decode_audio_files, describe_error
+from lightning_gans.checks import check_choice
+from lightning_gans.datamodules.audio_decoding import AudioFacts, decode_audio_files
 from lightning_gans.datamodules.audio_summary import AudioSummary
-from lightning_gans.datamodules.folders import printable
+from lightning_gans.datamodules.bad_files import describe_error, printable
 from lightning_gans.datamodules.module import DataModule, Split
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording
 from lightning_gans.datamodules.splitting import split_by_content
@@ -85,8 +86,7 @@ class AudioDataModule(DataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
-        if on_error not in ("stop", "skip"):
-            raise ValueError(f"`on_error` must be stop or skip, got {on_error!r}")
+        check_choice(("stop", "skip"), on_error=on_error)
         if not 0 < seconds < math.inf:
             raise ValueError(f"`seconds` must be a positive number, got {seconds}")
         self.folder = root

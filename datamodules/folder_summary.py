@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightning_gans.datamodules.bad_files import printable
+from lightning_gans.datamodules.decoded_files import DecodedFiles
 from lightning_gans.datamodules.folder_layout import FolderLayout
-from lightning_gans.datamodules.image_decoding import DecodedFiles
 from lightning_gans.datamodules.value_range import Range, describe_ranges
 
 _COLUMNS = 100

@@ -70,6 +70,14 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """Return a hash of the content, which differs for other data."""
 
+    def fingerprint_of(self, indices: Tensor) -> str:
+        """Return a hash of the content of some examples; by default, of the whole content and of the indices.
+
+        Args:
+            indices: (n,) int64 indices of the examples.
+        """
+        return hash_data_set(indices.numpy().astype(np.uint64), {self.fingerprint(): 0})
+
     def to(self, device: torch.device) -> "Source":
         """Return a source with its tensors on a device, or this source if it has none or if they do not fit."""
         return self
@@ -90,8 +98,14 @@ class StoredSource(Source):
 
     def fingerprint(self) -> str:
         """Hash all examples; equal for every storage of the same examples."""
-        key = content_key(self.arrays)
-        return hash_data_set(self.hashes, {name: array for name, array in self.arrays.items() if name != key})
+        return self.fingerprint_of(torch.arange(len(self)))
+
+    def fingerprint_of(self, indices: Tensor) -> str:
+        """Hash some examples; equal for a source of only these examples."""
+        rows, key = indices.numpy(), content_key(self.arrays)
+        return hash_data_set(
+            self.hashes[rows], {name: array[rows] for name, array in self.arrays.items() if name != key}
+        )
 
 
 class TensorSource(StoredSource):
@@ -236,8 +250,12 @@ class Subset(Source):
         return Subset(self.source.to(device), self.indices)
 
     def fingerprint(self) -> str:
-        """Hash the fingerprint of the whole source, and the indices."""
-        return hash_data_set(self.indices.numpy().astype(np.uint64), {self.source.fingerprint(): 0})
+        """Hash the examples of this part."""
+        return self.source.fingerprint_of(self.indices)
+
+    def fingerprint_of(self, indices: Tensor) -> str:
+        """Hash some examples of this part."""
+        return self.source.fingerprint_of(self.indices[indices])
 
 
 class _SeededDataset(Dataset[Any]):

@@ -1,7 +1,7 @@
 """Splits that are the same on every machine: in random order, or by the content of each example."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -57,3 +57,56 @@ def split_by_content(hashes: npt.NDArray[np.uint64], fractions: Mapping[str, flo
     bounds = np.cumsum([0, *fractions.values()])
     parts = np.searchsorted(bounds, hashes[order] / 2.0**64, side="right") - 1
     return {name: torch.from_numpy(order[parts == part]) for part, name in enumerate((*fractions, "train"))}
+
+
+def split_files(
+    hashes: npt.NDArray[np.uint64],
+    good: npt.NDArray[np.int64],
+    given: Sequence[str] | None,
+    fractions: Mapping[str, float],
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Split files by their folders; a split without a folder is taken from the training files by their contents.
+
+    Args:
+        hashes: (n,) uniformly distributed 64-bit hashes of the contents.
+        good: Indices of the files that are used.
+        given: Split of each of the n files, or None without folders of splits.
+        fractions: Fractions of the splits "validation" and "test".
+
+    Returns:
+        Indices of the files of each split, in the order of their hashes, which is random.
+
+    Example:
+        >>> hashes = np.array([7 << 61, 1 << 61, 2 << 61], dtype=np.uint64)
+        >>> split_files(hashes, np.array([0, 1]), ["train", "test", "train"], {"test": 0.2, "validation": 0.0})
+        {'train': array([0]), 'validation': array([], dtype=int64), 'test': array([1])}
+    """
+    ordered = good[np.argsort(hashes[good], kind="stable")]
+    names = np.array(given or ["train"] * len(hashes))[ordered]
+    folders = {name: ordered[names == name] for name in set(given or ["train"])}
+    train = folders.pop("train")
+    missing = {name: fraction for name, fraction in fractions.items() if name not in folders}
+    by_content = split_by_content(hashes[train], missing)
+    splits = folders | {name: train[indices.numpy()] for name, indices in by_content.items()}
+    return {name: splits[name] for name in ("train", "validation", "test")}
+
+
+def check_fractions(validation_size: float, test_size: float) -> None:
+    """Raise an error unless two fractions leave training examples, and test examples are expected.
+
+    Args:
+        validation_size: Fraction for validation.
+        test_size: Fraction for testing.
+
+    Raises:
+        ValueError: A fraction is out of range, or both together are.
+    """
+    if not 0 <= validation_size < 1:
+        raise ValueError(f"`validation_size` is a fraction and must be between 0 and 1, got {validation_size}")
+    if not 0 < test_size < 1:
+        raise ValueError(f"`test_size` is a fraction and must be between 0 and 1, got {test_size}")
+    if validation_size + test_size >= 1:
+        raise ValueError(
+            f"`validation_size` {validation_size} and `test_size` {test_size} must leave images for training, "
+            f"but add up to {validation_size + test_size:g}"
+        )
