@@ -178,5 +178,5 @@ def find_classes(files: Sequence[str]) -> tuple[str, ...] | None:
         ('cat', 'dog')
         >>> find_classes(["dog/1.png", "2.png"])
     """
-    folders, _, names = zip(*(file.partition("/") for file in files), strict=True)
-    return tuple(sorted(set(folders))) if all(names) and len(set(folders)) > 1 else None
+    folders = {folder if slash else "" for folder, slash, _ in (file.partition("/") for file in files)}
+    return tuple(sorted(folders)) if "" not in folders and len(folders) > 1 else None

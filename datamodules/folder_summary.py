@@ -1,5 +1,6 @@
 """Summarize the contents of a folder of images: found, converted, skipped and left out."""
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -159,7 +160,7 @@ def summarize(
         bad_files: Path of the list of files that cannot be used.
     """
     infos = list(decoded.infos.values())
-    sizes = sorted((info.size for info in infos), key=np.prod)
+    sizes = sorted((info.size for info in infos), key=math.prod)
     labels = Counter(layout.labels[index] for index in decoded.infos)
     return FolderSummary(
         root=root,

@@ -27,8 +27,8 @@ AHEAD = 2
 class MappedSource(StoredSource):
     """Examples in memory-mapped `.npy` files, one file per key of a batch.
 
-    Pages that were read are in the page cache of the operating system, which it can drop at any time. The rows of a
-    batch are read in the order of the file and put back into the order of the batch. A thread reads batches ahead.
+    Pages that were read are in the page cache of the operating system, which it can drop at any time. Threads read
+    batches ahead.
 
     Args:
         folder: Folder with the files.
@@ -38,7 +38,8 @@ class MappedSource(StoredSource):
         self.folder = Path(folder)
         self.storage = "mapped"
         files = sorted(file for file in self.folder.glob("*.npy") if file.name != HASHES)
-        self._arrays = {file.stem: np.load(file, mmap_mode="r") for file in files}
+        self._arrays = {file.stem: np.load(file, mmap_mode="c") for file in files}  # writable, as torch requires
+        self._tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
         self._hashes: npt.NDArray[np.uint64] = np.load(self.folder / HASHES)
 
     def __len__(self) -> int:
@@ -46,23 +47,31 @@ class MappedSource(StoredSource):
 
     def fetch(self, indices: Tensor, seed: int = 0) -> Tensors:
         """Copy rows of the files; `seed` has no effect."""
-        ordered, inverse = np.unique(indices.numpy(), return_inverse=True)
-        return {key: torch.from_numpy(array[ordered][inverse]) for key, array in self._arrays.items()}
+        return self._read(indices, self._allocate(len(indices), pinned=False))
 
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
-        """Read batches ahead in a thread, into pinned memory if there is a GPU."""
-        with ThreadPoolExecutor(1) as thread:
+        """Read batches ahead in threads, into pinned memory if there is a GPU."""
+        pinned = torch.cuda.is_available()
+        with ThreadPoolExecutor(AHEAD) as threads:
             waiting: list[Future[Tensors]] = []
             for batch in indices:
-                waiting.append(thread.submit(self._fetch_pinned, batch))
+                # allocated in this thread, which reuses the memory of earlier batches: new memory takes twice the time
+                waiting.append(threads.submit(self._read, batch, self._allocate(len(batch), pinned=pinned)))
                 if len(waiting) > AHEAD:
                     yield waiting.pop(0).result()
             for future in waiting:
                 yield future.result()
 
-    def _fetch_pinned(self, indices: Tensor) -> Tensors:
-        batch = self.fetch(indices)
-        return {key: tensor.pin_memory() for key, tensor in batch.items()} if torch.cuda.is_available() else batch
+    def _allocate(self, count: int, *, pinned: bool) -> Tensors:
+        return {
+            key: torch.empty((count, *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=pinned)
+            for key, tensor in self._tensors.items()
+        }
+
+    def _read(self, indices: Tensor, out: Tensors) -> Tensors:
+        for key, tensor in self._tensors.items():
+            torch.index_select(tensor, 0, indices, out=out[key])
+        return out
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

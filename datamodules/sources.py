@@ -135,7 +135,8 @@ class TensorSource(StoredSource):
 
     def fetch(self, indices: Tensor, seed: int = 0) -> Tensors:
         """Index every tensor; `seed` has no effect."""
-        return {key: tensor[indices.to(tensor.device)] for key, tensor in self.tensors.items()}
+        # several times as fast as `tensor[indices]` on a CPU, since it copies whole rows
+        return {key: tensor.index_select(0, indices.to(tensor.device)) for key, tensor in self.tensors.items()}
 
     def to(self, device: torch.device) -> "TensorSource":
         """Return a source with the tensors on a GPU if they need at most a part of its free memory, else this source.
