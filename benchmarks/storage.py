@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 RESULT = harness.FOLDER / "results" / "storage.md"
 PROTOCOL = (
     "PNG files of 64 x 64 pixels and 3 channels in a folder, read by `ImageFolder` in batches of 64. Memory is the"
-    " largest `RssAnon` of a process (the resident memory without file pages) minus that of a process that reads a batch"
-    " of Digits. Times are from the creation of the data module, without imports, to the first batch. Images per second"
-    " are medians of 11 epochs of the loader, in turn, with the file in the page cache and one thread of torch; the ratio"
-    " is the median over pairs of epochs."
+    " largest `RssAnon` of a process (the resident memory without file pages) minus that of a process that reads a"
+    " batch of Digits. Times are from the creation of the data module, without imports, to the first batch. Images per"
+    " second are medians of 11 epochs of the loader, in turn, with the file in the page cache and one thread of torch;"
+    " the ratio is the median over pairs of epochs."
 )
 
 BATCH_SIZE = 64

@@ -105,11 +105,8 @@ class Folder(FileTree):
 
     def stamp(self, names: Iterable[str]) -> str:
         """Hash the names, sizes, times and permissions of the files."""
-        digest = blake2b(digest_size=16)
-        for name in names:
-            state = _describe_state(f"{self.path}/{name}")
-            digest.update(f"{name}\0{state}\0".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        text = "\0".join(f"{name}\0{_describe_state(f'{self.path}/{name}')}" for name in names)
+        return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
     def open(self, name: str) -> BinaryIO:
         """Open a regular file; a pipe or a device would block."""
@@ -156,9 +153,8 @@ class ZipArchive(FileTree):
 
     def stamp(self, names: Iterable[str]) -> str:
         """Hash the names of the files, and the size and the time of the archive."""
-        digest = blake2b(_describe_state(self.path).encode(), digest_size=16)
-        digest.update("\0".join(names).encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        text = "\0".join((_describe_state(self.path), *names))
+        return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
     def open(self, name: str) -> BinaryIO:
         """Decompress a file into memory and verify its checksum."""

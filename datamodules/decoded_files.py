@@ -48,7 +48,7 @@ class DecodedFiles:
         different = {info: number for number, info in enumerate(dict.fromkeys(self.infos.values()))}
         facts = {
             "infos": [(info.kind, info.size, info.mode, info.notes) for info in different],
-            "info_of": [(index, different[info]) for index, info in self.infos.items()],
+            "info_of": [different[self.infos[i]] if i in self.infos else None for i in range(len(self.files))],
             "errors": list(self.errors.items()),
             "ranges": self.ranges,
         }
@@ -67,7 +67,7 @@ class DecodedFiles:
         infos = [ImageInfo(kind, tuple(size), mode, tuple(notes)) for kind, size, mode, notes in facts["infos"]]
         return cls(
             files,
-            infos={index: infos[number] for index, number in facts["info_of"]},
+            infos={index: infos[number] for index, number in enumerate(facts["info_of"]) if number is not None},
             errors=dict(facts["errors"]),
             hashes=np.load(folder / HASHES),
             ranges={dtype: (low, high) for dtype, (low, high) in facts["ranges"].items()},

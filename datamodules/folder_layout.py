@@ -100,7 +100,8 @@ def select_images(files: Sequence[str]) -> list[str]:
         >>> select_images(["a.JPG", "b.txt", "png"])
         ['a.JPG']
     """
-    return [file for file in files if posixpath.splitext(file)[1].lower() in IMAGE_SUFFIXES]
+    suffixes = tuple(IMAGE_SUFFIXES)
+    return [file for file in files if file.lower().endswith(suffixes)]
 
 
 def _count_left_out(files: Sequence[str], images: Sequence[str], used: Mapping[str, object]) -> Counter[str]:

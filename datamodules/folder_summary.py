@@ -189,11 +189,17 @@ def find_duplicates(decoded: DecodedFiles, splits: Mapping[str, npt.NDArray[np.i
         decoded: Result of decoding.
         splits: Indices of the images of each split.
     """
-    first: dict[int, int] = {}
-    repeated = [(i, j) for i in decoded.good.tolist() if (j := first.setdefault(int(decoded.hashes[i]), i)) != i]
-    seen = Counter(value for indices in splits.values() for value in np.unique(decoded.hashes[indices]).tolist())
-    example = tuple(decoded.files[index] for index in repeated[0]) if repeated else ()
-    return Duplicates(len(repeated), sum(count > 1 for count in seen.values()), example)
+    good = decoded.good
+    unique, first, original = np.unique(decoded.hashes[good], return_index=True, return_inverse=True)
+    repeated = np.flatnonzero(first[original] != np.arange(len(good)))
+    example = (good[repeated[0]], good[first[original[repeated[0]]]]) if len(repeated) else ()
+    in_splits = np.concatenate([np.unique(decoded.hashes[indices]) for indices in splits.values()])
+    _, number_of_splits = np.unique(in_splits, return_counts=True)
+    return Duplicates(
+        images=len(good) - len(unique),
+        in_several_splits=int((number_of_splits > 1).sum()),
+        example=tuple(decoded.files[index] for index in example),
+    )
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:

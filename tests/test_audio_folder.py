@@ -198,6 +198,46 @@ def test_many_bad_files_are_listed_in_a_file(tmp_path: Path, monkeypatch: pytest
         folder(tmp_path / "data", on_error="skip").setup()
 
 
+# Storage
+
+
+def test_a_memory_mapped_file_serves_the_batches_of_memory_and_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sounds"
+    write(root, *(f"{word}/{i}.wav" for word in ("no", "yes") for i in range(20)))
+    (root / "no" / "bad.wav").write_text("?")
+    options: dict[str, Any] = {"on_error": "skip", "test_size": 0.2, "validation_size": 0.2}
+    options["cache"] = str(tmp_path / "cache")
+    with pytest.warns(UserWarning, match="1 of 41 recordings"):
+        (expected := folder(root, **options)).setup()
+    with pytest.warns(UserWarning, match="1 of 41 recordings"):
+        (first := folder(root, storage="mapped", **options)).setup()
+    monkeypatch.setattr("lightning_gans.datamodules.audio_storage.decode_audio_files", None)
+    with pytest.warns(UserWarning, match="1 of 41 recordings"):
+        (second := folder(root, memory_limit_gb=0.0, **options)).setup()
+    assert (expected.storage, second.storage) == ("memory", "mapped")
+    for data in (first, second):
+        assert (data.summary, files(data)) == (expected.summary, files(expected))
+        assert data.fingerprint() == expected.fingerprint()
+        for split in data.sizes:
+            for key, tensor in data.examples(split).items():
+                torch.testing.assert_close(tensor, expected.examples(split)[key], rtol=0, atol=0)
+    with pytest.raises(ValueError, match="1 of 41 recordings in .* cannot be decoded"):
+        folder(root, storage="mapped", **options | {"on_error": "stop"}).setup()
+
+
+def test_another_transform_or_a_changed_recording_makes_another_cache(tmp_path: Path) -> None:
+    root, cache = tmp_path / "sounds", tmp_path / "cache"
+    write(root, *(f"{i}.wav" for i in range(10)))
+    for number, options in enumerate(({}, {"n_mels": 8}, {"seconds": 0.5}, {"sample_rate": 4000}), 1):
+        folder(root, storage="mapped", cache=str(cache), **options).setup()
+        assert len(list(cache.iterdir())) == number
+    write(root, "10.wav")
+    folder(root, storage="mapped", cache=str(cache)).setup()
+    assert len(list(cache.iterdir())) == 5
+
+
 # Summary
 
 
@@ -397,6 +437,7 @@ def test_folders_without_a_clear_meaning_are_refused(
         ({"on_error": "ignore"}, "`on_error` must be one of stop, skip, got 'ignore'"),
         ({"batch_size": 99}, "`batch_size` must be at most the 3 training examples of AudioFolder, got 99"),
         ({"n_mels": 1000}, "`n_mels` 1000 is too large"),
+        ({"storage": "workers"}, "`storage` must be one of auto, memory, mapped, got 'workers'"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
