@@ -93,11 +93,12 @@ class Folder(FileTree):
                 subfolders.clear()
                 continue
             visited.add(real_path)
-            hidden += sum(_is_hidden(name) for name in (*subfolders, *names))
+            visible = [name for name in names if not _is_hidden(name)]
+            hidden += len(names) - len(visible) + sum(map(_is_hidden, subfolders))
             subfolders[:] = sorted(name for name in subfolders if not _is_hidden(name))
             relative = self._relative(folder)
             prefix = "" if relative == "." else f"{relative}/"
-            files += [prefix + name for name in names if not _is_hidden(name)]
+            files += [prefix + name for name in visible]
         return Listing(sorted(files), hidden, unreadable)
 
     def _relative(self, path: str) -> str:

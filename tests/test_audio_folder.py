@@ -223,7 +223,7 @@ def test_a_memory_mapped_file_serves_the_batches_of_memory_and_is_opened_again(
         for split in data.sizes:
             for key, tensor in data.examples(split).items():
                 torch.testing.assert_close(tensor, expected.examples(split)[key], rtol=0, atol=0)
-    with pytest.raises(ValueError, match="1 of 41 recordings in .* cannot be decoded"):
+    with pytest.raises(ValueError, match=r"1 of 41 recordings in .* cannot be decoded"):
         folder(root, storage="mapped", **options | {"on_error": "stop"}).setup()
 
 
