@@ -14,7 +14,6 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.audio import LogMel
-from lightning_gans.checks import check_choice
 from lightning_gans.datamodules.annotated import AnnotatedSource
 from lightning_gans.datamodules.archives import Folder
 from lightning_gans.datamodules.audio_decoding import AudioFacts
@@ -23,6 +22,7 @@ from lightning_gans.datamodules.audio_summary import AudioSummary
 from lightning_gans.datamodules.bad_files import printable
 from lightning_gans.datamodules.dummies import dummy_images, dummy_labels
 from lightning_gans.datamodules.module import DataModule, Split
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording
 from lightning_gans.datamodules.sources import Subset
 from lightning_gans.datamodules.splitting import split_by_content

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_gans.checks import check_choice
 from lightning_gans.datamodules.annotated import AnnotatedSource
 from lightning_gans.datamodules.archives import open_tree
 from lightning_gans.datamodules.bad_files import printable, write_bad_files
@@ -19,6 +18,7 @@ from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
 from lightning_gans.datamodules.image_storage import store_images
 from lightning_gans.datamodules.module import DataModule, Split
 from lightning_gans.datamodules.opened_image import ImageTarget
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.resizing import DESCRIPTIONS, Resize
 from lightning_gans.datamodules.sources import Examples, Subset
 from lightning_gans.datamodules.splitting import check_fractions, split_files

@@ -1,6 +1,7 @@
 """A source in memory-mapped files: a data set is decoded once, and later runs start at once."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -133,7 +134,7 @@ def create_array(file: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np
         OSError: The file cannot be written, or the disk has too little space.
     """
     array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):
+    if sys.platform == "linux":
         with file.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
     return array

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning_gans.checks import check_choice
 from lightning_gans.datamodules.archives import Folder
 from lightning_gans.datamodules.audio import AudioDataModule
 from lightning_gans.datamodules.module import Split
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording, sort_by_suffix
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_/]+)_(?P<index>\d+)\.wav", flags=re.IGNORECASE)

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from lightning_gans.checks import check_choice
 from lightning_gans.datamodules.decoding import decode
 from lightning_gans.datamodules.mapped import mapped_source
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.sources import MapDataset, Source, TensorSource, WorkerSource
 
 Storage = Literal["auto", "memory", "mapped", "workers"]

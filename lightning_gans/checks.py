@@ -1,7 +1,6 @@
 """Validate arguments, with the same error messages everywhere."""
 
 import math
-from collections.abc import Collection
 
 from lightning_gans.types import ImageShape
 
@@ -42,26 +41,6 @@ def check_probability(**probabilities: float) -> None:
     for name, probability in probabilities.items():
         if not 0 <= probability <= 1:
             raise ValueError(f"`{name}` must be a probability in [0, 1], got {probability}")
-
-
-def check_choice(choices: Collection[str], **values: str) -> None:
-    """Raise an error unless all values are among the choices.
-
-    Args:
-        choices: The choices.
-        **values: The values, by the names of their arguments.
-
-    Raises:
-        ValueError: If a value is not a choice.
-
-    Example:
-        >>> check_choice(("stop", "skip"), on_error="ignore")
-        Traceback (most recent call last):
-        ValueError: `on_error` must be one of stop, skip, got 'ignore'
-    """
-    for name, value in values.items():
-        if value not in choices:
-            raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}")
 
 
 def check_image_shape(image_shape: ImageShape | None) -> None:

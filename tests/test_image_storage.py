@@ -272,9 +272,9 @@ def test_the_place_of_an_array_is_reserved(tmp_path: Path) -> None:
     [
         ({"storage": "disk"}, "`storage` must be one of auto, memory, mapped, workers, got 'disk'"),
         ({"memory_limit_gb": -1.0}, "`memory_limit_gb` must be at least 0, got -1.0"),
-        ({"num_workers": 2}, "`num_workers` 2 needs `storage` workers, got memory"),
+        ({"num_workers": 2}, "`num_workers` 2 has no effect on ImageFolder, whose examples are stored in memory"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str, images: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        folder(images, **options)
+        folder(images, **options).setup()
