@@ -13,6 +13,7 @@ from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.datamodules.image_and_sound import ImageAndSound
 from lightning_gans.datamodules.image_folder import ImageFolder
+from lightning_gans.datamodules.lit_data import LitData
 from lightning_gans.datamodules.loader import ResumableLoader
 from lightning_gans.datamodules.mnist import MNIST
 from lightning_gans.datamodules.module import DataModule
@@ -36,6 +37,7 @@ __all__ = [
     "GroundTruth",
     "ImageAndSound",
     "ImageFolder",
+    "LitData",
     "ResumableLoader",
     "SpokenDigits",
     "Sprites",

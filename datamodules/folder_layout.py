@@ -3,7 +3,7 @@
 import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lightning_gans.datamodules.archives import FileTree
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
@@ -66,6 +66,12 @@ class FolderLayout:
         self.files, self.labels = [self.files[i] for i in kept], [self.labels[i] for i in kept]
         self.splits = None if self.splits is None else [self.splits[i] for i in kept]
         self.errors |= errors
+
+    def part(self, number: int, count: int) -> "FolderLayout":
+        """Return every `count`-th image, from image `number` (from 1) on, with the classes of all images."""
+        chosen = slice(number - 1, None, count)
+        splits = None if self.splits is None else self.splits[chosen]
+        return replace(self, files=self.files[chosen], labels=self.labels[chosen], splits=splits)
 
 
 def read_layout(tree: FileTree) -> FolderLayout:

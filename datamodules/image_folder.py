@@ -28,6 +28,9 @@ from lightning_gans.datamodules.value_range import ValueRange, checked_range
 MIN_SCORED_IMAGES = 6
 """Images that a validation split needs for a score: more than the 5 neighbors of precision and recall."""
 
+MIN_PART_IMAGES = 20
+"""Images that a part of a folder must have, so that some of them are in the training split."""
+
 
 class ImageFolder(DataModule):
     """Serve the images of a folder with its subfolders, or of a zip archive.
@@ -143,6 +146,8 @@ class ImageFolder(DataModule):
         self._fractions = {"test": test_size, "validation": validation_size}
         self._summary: FolderSummary | None = None
         self._printed = False
+        self._is_part = False
+
         self._split_files: dict[Split, list[str]] = {}
         self._tree = open_tree(root)
         self._layout = read_layout(self._tree)
@@ -185,6 +190,24 @@ class ImageFolder(DataModule):
             print(self.summary.text(short=True), flush=True)
             self._printed = True
 
+    def take_part(self, number: int, count: int) -> None:
+        """Serve one of several disjoint parts of the images only, before they are decoded; the splits are unchanged.
+
+        Args:
+            number: Number of the part, from 1.
+            count: Number of parts.
+
+        Raises:
+            ValueError: The parts have too few images.
+        """
+        if len(self.files) < count * MIN_PART_IMAGES:
+            raise ValueError(
+                f"`root` {self.root!r} has {len(self.files)} images, too few for {count} parts of {MIN_PART_IMAGES}"
+            )
+        self._layout = self._layout.part(number, count)
+        self.files = self._layout.files
+        self._is_part = count > 1
+
     def files_of(self, split: Split) -> tuple[str, ...]:
         """Return the path of each image of a split relative to `root`, in the order of `examples`.
 
@@ -211,6 +234,9 @@ class ImageFolder(DataModule):
             num_workers=self.num_workers,
             check=self._list_errors,
         )
+        if self._is_part and self.value_range == "auto" and decoded.ranges:
+            found = next(iter(decoded.ranges.values()))
+            raise ValueError(f"`value_range` auto looks at all images, not at a part: set it, such as {list(found)}")
         splits = split_files(decoded.hashes, decoded.good, self._layout.splits, self._fractions)
         self._split_files = {name: [self.files[index] for index in splits[name]] for name in get_args(Split)}
         given = set(self._layout.splits or ())
@@ -223,7 +249,7 @@ class ImageFolder(DataModule):
             split_source=source,
             bad_files=self._list_errors(decoded),
         )
-        if self._fractions["validation"] and len(splits["validation"]) < MIN_SCORED_IMAGES:
+        if self._fractions["validation"] and not self._is_part and len(splits["validation"]) < MIN_SCORED_IMAGES:
             rank_zero_warn(
                 f"{len(splits['validation'])} validation images are too few for scores during training, which need "
                 f"{MIN_SCORED_IMAGES}: raise `validation_size` {self._fractions['validation']:g}, or add images"

@@ -16,7 +16,7 @@ ORDER = ("batch_size", "labeled_per_batch", "seed", "examples")
 class ResumableLoader:
     """Yield batches of a source, in an order that is a pure function of (seed, epoch, rank).
 
-    Each epoch is one global permutation of the examples. It is divided into global batches of
+    Each epoch is one global permutation of the examples, which the source draws. It is divided into global batches of
     `batch_size * world_size` examples, and rank r yields the r-th contiguous part of each. The ranks are therefore
     disjoint, and together they yield the batches that a single process would yield.
 
@@ -110,7 +110,7 @@ class ResumableLoader:
         generator = _generator(self.seed, self.epoch) if self.shuffle else None
         order = torch.arange(self._num_examples)
         if generator is not None:
-            order = torch.randperm(self._num_examples, generator=generator)
+            order = self.source.permutation(generator)
         return order if self.mixture is None else self.mixture.order(order, generator)
 
     def _batches(self, order: Tensor, start: int) -> Iterator[dict[str, Tensor]]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "write the class probabilities of a trained classifier",
     "attack": "measure the robustness of trained classifiers or discriminators",
     "data": "describe a data set and draw examples of it",
+    "prepare": "write a data set into shards, for clusters and object stores",
     "list": "list the models, data sets and recipes",
 }
 """The commands, each with its line of help."""
@@ -89,22 +90,26 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     if command == "fit":
         return _fit(rest)
-    if command == "data":
-        return _data(rest)
+    if command in ("data", "prepare"):
+        return _data(command, rest)
     return _run(command, rest)
 
 
-def _data(arguments: list[str]) -> int:
-    """Check the names in the arguments, and describe the data."""
+def _data(command: str, arguments: list[str]) -> int:
+    """Check the names in the arguments, and describe or prepare the data."""
     from lightning_gans.early_checks import check_data  # noqa: PLC0415
 
     try:
-        check_data(arguments)
+        check_data(arguments, ("output",) if command == "data" else ("output", "shard"))
     except UsageError as error:
         return print_error(error)
-    from lightning_gans.data_command import show  # noqa: PLC0415
+    if command == "data":
+        from lightning_gans.data_command import show  # noqa: PLC0415
 
-    return show(arguments)
+        return show(arguments)
+    from lightning_gans.prepare_command import prepare  # noqa: PLC0415
+
+    return prepare(arguments)
 
 
 def _run(command: str, arguments: list[str]) -> int:

@@ -117,10 +117,21 @@ def write_sounds(data: DataModule, output: Path) -> list[Path]:
     return paths
 
 
-def _parse(arguments: Sequence[str]) -> tuple[DataModule, Path]:
-    parser = Parser(prog="python -m lightning_gans data", description=DESCRIPTION, allow_abbrev=False)
+def data_parser(command: str, description: str) -> Parser:
+    """Create the parser of a command that takes a data module.
+
+    Args:
+        command: Name of the command.
+        description: Help of the command.
+    """
+    parser = Parser(prog=f"python -m lightning_gans {command}", description=description, allow_abbrev=False)
     parser.add_lightning_class_args(DataModule, "data", subclass_mode=True)
     parser.set_defaults({"data": {"class_path": "Digits"}})
+    return parser
+
+
+def _parse(arguments: Sequence[str]) -> tuple[DataModule, Path]:
+    parser = data_parser("data", DESCRIPTION)
     parser.add_argument("--output", type=str, default="data.png", help="Image of training examples, as PNG.")
     options = parser.parse_args(sorted_by_rank(arguments))
     output = Path(options.output)

@@ -40,16 +40,17 @@ def check_fit(given: Sequence[str]) -> None:
     _check(given, FIRST_PARTS)
 
 
-def check_data(given: Sequence[str]) -> None:
-    """Check the arguments of `data` as far as names and paths decide.
+def check_data(given: Sequence[str], options: Collection[str] = ("output",)) -> None:
+    """Check the arguments of `data`, or of another command that takes data, as far as names and paths decide.
 
     Args:
         given: Arguments of the command.
+        options: Names of the options of the command other than `data`, default ("output",).
 
     Raises:
         UsageError: An option, a data module or its folder does not exist.
     """
-    _check(given, {"data", "output", "help"})
+    _check(given, {"data", "help", *options})
 
 
 def _check(given: Sequence[str], first_parts: Collection[str]) -> None:

@@ -120,8 +120,9 @@ def explain_package(message: str) -> str | None:
             return f"{name}: {REMOVED[name]}"
         if (package := CLASSES.get(name)) and package.is_missing:
             return _needs(name, package)
-    if "'lightning-gans[" in message:  # an extra of this package, which the message explains already
-        return one_line(message)
+    for line in message.splitlines():
+        if "'lightning-gans[" in line:  # an extra of this package, which the message explains already
+            return one_line(line).removeprefix("- ")
     found = _REQUIREMENT.findall(message) or _INSTALL.findall(message)
     return f"the package {found[-1]!r} is not installed: pip install {found[-1]!r}" if found else None
 

@@ -14,21 +14,24 @@ SECONDS = 10.0
 
 
 @contextmanager
-def track_samples(start: int, count: int, *, console: Console | None = None) -> Iterator[Callable[[Batch], None]]:
+def track_samples(
+    start: int, count: int, *, unit: str = "samples", console: Console | None = None
+) -> Iterator[Callable[[int], None]]:
     """Show how many samples exist.
 
     Args:
         start: Number of samples that exist already.
         count: Number of all samples.
+        unit: Noun for what is counted, default "samples".
         console: Console to print to, default None for standard error.
 
     Yields:
-        Function to call with each batch of further samples.
+        Function to call with the number of further samples.
     """
     console = console or Console(stderr=True, soft_wrap=True, highlight=False)
     bar = rich.Progress(
         rich.BarColumn(),
-        rich.TextColumn("{task.completed:,} of {task.total:,} samples"),
+        rich.TextColumn(f"{{task.completed:,}} of {{task.total:,}} {unit}"),
         rich.TimeRemainingColumn(),
         console=console,
         refresh_per_second=5,
@@ -38,20 +41,20 @@ def track_samples(start: int, count: int, *, console: Console | None = None) -> 
     task = bar.add_task("", total=count, completed=start)
     completed, printed = start, time.monotonic()
 
-    def advance(batch: Batch) -> None:
+    def advance(number: int) -> None:
         nonlocal completed, printed
-        completed += len(batch["image"])
-        bar.advance(task, len(batch["image"]))
+        completed += number
+        bar.advance(task, number)
         if not console.is_terminal and time.monotonic() - printed >= SECONDS:
             printed = time.monotonic()
-            console.print(f"{completed:,} of {count:,} samples", markup=False)
+            console.print(f"{completed:,} of {count:,} {unit}", markup=False)
 
     with bar:
         yield advance
 
 
-def tracked(batches: Iterable[Batch], advance: Callable[[Batch], None]) -> Iterator[Batch]:
+def tracked(batches: Iterable[Batch], advance: Callable[[int], None]) -> Iterator[Batch]:
     """Yield batches, and report each of them once the next one is requested."""
     for batch in batches:
         yield batch
-        advance(batch)
+        advance(len(batch["image"]))

@@ -3,10 +3,8 @@
 import gzip
 import importlib
 import math
-import pickle
 import random
 import shutil
-import struct
 import sys
 import urllib.error
 from hashlib import md5
@@ -18,6 +16,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from data_cases import write_cifar, write_mnist
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torchvision import datasets
@@ -347,23 +346,6 @@ def test_digits_equal_those_of_scikit_learn() -> None:
         assert part["label"].unique().tolist() == list(range(10))
 
 
-def write_idx(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes())
-
-
-def write_mnist(root: Path, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    rng = np.random.default_rng(0)
-    written = {}
-    for part, count in (("train", 30), ("t10k", 10)):
-        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        labels = rng.integers(0, 10, count, dtype=np.uint8)
-        write_idx(root / name / "raw" / f"{part}-images-idx3-ubyte", images)
-        write_idx(root / name / "raw" / f"{part}-labels-idx1-ubyte", labels)
-        written[part] = (images, labels)
-    return written
-
-
 @pytest.mark.parametrize("data_set", [MNIST, FashionMNIST])
 def test_idx_files_are_read(
     data_set: type[TorchvisionDataModule], tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -407,24 +389,6 @@ def test_pixels_are_white_with_the_probability_of_their_gray(tmp_path: Path) -> 
         mask = (images >= low) & (images < low + 64)
         deviation = math.sqrt((gray[mask] * (1 - gray[mask])).sum())
         assert abs((binary[mask] - gray[mask]).sum()) < 4 * deviation
-
-
-def write_cifar(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    folder = root / "cifar-10-batches-py"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    files = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
-    written = {name: rng.integers(0, 256, (4, 3072), dtype=np.uint8) for name in files}
-    contents = {name: {"data": rows, "labels": [0, 1, 2, 9]} for name, rows in written.items()}
-    contents["batches.meta"] = {"label_names": list(CIFAR10.class_names)}
-    digests = {}
-    for name, content in contents.items():
-        (folder / name).write_bytes(pickle.dumps(content))
-        digests[name] = md5((folder / name).read_bytes()).hexdigest()
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", [[name, digests[name]] for name in files[:5]])
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test_batch", digests["test_batch"]]])
-    monkeypatch.setattr(datasets.CIFAR10, "meta", datasets.CIFAR10.meta | {"md5": digests["batches.meta"]})
-    return written
 
 
 def test_cifar_batches_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

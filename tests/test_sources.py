@@ -15,16 +15,19 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from lightning_gans.datamodules import DataModule, ResumableLoader
 from lightning_gans.datamodules.hashing import hash_array
+from lightning_gans.datamodules.litdata_source import LitDataSource
 from lightning_gans.datamodules.mapped import MappedSource
+from lightning_gans.datamodules.shards import Part
 from lightning_gans.datamodules.sources import Source, Subset, TensorSource, WorkerSource
 from lightning_gans.datamodules.storage import store
 from lightning_gans.types import Batch
 
 COUNT = 23
-STORAGES = ["memory", "mapped", "workers", "2 workers"]
+STORAGES = ["memory", "mapped", "workers", "2 workers", "litdata"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*smaller than the logging.*")
 
@@ -51,8 +54,31 @@ class Noisy(Numbers):
         return {"image": np.full((1, 2, 3), noise), "label": index}
 
 
+class Prepared(DataModule):
+    """A data module whose training examples are written into shards."""
+
+    image_shape = (1, 2, 3)
+
+    def load(self) -> tuple[Numbers, Numbers, Numbers]:
+        return Numbers(), Numbers(3), Numbers(3)
+
+
+def shards(folder: Path) -> LitDataSource:
+    """Write the data set into shards of three examples, of which two are shuffled together."""
+    pytest.importorskip("litdata")
+    part = Part(folder / "shards")
+    if not part.folder.exists():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lightning_gans.datamodules.shards.SHARD_BYTES", 150)
+            part.write(Prepared(), lambda number: None)
+            part.complete()
+    return LitDataSource(str(part.folder / "train"))
+
+
 def source(kind: str, folder: Path, dataset: Numbers | None = None) -> Source:
     """Store a data set."""
+    if kind == "litdata":
+        return shards(folder)
     workers, _, storage = kind.rpartition(" ")
     return store(
         dataset or Numbers(), storage=storage, key={"count": COUNT}, cache=folder, num_workers=int(workers or 0)
@@ -63,16 +89,33 @@ def epoch(loader: ResumableLoader) -> list[list[int]]:
     return [batch["label"].tolist() for batch in loader]
 
 
-def make_loader(kind: str, folder: Path, **options: Any) -> ResumableLoader:
+class Reference(TensorSource):
+    """The data set in memory, in the order that another source draws."""
+
+    def __init__(self, ordered: Source) -> None:
+        super().__init__(default_collate([Numbers()[index] for index in range(COUNT)]))
+        self.ordered = ordered
+
+    def permutation(self, generator: torch.Generator) -> Tensor:
+        return self.ordered.permutation(generator)
+
+
+def make_loader(kind: str, folder: Path, *, reference: bool = False, **options: Any) -> ResumableLoader:
     arguments = {"batch_size": 4, "shuffle": True, "drop_last": True, "seed": 3} | options
-    return ResumableLoader(source(kind, folder), **arguments)
+    stored = source(kind, folder)
+    return ResumableLoader(Reference(stored) if reference else stored, **arguments)
+
+
+@pytest.fixture(autouse=True)
+def _small_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_gans.datamodules.litdata_source.WINDOW", 2)
 
 
 @pytest.mark.parametrize("kind", STORAGES)
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_every_storage_yields_the_same_batches(kind: str, drop_last: bool, tmp_path: Path) -> None:
-    loader, expected = (make_loader(name, tmp_path, drop_last=drop_last) for name in (kind, "memory"))
-    for _ in range(2):
+    loader, expected = (make_loader(kind, tmp_path, drop_last=drop_last, reference=same) for same in (False, True))
+    for _ in range(3):
         for batch, same in zip(loader, expected, strict=True):
             assert batch.keys() == same.keys()
             for key, tensor in batch.items():
@@ -82,7 +125,7 @@ def test_every_storage_yields_the_same_batches(kind: str, drop_last: bool, tmp_p
 
 @pytest.mark.parametrize("kind", STORAGES)
 def test_every_storage_resumes_at_every_batch_and_again(kind: str, tmp_path: Path) -> None:
-    loader = make_loader("memory", tmp_path)
+    loader = make_loader(kind, tmp_path, reference=True)
     expected, length = list(chain(*(epoch(loader) for _ in range(4)))), len(loader)
     interrupted, done = make_loader(kind, tmp_path), 0
     for stop in (1, length - 2, 1, 1, length, 3):  # the first, a middle and the last batch, an epoch's end, later ones
@@ -102,7 +145,9 @@ def test_every_storage_resumes_at_every_batch_and_again(kind: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", STORAGES)
 def test_two_ranks_of_every_storage_divide_the_batches_of_one(kind: str, tmp_path: Path) -> None:
     ranks = [epoch(make_loader(kind, tmp_path, batch_size=2, rank=rank, world_size=2)) for rank in range(2)]
-    assert [list(chain(*parts)) for parts in zip(*ranks, strict=True)] == epoch(make_loader("memory", tmp_path))
+    expected = epoch(make_loader(kind, tmp_path, reference=True))
+    assert [list(chain(*parts)) for parts in zip(*ranks, strict=True)] == expected
+    assert len(set(chain(*expected))) == COUNT // 4 * 4
 
 
 @pytest.mark.parametrize("kind", STORAGES)
@@ -125,6 +170,18 @@ def test_random_transforms_depend_on_the_seed_and_the_index(workers: int) -> Non
     torch.testing.assert_close(first, WorkerSource(Noisy()).fetch(torch.tensor([4, 7]), 1)["image"], rtol=0, atol=0)
     torch.testing.assert_close(first[0], images(1, [9, 4])[1], rtol=0, atol=0)
     assert not torch.equal(first, images(2, [4, 7]))
+
+
+@pytest.mark.parametrize("kind", STORAGES)
+def test_the_order_of_every_storage_is_a_function_of_the_seed_and_the_epoch(kind: str, tmp_path: Path) -> None:
+    first, same, other = (make_loader(kind, tmp_path, seed=seed) for seed in (3, 3, 4))
+    epochs = [epoch(first) for _ in range(3)]
+    torch.manual_seed(1)
+    assert [epoch(same) for _ in range(3)] == epochs
+    orders = {str(order) for order in [*epochs, *(epoch(other) for _ in range(3))]}
+    assert len(orders) == 6
+    for stored in ("memory", "mapped", "workers"):  # a uniformly random permutation
+        assert epoch(make_loader(stored, tmp_path)) == epoch(make_loader("memory", tmp_path))
 
 
 def test_random_transforms_differ_between_epochs_and_are_resumed() -> None:
