@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -128,13 +128,17 @@ def provenance() -> dict[str, Any]:
 # -- training -------------------------------------------------------------------------------------------------------
 
 
-def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
+def train(
+    model: Any, data: Any, *, minutes: float, clock: Callable[[], float] = time.monotonic, **options: Any
+) -> Scores:
     """Train a model with `lightning_gans.trainer.Trainer` for a limited time, in a temporary folder.
 
     Args:
         model: The model; it is in evaluation mode afterwards.
         data: The data module.
         minutes: Limit of the training time, in minutes.
+        clock: Clock of the limit in seconds, default wall-clock time. `time.process_time` is the time of the CPU,
+            which does not depend on other processes, for trainings on one thread.
         **options: Options of the Trainer.
 
     Returns:
@@ -146,9 +150,14 @@ def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
     from lightning_gans.trainer import Trainer  # noqa: PLC0415
 
     times: list[float] = []
+
+    def stop_if_late(trainer: Any, *_: Any) -> None:
+        trainer.should_stop = clock() - times[0] >= 60 * minutes
+
     watch = LambdaCallback(
-        on_train_start=lambda *_: times.append(time.monotonic()),
-        on_train_epoch_end=lambda *_: times.append(time.monotonic()),
+        on_train_start=lambda *_: times.append(clock()),
+        on_train_batch_end=stop_if_late,
+        on_train_epoch_end=lambda *_: times.append(clock()),
     )
     never = 10**12
     before = model.images_seen
@@ -158,7 +167,7 @@ def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
             callbacks=[*own, watch],
             enable_checkpointing=False,
             enable_progress_bar=False,
-            max_time=timedelta(minutes=minutes),
+            max_epochs=-1,
             **options,
         )
         trainer.fit(model, datamodule=data)
@@ -166,7 +175,9 @@ def train(model: Any, data: Any, *, minutes: float, **options: Any) -> Scores:
     return {"seconds": times[-1] - times[0], "images": model.images_seen - before}
 
 
-def estimate_images(make: Callable[[], Any], data: Any, *, minutes: float) -> int:
+def estimate_images(
+    make: Callable[[], Any], data: Any, *, minutes: float, clock: Callable[[], float] = time.monotonic
+) -> int:
     """Estimate the number of images that training processes in a given time, for schedules that end with the training.
 
     The estimate trains a temporary model for 1/50 of the time. The global random streams of torch are restored.
@@ -175,6 +186,7 @@ def estimate_images(make: Callable[[], Any], data: Any, *, minutes: float) -> in
         make: Function that creates the model.
         data: The data module.
         minutes: Training time, in minutes.
+        clock: Clock of the time, as for `train`.
 
     Returns:
         The number of images, at least 1.
@@ -182,7 +194,7 @@ def estimate_images(make: Callable[[], Any], data: Any, *, minutes: float) -> in
     import torch  # noqa: PLC0415
 
     with torch.random.fork_rng():
-        trial = train(make(), data, minutes=minutes / 50)
+        trial = train(make(), data, minutes=minutes / 50, clock=clock)
     return max(1, round(trial["images"] / trial["seconds"] * 60 * minutes))
 
 

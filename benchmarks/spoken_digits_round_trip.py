@@ -38,7 +38,8 @@ def measure(row: str, seed: int, minutes: float, *, root: str = "data") -> harne
         levels = None
 
         def load(self) -> tuple[Batch, Batch, Batch]:
-            train, validation, test = (Batch(image=batch["audio"], label=batch["label"]) for batch in digits.load())
+            batches = (digits.examples(split) for split in ("train", "validation", "test"))
+            train, validation, test = (Batch(image=batch["audio"], label=batch["label"]) for batch in batches)
             return train, validation, test
 
     data = Spectrograms(seed=seed)

@@ -126,10 +126,9 @@ class Progress(ProgressBar):
         limits += [timer.time_remaining() or 0.0 for timer in callbacks_of(trainer, Timer)]
         duration = format_duration(min(limits)) if limits else "unlimited"
         status = next((callback.status for callback in callbacks_of(trainer, Wandb)), "disabled")
-        self.print(
-            f"Parameters: {count_parameters(model)} | estimated time: {duration} | "
-            f"run folder: {run_folder(trainer)} | W&B: {status}"
-        )
+        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined]
+        place = "nothing is saved (fast_dev_run)" if is_trial else f"run folder: {run_folder(trainer)}"
+        self.print(f"Parameters: {count_parameters(model)} | estimated time: {duration} | {place} | W&B: {status}")
 
     def _print_samples(self, trainer: pl.Trainer, model: Model) -> None:
         """Print the images seen, the elapsed time, the losses and the path of a new grid of samples."""

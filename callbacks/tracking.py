@@ -13,7 +13,13 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_gans.callbacks.loggers import STEP_METRIC
 from lightning_gans.callbacks.run import Run, configuration, run_folder
 from lightning_gans.callbacks.trainer_access import callbacks_of
-from lightning_gans.callbacks.wandb_settings import ResolvedMode, read_setting, resolve_mode, valid_mode_variable
+from lightning_gans.callbacks.wandb_settings import (
+    ResolvedMode,
+    check_name,
+    read_setting,
+    resolve_mode,
+    valid_mode_variable,
+)
 from lightning_gans.core import private
 from lightning_gans.run_files import LAST
 
@@ -125,6 +131,7 @@ class Wandb(pl.Callback):
     ) -> None:
         if mode not in get_args(Mode):
             raise ValueError(f"`mode` must be one of {', '.join(get_args(Mode))}, got {mode!r}")
+        check_name("`project`", project)
         self.project = project
         self.entity = entity
         self.tags = tags
@@ -137,6 +144,9 @@ class Wandb(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Start the W&B run and add its logger, unless the trainer already has a `WandbLogger`."""
         mode = _resolve_mode(self.mode)
+        if stage == "fit" and mode != "disabled":
+            check_name("the setting `project` of W&B (`WANDB_PROJECT`)", self.project or read_setting("project"))
+            check_name("`WANDB_RUN_ID`", os.environ.get("WANDB_RUN_ID"))
         if stage != "fit" or mode == "disabled" or any(isinstance(own, WandbLogger) for own in trainer.loggers):
             return
         self._logger = ImagesSeenLogger()

@@ -21,6 +21,12 @@ WANDB_MODES: dict[str, ResolvedMode] = {
 }
 """Values of the setting `mode` of W&B, including its old names, and the modes that they mean."""
 
+MAX_NAME = 128
+"""Maximum number of characters of the name of a project."""
+
+_FORBIDDEN = "/\\#?%:"
+"""Characters that W&B forbids in the names of projects and in the ids of runs."""
+
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -41,6 +47,22 @@ def _read_files() -> dict[str, str]:
 
     folder = Path(os.environ.get("WANDB_CONFIG_DIR") or Path("~", ".config", "wandb")).expanduser()
     return wandb.Settings(settings_system=str(folder / "settings")).read_system_settings().all()
+
+
+def check_name(source: str, name: str | None) -> None:
+    """Check that W&B accepts the name of a project or the id of a run.
+
+    Args:
+        source: Option or setting of the name, for the message.
+        name: The name; None if there is none.
+
+    Raises:
+        ValueError: The name has a forbidden character, or more than 128 characters.
+    """
+    if name is not None and (set(name) & set(_FORBIDDEN) or len(name) > MAX_NAME):
+        raise ValueError(
+            f"{source} must have at most {MAX_NAME} characters, none of them {' '.join(_FORBIDDEN)}, got {name!r}"
+        )
 
 
 def resolve_mode() -> ResolvedMode:

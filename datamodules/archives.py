@@ -5,6 +5,8 @@ import os
 import stat
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -51,6 +53,14 @@ class FileTree(ABC):
             OSError: The file cannot be opened.
         """
 
+    @abstractmethod
+    def stamp(self, names: Iterable[str]) -> str:
+        """Return a text that differs if a file has changed, without reading the files.
+
+        Args:
+            names: Relative paths of the files.
+        """
+
 
 class Folder(FileTree):
     """Open the files of a folder and of its subfolders; symbolic links are followed.
@@ -65,6 +75,9 @@ class Folder(FileTree):
 
     def list(self) -> Listing:
         """List the files of the folder and of its subfolders."""
+        if not self.path.is_dir():
+            problem = "is a file" if self.path.exists() else "does not exist"
+            raise ValueError(f"`root` must be a folder, but {self._root!r} {problem}")
         files: list[str] = []
         unreadable: dict[str, str] = {}
         hidden = 0
@@ -80,13 +93,21 @@ class Folder(FileTree):
                 subfolders.clear()
                 continue
             visited.add(real_path)
-            hidden += sum(_is_hidden(name) for name in (*subfolders, *names))
+            visible = [name for name in names if not _is_hidden(name)]
+            hidden += len(names) - len(visible) + sum(map(_is_hidden, subfolders))
             subfolders[:] = sorted(name for name in subfolders if not _is_hidden(name))
-            files += [self._relative(os.path.join(folder, name)) for name in names if not _is_hidden(name)]
+            relative = self._relative(folder)
+            prefix = "" if relative == "." else f"{relative}/"
+            files += [prefix + name for name in visible]
         return Listing(sorted(files), hidden, unreadable)
 
     def _relative(self, path: str) -> str:
-        return Path(path).relative_to(self.path).as_posix()
+        return os.path.relpath(path, self.path).replace(os.sep, "/")
+
+    def stamp(self, names: Iterable[str]) -> str:
+        """Hash the names, sizes, times and permissions of the files."""
+        text = "\0".join(f"{name}\0{_describe_state(f'{self.path}/{name}')}" for name in names)
+        return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
     def open(self, name: str) -> BinaryIO:
         """Open a regular file; a pipe or a device would block."""
@@ -131,12 +152,26 @@ class ZipArchive(FileTree):
         visible = {name for name in names if not any(_is_hidden(part) for part in name.split("/"))}
         return Listing(sorted(visible), len(names - visible), {})
 
+    def stamp(self, names: Iterable[str]) -> str:
+        """Hash the names of the files, and the size and the time of the archive."""
+        text = "\0".join((_describe_state(self.path), *names))
+        return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
     def open(self, name: str) -> BinaryIO:
         """Decompress a file into memory and verify its checksum."""
         try:
             return io.BytesIO(self._handle().read(name))
         except KeyError as error:
             raise OSError("it is not in the archive") from error
+
+
+def _describe_state(path: str | Path) -> str:
+    """Write the size, the time of the last change and the permissions of a file; "" if it cannot be reached."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ""
+    return f"{state.st_size} {state.st_mtime_ns} {state.st_mode}"
 
 
 def open_tree(root: str) -> FileTree:

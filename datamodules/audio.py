@@ -4,43 +4,45 @@ import math
 import tempfile
 from abc import ABC
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
 
 from lightning_gans.audio import LogMel
-from lightning_gans.datamodules.audio_decoding import AudioFacts, decode_audio_files, describe_error
+from lightning_gans.datamodules.annotated import AnnotatedSource
+from lightning_gans.datamodules.archives import Folder
+from lightning_gans.datamodules.audio_decoding import AudioFacts
+from lightning_gans.datamodules.audio_storage import AudioStorage, DecodedRecordings, store_recordings
 from lightning_gans.datamodules.audio_summary import AudioSummary
+from lightning_gans.datamodules.bad_files import printable
 from lightning_gans.datamodules.dummies import dummy_images, dummy_labels
-from lightning_gans.datamodules.folders import printable
 from lightning_gans.datamodules.module import DataModule, Split
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording
+from lightning_gans.datamodules.sources import Subset
 from lightning_gans.datamodules.splitting import split_by_content
+from lightning_gans.datamodules.storage import CACHE, choose_storage
 from lightning_gans.types import Batch, ImageShape
-
-CHUNK = 256
-"""Number of waveforms that are transformed at once."""
 
 MAX_LISTED = 20
 """Number of recordings that a message lists; the names of more recordings are written to a file."""
 
 
 class AudioDataModule(DataModule, ABC):
-    """Serve recordings as log-mel spectrograms in [-1, 1], each decoded once into memory.
+    """Serve recordings as log-mel spectrograms in [-1, 1].
 
     A subclass finds the recordings. This class decodes each of them, averages its channels, resamples it to
     `sample_rate`, cuts off its end or pads it with silence to `seconds`, and transforms it by `LogMel`, whose docstring
     defines the values and the inverse. `summary` states what was found and converted; it is printed before training.
 
     Batches have the keys `audio`, (b, 1, n_mels, t), and `label`, -1 if unknown. Spectrograms are stored as float32 in
-    their final form. For 1 second at 8 kHz this is 16 kB, half of the waveform: 49 MB for 3,000 recordings.
+    their final form. For 1 second at 8 kHz this is 16 kB, half of the waveform: 49 MB for 3,000 recordings. They are in
+    memory up to `memory_limit_gb`. Otherwise they are in a memory-mapped file in `cache`, which later runs open.
 
     Attributes:
         audio_shape: (1, n_mels, t), the shape of a spectrogram.
@@ -59,8 +61,12 @@ class AudioDataModule(DataModule, ABC):
         min_db: Decibels of silence relative to full scale, default -80.
         on_error: "stop" (default) raises an error that lists all recordings that cannot be decoded; "skip" leaves them
             out and warns.
+        storage: "memory", "mapped", or "auto" (default) for one of them by size.
+        memory_limit_gb: Maximum size of the spectrograms in memory for "auto", in units of 10^9 bytes, default 16.
+        cache: Folder of the spectrograms of "mapped", default "~/.cache/lightning-gans".
         batch_size: Examples per batch in total over all devices, default 64.
         seed: Seed of the order of the training examples, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: A setting is out of range; in `setup`, if a recording cannot be decoded, or soundfile is missing.
@@ -82,12 +88,16 @@ class AudioDataModule(DataModule, ABC):
         n_mels: int = 64,
         min_db: float = -80.0,
         on_error: Literal["stop", "skip"] = "stop",
+        storage: AudioStorage = "auto",
+        memory_limit_gb: float = 16.0,
+        cache: str = CACHE,
         batch_size: int = 64,
         seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
-        if on_error not in ("stop", "skip"):
-            raise ValueError(f"`on_error` must be stop or skip, got {on_error!r}")
+        super().__init__(batch_size=batch_size, seed=seed, **kwargs)
+        check_choice(("stop", "skip"), on_error=on_error)
+        check_choice(get_args(AudioStorage), storage=storage)
         if not 0 < seconds < math.inf:
             raise ValueError(f"`seconds` must be a positive number, got {seconds}")
         self.folder = root
@@ -97,6 +107,9 @@ class AudioDataModule(DataModule, ABC):
         self.log_mel = LogMel(sample_rate=sample_rate, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels, min_db=min_db)
         self.audio_shape = self.log_mel.shape(seconds)
         self.num_samples = self.log_mel.num_samples(seconds)
+        self.cache = cache
+        size = 4 * len(found.recordings) * math.prod(self.audio_shape)
+        self._storage = choose_storage(storage, size, memory_limit_gb)
         self.class_names = found.class_names
         self.summary: AudioSummary | None = None
         self._recordings: dict[Split, list[Recording]] = {}
@@ -109,6 +122,11 @@ class AudioDataModule(DataModule, ABC):
         """
         return {"audio_shape": list(self.audio_shape), "log_mel": asdict(self.log_mel), "range": [-1.0, 1.0]}
 
+    def prepare_data(self) -> None:
+        """Fill the cache in one process; the other processes of a machine wait and open it."""
+        if self._storage != "memory":
+            self._load_splits()
+
     def setup(self, stage: str | None = None) -> None:
         """Read and split the recordings on the first call; print their summary before training."""
         super().setup(stage)
@@ -119,11 +137,22 @@ class AudioDataModule(DataModule, ABC):
         """Describe the recordings that were found, what was converted, and what was skipped."""
         return str(self.summary)
 
-    def load(self) -> tuple[Batch, Batch, Batch]:
-        """Decode the recordings, transform them and assign them to splits."""
-        audio, facts, errors = self._decode()
+    def load(self) -> tuple[Subset, Subset, Subset]:
+        """Decode the recordings, or open the cache, and assign them to splits."""
+        spectrograms, decoded = store_recordings(
+            [recording.file for recording in self.found.recordings],
+            Folder(str(self.folder)),
+            self.log_mel,
+            num_samples=self.num_samples,
+            shape=self.audio_shape,
+            storage=self._storage,
+            cache=self.cache,
+            check=self._check_errors,
+        )
+        facts, errors = decoded.facts, decoded.errors
+        self._check_errors(decoded)  # of an earlier run, too
         if errors:
-            self._report(errors)
+            rank_zero_warn(f"{self._count(errors)} cannot be decoded and are skipped: {_list_names(errors)}")
         used = [recording for recording in self.found.recordings if recording.file in facts]
         used.sort(key=lambda recording: (facts[recording.file].content, recording.file))  # a random order
         hashes = np.array([facts[recording.file].content for recording in used], dtype=np.uint64)
@@ -135,50 +164,29 @@ class AudioDataModule(DataModule, ABC):
         self.summary = self._summarize(facts, errors)
         self._warn_of_empty_splits(self.summary.sizes)
         rows = {recording.file: row for row, recording in enumerate(self.found.recordings)}
+        labels = torch.tensor([recording.label for recording in self.found.recordings], dtype=torch.int64)
+        examples = AnnotatedSource(spectrograms, {"label": labels}, decoded.hashes)
         train, validation, test = (
-            _examples(audio, [rows[recording.file] for recording in recordings], recordings)
+            Subset(examples, torch.tensor([rows[recording.file] for recording in recordings], dtype=torch.int64))
             for recordings in self._recordings.values()
         )
         return train, validation, test
 
-    def _decode(self) -> tuple[Tensor, dict[str, AudioFacts], dict[str, str]]:
-        """Decode all recordings: their spectrograms, the properties of each file, and the error of each bad file."""
-        files = [recording.file for recording in self.found.recordings]
-        audio = torch.zeros((len(files), *self.audio_shape))
-        facts: dict[str, AudioFacts] = {}
-        errors: dict[str, str] = {}
-        decoded = zip(
-            range(len(files)),
-            decode_audio_files(
-                [self.folder / file for file in files],
-                sample_rate=self.log_mel.sample_rate,
-                num_samples=self.num_samples,
-            ),
-            strict=True,
-        )
-        while chunk := list(islice(decoded, CHUNK)):
-            errors |= {files[index]: describe_error(item) for index, item in chunk if isinstance(item, Exception)}
-            good = [(index, *item) for index, item in chunk if not isinstance(item, Exception)]
-            facts |= {files[index]: properties for index, _, properties in good}
-            if good:
-                waveforms = torch.from_numpy(np.stack([waveform for _, waveform, _ in good]))
-                audio[[index for index, *_ in good]] = self.log_mel(waveforms)
-        return audio, facts, errors
+    def _check_errors(self, decoded: DecodedRecordings) -> None:
+        """Raise an error for recordings that cannot be decoded, unless they are to be skipped and others remain."""
+        if decoded.errors and self.on_error == "stop":
+            raise ValueError(
+                f"{self._count(decoded.errors)} cannot be decoded: repair or remove them, or set `on_error` to skip: "
+                f"{_list_names(decoded.errors)}"
+            )
+        if not decoded.facts:
+            raise ValueError(
+                f"none of the {len(decoded.errors)} recordings in {str(self.folder)!r} can be decoded: "
+                f"{_list_names(decoded.errors)}"
+            )
 
-    def _report(self, errors: Mapping[str, str]) -> None:
-        """Raise an error or warn, with the names of all recordings that cannot be decoded."""
-        count = f"{len(errors)} of {len(self.found.recordings)} recordings in {str(self.folder)!r}"
-        lines = [printable(f"{file} ({reason})") for file, reason in errors.items()]
-        names = ", ".join(lines)
-        if len(lines) > MAX_LISTED:
-            with tempfile.NamedTemporaryFile("w", prefix="recordings-", suffix=".txt", delete=False) as file:
-                file.write("\n".join(lines) + "\n")
-            names = f"all are listed in {file.name}, the first is {lines[0]}"
-        if self.on_error == "stop":
-            raise ValueError(f"{count} cannot be decoded: repair or remove them, or set `on_error` to skip: {names}")
-        if len(errors) == len(self.found.recordings):
-            raise ValueError(f"none of the {count.partition(' of ')[2]} can be decoded: {names}")
-        rank_zero_warn(f"{count} cannot be decoded and are skipped: {names}")
+    def _count(self, errors: Mapping[str, str]) -> str:
+        return f"{len(errors)} of {len(self.found.recordings)} recordings in {str(self.folder)!r}"
 
     def _warn_of_empty_splits(self, sizes: Mapping[str, int]) -> None:
         for split, fraction in self.fractions.items():
@@ -225,6 +233,11 @@ class AudioDataModule(DataModule, ABC):
         return {"audio": audio, "label": dummy_labels(batch_size, self.num_classes)}
 
 
-def _examples(audio: Tensor, rows: Sequence[int], recordings: Sequence[Recording]) -> Batch:
-    labels = [recording.label for recording in recordings]
-    return {"audio": audio[rows], "label": torch.tensor(labels, dtype=torch.int64)}
+def _list_names(errors: Mapping[str, str]) -> str:
+    """List recordings with their reasons; many of them in a file."""
+    lines = [printable(f"{file} ({reason})") for file, reason in errors.items()]
+    if len(lines) <= MAX_LISTED:
+        return ", ".join(lines)
+    with tempfile.NamedTemporaryFile("w", prefix="recordings-", suffix=".txt", delete=False) as file:
+        file.write("\n".join(lines) + "\n")
+    return f"all are listed in {file.name}, the first is {lines[0]}"

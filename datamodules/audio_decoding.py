@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from lightning_gans.audio.files import import_audio_library, resample
+from lightning_gans.datamodules.decoding import map_in_threads
 
 SUFFIXES = {
     "WAV": (".wav", ".wave"),
@@ -33,11 +31,7 @@ SUFFIXES = {
 AUDIO_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 """File suffixes of sound, in lower case; the case of a file name is ignored."""
 
-MIN_PROGRESS_FILES = 2000
-"""Number of files above which decoding shows a progress bar on a terminal."""
-
 _BLOCK = 65536  # frames that are decoded at once
-_AHEAD = 256  # files that are decoded before their waveforms are used
 _CHUNK_SIZES = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)$", flags=re.MULTILINE)  # of WAV, AIFF
 _UNKNOWN_SIZE = 0x7FFF0000  # programs that write to a pipe state a size from here on
 _MARGIN = 0.1  # seconds that are resampled beyond the end, so that the filter sees the signal continue
@@ -138,7 +132,7 @@ def decode_audio_files(files: Sequence[Path], *, sample_rate: int, num_samples: 
         sample_rate: Samples per second of the results.
         num_samples: Length of the results.
 
-    Yields:
+    Returns:
         The result of `decode_audio` for each file, in order, or the exception that it raised.
 
     Raises:
@@ -153,20 +147,4 @@ def decode_audio_files(files: Sequence[Path], *, sample_rate: int, num_samples: 
         except Exception as error:  # libraries for damaged files raise almost any exception
             return error
 
-    console = Console(stderr=True)
-    with ThreadPoolExecutor() as pool:
-        chunks = (pool.map(decode, files[start : start + _AHEAD]) for start in range(0, len(files), _AHEAD))
-        yield from track(
-            (decoded for chunk in chunks for decoded in chunk),
-            description="decoding sound",
-            total=len(files),
-            console=console,
-            transient=True,
-            disable=len(files) <= MIN_PROGRESS_FILES or not console.is_terminal,
-        )
-
-
-def describe_error(error: Exception) -> str:
-    """Describe in a few words why a file cannot be decoded."""
-    text: Any = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
-    return " ".join(str(text).split()).rstrip(".") or type(error).__name__
+    return map_in_threads(decode, files, "decoding sound")

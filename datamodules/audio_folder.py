@@ -1,22 +1,18 @@
 """Data module for a folder of recordings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_gans.datamodules.archives import Folder
 from lightning_gans.datamodules.audio import AudioDataModule
-from lightning_gans.datamodules.audio_metadata import METADATA_FILES, Row, find_labels, read_metadata
-from lightning_gans.datamodules.folder_layout import find_classes
-from lightning_gans.datamodules.folders import list_files
+from lightning_gans.datamodules.folder_layout import FOLDER_TO_SPLIT, find_classes
+from lightning_gans.datamodules.metadata import Row, common_label, is_table, number_labels, read_tables
 from lightning_gans.datamodules.module import Split
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording, sort_by_suffix
 
-SPLIT_FOLDERS: dict[str, Split] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
-"""Names of the top-level folders that are splits, as in Hugging Face's `audiofolder`."""
+_COLUMNS = ("file_name", "audio_file_name")
+"""Columns of a table with the path of a recording."""
 
 
 class AudioFolder(AudioDataModule):
@@ -27,9 +23,9 @@ class AudioFolder(AudioDataModule):
     - Top-level folders such as `train`, `validation` and `test` are splits. A missing validation or test split is taken
       from the training recordings by their content: adding or removing a recording moves no other recording to another
       split, and exact duplicates are in the same split.
-    - A file `metadata.jsonl` or `metadata.csv`, in any folder, names recordings in the column `file_name`, and may have
-      the columns `label` and `text`. A recording may have several rows with captions. Recordings without a row are
-      skipped.
+    - A file `metadata.jsonl`, `.csv` or `.parquet`, in any folder, names recordings in the column `file_name` (or
+      `audio_file_name`), and may have the columns `label` and `text`. A recording may have several rows with captions.
+      Recordings without a row are skipped.
     - Without metadata, the folders in `root`, or in the folder of each split, are the classes, if every recording is in
       a folder and there are at least two.
 
@@ -91,9 +87,11 @@ def find_recordings(root: Path) -> FoundRecordings:
         ValueError: The folder cannot be read or has no recordings for training, only some recordings are in the folder
             of a split, or the metadata cannot be read.
     """
-    listed = list_files(root)
-    files, skipped, ignored = sort_by_suffix(file for file in listed if Path(file).name not in METADATA_FILES)
-    rows = read_metadata(root, listed)
+    tree = Folder(str(root))
+    listing = tree.list()
+    rows = read_tables(tree, listing.files, columns=_COLUMNS)
+    others = [file for file in listing.files if not is_table(file)]
+    files, skipped, ignored = sort_by_suffix(listing._replace(files=others))
     if rows is not None:
         skipped |= {file: "not in the metadata" for file in files if file not in rows}
         files = sorted(rows)  # a file that is missing is an error of decoding
@@ -108,7 +106,9 @@ def find_recordings(root: Path) -> FoundRecordings:
         )
     if not set(splits) & {None, "train"}:
         raise ValueError(f"`root` {str(root)!r} must contain recordings (such as .wav) for training, but has none")
-    class_names, labels = _labels_of_folders(files) if rows is None else _labels_of_rows(files, rows)
+    labels, class_names = (
+        _labels_of_folders(files) if rows is None else number_labels(common_label(file, rows[file]) for file in files)
+    )
     recordings = tuple(
         Recording(
             file=file,
@@ -123,27 +123,15 @@ def find_recordings(root: Path) -> FoundRecordings:
 
 def _split(file: str) -> Split | None:
     folder, slash, _ = file.partition("/")
-    return SPLIT_FOLDERS.get(folder.lower()) if slash else None
+    return FOLDER_TO_SPLIT.get(folder.lower()) if slash else None
 
 
-def _labels_of_folders(files: Sequence[str]) -> tuple[tuple[str, ...] | None, list[int]]:
+def _labels_of_folders(files: Sequence[str]) -> tuple[list[int], tuple[str, ...] | None]:
     inner = [file.partition("/")[2] if _split(file) else file for file in files]
     class_names = find_classes(inner)
     if class_names is None:
-        return None, [-1] * len(files)
-    return class_names, [class_names.index(file.partition("/")[0]) for file in inner]
-
-
-def _labels_of_rows(
-    files: Sequence[str], rows: Mapping[str, Sequence[Row]]
-) -> tuple[tuple[str, ...] | None, list[int]]:
-    values = []
-    for file in files:
-        given = {str(row["label"]): row["label"] for row in rows[file] if row.get("label") not in (None, "")}
-        if len(given) > 1:
-            raise ValueError(f"the metadata of {file!r} has several labels: {', '.join(given)}")
-        values.append(next(iter(given.values()), None))
-    return find_labels(values)
+        return [-1] * len(files), None
+    return [class_names.index(file.partition("/")[0]) for file in inner], class_names
 
 
 def _texts(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lightning_gans.datamodules.audio_decoding import AudioFacts
-from lightning_gans.datamodules.folders import printable
+from lightning_gans.datamodules.bad_files import printable
 
 _SHOWN = 5  # files that a line of the text names
 
@@ -78,8 +78,9 @@ class AudioSummary:
 
     def __str__(self) -> str:
         """Describe the recordings in at most 18 lines."""
+        kinds = _counts(facts.kind for facts in self.facts.values())
         lines = [
-            f"{self.root}: {len(self.facts):,} recordings ({_counts(facts.kind for facts in self.facts.values())})",
+            f"{printable(self.root)}: {len(self.facts):,} recordings ({kinds})",
             _line("splits", _join(self.sizes)),
             _line("classes", _join(self.classes)),
             _line("sample rates", _counts(f"{facts.sample_rate} Hz" for facts in self.facts.values())),
@@ -96,7 +97,7 @@ class AudioSummary:
             _line("skipped", _files([f"{file} ({reason})" for file, reason in self.skipped.items()])),
             _line("other files", _join(self.ignored)),
         ]
-        return printable("\n".join(line for line in lines if line))
+        return "\n".join(line for line in lines if line)
 
 
 def _line(label: str, text: str) -> str:
@@ -106,7 +107,7 @@ def _line(label: str, text: str) -> str:
 def _files(files: list[str]) -> str:
     if not files:
         return ""
-    return f"{len(files):,}: {', '.join(files[:_SHOWN])}" + ", ..." * (len(files) > _SHOWN)
+    return f"{len(files):,}: {', '.join(map(printable, files[:_SHOWN]))}" + ", ..." * (len(files) > _SHOWN)
 
 
 def _counts(values: Iterable[str]) -> str:
@@ -114,7 +115,7 @@ def _counts(values: Iterable[str]) -> str:
 
 
 def _join(counts: Mapping[str, int]) -> str:
-    shown = [f"{name} {count:,}" for name, count in counts.items()]
+    shown = [f"{printable(name)} {count:,}" for name, count in counts.items()]
     return ", ".join(shown[:20]) + f", ... ({len(shown)} in total)" * (len(shown) > 20)
 
 

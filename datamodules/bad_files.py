@@ -15,6 +15,20 @@ def printable(name: str) -> str:
     return name if name.isprintable() else repr(name)[1:-1]
 
 
+def describe_error(error: Exception) -> str:
+    """Describe why a file cannot be read, in one line.
+
+    Example:
+        >>> describe_error(PermissionError(13, "Permission denied", "/private/x.png")), describe_error(MemoryError())
+        ('Permission denied', 'MemoryError')
+    """
+    reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)  # of soundfile, of the system
+    text = str(reason or error)
+    if reason is None and not isinstance(error, OSError | ValueError):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return " ".join(text.split()).rstrip(".")
+
+
 def write_bad_files(data: Path, errors: Mapping[str, str]) -> Path | None:
     """Write a list of files with the reasons why they cannot be used, one per line, separated by a tab.
 

@@ -8,9 +8,9 @@ import torch
 
 from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.metadata import Row
-from lightning_gans.datamodules.module import Examples, Split
+from lightning_gans.datamodules.module import Split
 from lightning_gans.datamodules.pairs import Candidates, PairSource
-from lightning_gans.datamodules.sources import Source, TensorSource
+from lightning_gans.datamodules.sources import Examples, Source, TensorSource, as_source
 from lightning_gans.datamodules.vocabulary import Vocabulary, tokenize
 
 
@@ -102,7 +102,10 @@ class Captions(ImageFolder):
         vocabulary = self._collect_words()
         assert self._summary is not None
         self._summary.captions = self._describe_captions()
-        train, validation, test = (self._with_captions(self._source(part), split, vocabulary) for split, part in images)
+        train, validation, test = (
+            self._with_captions(as_source(part, num_workers=self.num_workers), split, vocabulary)
+            for split, part in images
+        )
         return train, validation, test
 
     def _with_captions(self, images: Source, split: Split, vocabulary: Vocabulary) -> PairSource:

@@ -19,6 +19,7 @@ class CIFAR10(TorchvisionDataModule):
         validation_size: Number of the 50,000 training examples that are held out for validation, default 5,000.
         seed: Seed of the order of the training examples, default 0.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: If the data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does

@@ -1,5 +1,7 @@
 """The handwritten digits of scikit-learn."""
 
+from typing import Any
+
 import torch
 from sklearn.datasets import load_digits
 
@@ -25,6 +27,7 @@ class Digits(DataModule):
         batch_size: Examples per batch in total over all devices, default 64.
         validation_size: Number of the 1,437 training examples that are held out for validation, default 137.
         seed: Seed of the order of the training examples, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: If `batch_size` or `validation_size` does not fit the data.
@@ -41,8 +44,8 @@ class Digits(DataModule):
     levels = 17
     class_names = tuple("0123456789")
 
-    def __init__(self, *, batch_size: int = 64, validation_size: int = 137, seed: int = 0) -> None:
-        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed)
+    def __init__(self, *, batch_size: int = 64, validation_size: int = 137, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed, **kwargs)
 
     def load(self) -> tuple[Batch, Batch]:
         """Read the digits and hold out 360 of them for testing."""

@@ -9,21 +9,27 @@ from lightning_gans.datamodules.archives import FileTree
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
 from lightning_gans.datamodules.metadata import (
     DATASET_JSON,
-    TABLES,
     Row,
+    common_label,
+    is_table,
     number_labels,
     read_dataset_json,
     read_tables,
 )
+from lightning_gans.datamodules.module import Split
 
-SPLIT_FOLDERS = {
+SPLIT_FOLDERS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
 """Names of the folders that are splits, in lower case: the keywords of Hugging Face's `datasets`."""
 
-_FOLDER_TO_SPLIT = {folder: split for split, folders in SPLIT_FOLDERS.items() for folder in folders}
+FOLDER_TO_SPLIT = {folder: split for split, folders in SPLIT_FOLDERS.items() for folder in folders}
+"""Split by the name of its folder, in lower case."""
+
+_COLUMNS = ("file_name", "image_file_name")
+"""Columns of a table with the path of an image."""
 
 
 @dataclass
@@ -87,14 +93,16 @@ def read_layout(tree: FileTree) -> FolderLayout:
         ValueError: The root or a metadata file cannot be read.
     """
     listing = tree.list()
-    tables = [file for file in listing.files if posixpath.basename(file) in TABLES]
-    rows = read_tables(tree, tables)
+    rows = read_tables(tree, listing.files, columns=_COLUMNS)
     images = select_images(listing.files)
     layout = FolderLayout(
-        images, errors=dict(listing.unreadable), left_out=_count_left_out(listing.files, images, rows), rows=rows
+        images,
+        errors=dict(listing.unreadable),
+        left_out=_count_left_out(listing.files, images, rows or {}),
+        rows=rows or {},
     )
     layout.left_out += Counter({"hidden": listing.hidden})
-    if tables:
+    if rows is not None:
         present = set(listing.files)
         layout.errors |= dict.fromkeys(rows.keys() - present, "it is listed in the metadata, but does not exist")
         layout.files = sorted(rows.keys() & present)
@@ -103,7 +111,7 @@ def read_layout(tree: FileTree) -> FolderLayout:
         return layout
     root = _common_root(layout.files)
     _find_splits(layout, root)
-    _find_labels(layout, tree, root, listing.files, rows if tables else None)
+    _find_labels(layout, tree, root, listing.files, rows)
     return layout
 
 
@@ -114,7 +122,8 @@ def select_images(files: Sequence[str]) -> list[str]:
         >>> select_images(["a.JPG", "b.txt", "png"])
         ['a.JPG']
     """
-    return [file for file in files if posixpath.splitext(file)[1].lower() in IMAGE_SUFFIXES]
+    suffixes = tuple(IMAGE_SUFFIXES)
+    return [file for file in files if file.lower().endswith(suffixes)]
 
 
 def _count_left_out(files: Sequence[str], images: Sequence[str], used: Mapping[str, object]) -> Counter[str]:
@@ -123,7 +132,7 @@ def _count_left_out(files: Sequence[str], images: Sequence[str], used: Mapping[s
     return Counter(
         f"suffix {posixpath.splitext(file)[1].lower() or 'missing'}"
         for file in others
-        if posixpath.basename(file) not in (*TABLES, DATASET_JSON)
+        if not is_table(file) and posixpath.basename(file) != DATASET_JSON
     )
 
 
@@ -133,19 +142,19 @@ def _common_root(files: Sequence[str]) -> str:
     while True:
         folders = {file[len(root) :].partition("/")[:2] for file in files}
         (folder, slash), *others = folders
-        if others or not slash or folder.lower() in _FOLDER_TO_SPLIT:
+        if others or not slash or folder.lower() in FOLDER_TO_SPLIT:
             return root
         root += f"{folder}/"
 
 
 def _find_splits(layout: FolderLayout, root: str) -> None:
     tops = [_top_folder(file, root) for file in layout.files]
-    found = {_FOLDER_TO_SPLIT.get(top.lower()) for top in tops if top}
+    found = {FOLDER_TO_SPLIT.get(top.lower()) for top in tops if top}
     if None in found or "train" not in found:
         return
     layout.left_out += Counter({"outside of the folders of the splits": tops.count("")})
     layout.files = [file for file, top in zip(layout.files, tops, strict=True) if top]
-    layout.splits = [_FOLDER_TO_SPLIT[top.lower()] for top in tops if top]
+    layout.splits = [FOLDER_TO_SPLIT[top.lower()] for top in tops if top]
 
 
 def _top_folder(file: str, root: str) -> str:
@@ -158,11 +167,11 @@ def _find_labels(
     tree: FileTree,
     root: str,
     files: Sequence[str],
-    rows: Mapping[str, Sequence[Mapping[str, object]]] | None,
+    rows: Mapping[str, Sequence[Row]] | None,
 ) -> None:
     json_files = [file for file in (DATASET_JSON, root + DATASET_JSON) if file in files]
     if rows is not None:
-        layout.labels, layout.class_names = number_labels(_common_label(file, rows[file]) for file in layout.files)
+        layout.labels, layout.class_names = number_labels(common_label(file, rows[file]) for file in layout.files)
         source = "metadata"
     elif json_files:
         numbers = read_dataset_json(tree, json_files[0])
@@ -176,15 +185,6 @@ def _find_labels(
         layout.labels = [label_of.get(path.split("/")[0], -1) for path in paths]
         source = "folders"
     layout.label_source = "" if layout.class_names is None else source
-
-
-def _common_label(file: str, rows: Sequence[Mapping[str, object]]) -> object:
-    labels = {row.get("label") for row in rows}
-    if len(labels) > 1:
-        raise ValueError(
-            f"the rows of {file!r} in the metadata must have the same `label`, got {sorted(map(str, labels))}"
-        )
-    return labels.pop()
 
 
 def find_classes(files: Sequence[str]) -> tuple[str, ...] | None:
@@ -201,5 +201,5 @@ def find_classes(files: Sequence[str]) -> tuple[str, ...] | None:
         ('cat', 'dog')
         >>> find_classes(["dog/1.png", "2.png"])
     """
-    folders, _, names = zip(*(file.partition("/") for file in files), strict=True)
-    return tuple(sorted(set(folders))) if all(names) and len(set(folders)) > 1 else None
+    folders = {folder if slash else "" for folder, slash, _ in (file.partition("/") for file in files)}
+    return tuple(sorted(folders)) if "" not in folders and len(folders) > 1 else None

@@ -1,5 +1,6 @@
 """Summarize the contents of a folder of images: found, converted, skipped and left out."""
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightning_gans.datamodules.bad_files import printable
+from lightning_gans.datamodules.decoded_files import DecodedFiles
 from lightning_gans.datamodules.folder_layout import FolderLayout
-from lightning_gans.datamodules.image_decoding import DecodedFiles
 from lightning_gans.datamodules.value_range import Range, describe_ranges
 
 _COLUMNS = 100
@@ -162,7 +163,7 @@ def summarize(
         bad_files: Path of the list of files that cannot be used.
     """
     infos = list(decoded.infos.values())
-    sizes = sorted((info.size for info in infos), key=np.prod)
+    sizes = sorted((info.size for info in infos), key=math.prod)
     labels = Counter(layout.labels[index] for index in decoded.infos)
     return FolderSummary(
         root=root,
@@ -191,11 +192,17 @@ def find_duplicates(decoded: DecodedFiles, splits: Mapping[str, npt.NDArray[np.i
         decoded: Result of decoding.
         splits: Indices of the images of each split.
     """
-    first: dict[int, int] = {}
-    repeated = [(i, j) for i in decoded.good.tolist() if (j := first.setdefault(int(decoded.hashes[i]), i)) != i]
-    seen = Counter(value for indices in splits.values() for value in np.unique(decoded.hashes[indices]).tolist())
-    example = tuple(decoded.files[index] for index in repeated[0]) if repeated else ()
-    return Duplicates(len(repeated), sum(count > 1 for count in seen.values()), example)
+    good = decoded.good
+    unique, first, original = np.unique(decoded.hashes[good], return_index=True, return_inverse=True)
+    repeated = np.flatnonzero(first[original] != np.arange(len(good)))
+    example = (good[repeated[0]], good[first[original[repeated[0]]]]) if len(repeated) else ()
+    in_splits = np.concatenate([np.unique(decoded.hashes[indices]) for indices in splits.values()])
+    _, number_of_splits = np.unique(in_splits, return_counts=True)
+    return Duplicates(
+        images=len(good) - len(unique),
+        in_several_splits=int((number_of_splits > 1).sum()),
+        example=tuple(decoded.files[index] for index in example),
+    )
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:

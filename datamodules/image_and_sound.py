@@ -161,7 +161,7 @@ class ImageAndSound(DataModule):
     def _pair_by_table(self, split: Split) -> PairSource:
         splits = get_args(Split)
         root, audio_root = Path(cast("ImageFolder", self.images).root), self.audio.folder
-        files = [_absolute(root, file) for file in cast("ImageFolder", self.images).split_files(split)]
+        files = [_absolute(root, file) for file in cast("ImageFolder", self.images).files_of(split)]
         recordings = [recording for name in splits for recording in self.audio.recordings(name)]
         numbers = {_absolute(audio_root, recording.file): number for number, recording in enumerate(recordings)}
         partners = [[numbers[name] for name in self._table.get(file, ()) if name in numbers] for file in files]
@@ -193,10 +193,11 @@ def read_pairs(folder: str) -> dict[str, list[str]]:
     """
     root = Path(folder).expanduser()
     tables = [name for name in TABLES if (root / name).is_file()]
-    if not tables:
+    found = read_tables(Folder(folder), tables, columns=["image_file_name"])
+    if found is None:
         raise ValueError(f"`pairs` must be a folder with one of {', '.join(TABLES)}, got {folder!r}")
     images: dict[str, list[str]] = {}
-    for image, rows in read_tables(Folder(folder), tables, column="image_file_name").items():
+    for image, rows in found.items():
         names = [row.get("audio_file_name") for row in rows]
         if not all(isinstance(name, str) and name for name in names):
             raise ValueError(

@@ -1,70 +1,63 @@
-"""Decode the image files of a folder or archive into an array, in parallel threads."""
+"""Decode the image files of a folder or archive, in parallel threads or one by one."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from lightning_gans.datamodules.archives import FileTree
+from lightning_gans.datamodules.bad_files import describe_error
+from lightning_gans.datamodules.decoded_files import DecodedFiles
+from lightning_gans.datamodules.decoding import map_in_threads
 from lightning_gans.datamodules.hashing import hash_array
 from lightning_gans.datamodules.image_files import open_image, unlimited_pixels
 from lightning_gans.datamodules.opened_image import ImageInfo, ImageTarget
 from lightning_gans.datamodules.resizing import Resize
 from lightning_gans.datamodules.value_range import Extremes, Range, ValueRange, find_ranges
 
-MIN_PROGRESS_IMAGES = 2000
-"""Number of images above which decoding shows a progress bar on a terminal."""
 
-_CHUNK = 1024
-"""Files that are handed to the threads at a time."""
-
-_Result = TypeVar("_Result")
-
-
-@dataclass
-class DecodedFiles:
-    """Result of decoding files.
-
-    Attributes:
-        files: Names of the files; row i of the array is file i.
-        infos: Description of each file by its index, for the files that were decoded.
-        errors: Reason by the index of each file that cannot be decoded, whose row is undefined.
-        hashes: (n,) uint64 hashes of the decoded pixels.
-        ranges: Values that became black and white in images of more than 8 bits, by the type of the values.
-    """
-
-    files: Sequence[str]
-    infos: dict[int, ImageInfo] = field(default_factory=dict)
-    errors: dict[int, str] = field(default_factory=dict)
-    hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-    ranges: dict[str, Range] = field(default_factory=dict)
+class Rows(Protocol):
+    """Receiver of decoded images, such as an array or a memory map."""
 
     @property
-    def good(self) -> npt.NDArray[np.int64]:
-        """Return the indices of the files that were decoded, in order."""
-        return np.array(sorted(self.infos), dtype=np.int64)
+    def shape(self) -> tuple[int, ...]:
+        """Return (n, channels, height, width)."""
+        ...
+
+    def __setitem__(self, index: int, image: Any, /) -> None: ...
+
+
+class NoRows(NamedTuple):
+    """Receiver that keeps no images.
+
+    Attributes:
+        shape: (n, channels, height, width).
+    """
+
+    shape: tuple[int, ...]
+
+    def __setitem__(self, index: int, image: Any) -> None:
+        """Drop an image."""
 
 
 def decode_into(
-    out: npt.NDArray[np.uint8],
+    out: Rows,
     files: Sequence[str],
     tree: FileTree,
     *,
     resize: Resize = "cover",
     value_range: ValueRange = "auto",
 ) -> DecodedFiles:
-    """Decode image files into an array, with a progress bar on a terminal for more than 2,000 images.
+    """Decode image files in parallel threads, with a progress bar on a terminal for more than 2,000 images.
 
     With the value range "auto", images of more than 8 bits are decoded twice: first to find the range over all of them.
 
     Args:
-        out: (n, channels, height, width) array, or a memory map, that receives the images.
+        out: (n, channels, height, width) array, memory map or `NoRows` that receives the images.
         files: Names of the n files in `tree`.
         tree: Folder or archive.
         resize: Way to bring an image to the size, default "cover".
@@ -76,8 +69,8 @@ def decode_into(
     Raises:
         ValueError: `out` does not have one row per file.
     """
-    if len(out) != len(files):
-        raise ValueError(f"`out` must have a row for each of the {len(files)} files, got {len(out)}")
+    if out.shape[0] != len(files):
+        raise ValueError(f"`out` must have a row for each of the {len(files)} files, got {out.shape[0]}")
     target = ImageTarget(out.shape[1], (out.shape[2], out.shape[3]), resize)
     decoded = DecodedFiles(files, hashes=np.zeros(len(files), dtype=np.uint64))
 
@@ -94,47 +87,54 @@ def decode_into(
                         return extremes
                     if extremes.low < own_range[0] or extremes.high > own_range[1]:
                         info = replace(info, notes=(*info.notes, "values outside of `value_range` clipped"))
-                out[index] = opened.finish(target, own_range)
+                image = opened.finish(target, own_range)
         except Exception as error:  # decoders raise almost any exception for a damaged file
             return describe_error(error)
-        decoded.hashes[index] = hash_array(out[index])
+        out[index] = image
+        decoded.hashes[index] = hash_array(image)
         return info
 
-    with unlimited_pixels(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        results = dict(_in_threads(decode, range(len(files))))
+    with _quiet_pillow():
+        results = dict(enumerate(map_in_threads(decode, range(len(files)), "decoding images")))
         if waiting := {index: result for index, result in results.items() if isinstance(result, Extremes)}:
             decoded.ranges = find_ranges(waiting.values())
-            results |= _in_threads(decode, list(waiting))
+            again = map_in_threads(decode, list(waiting), "decoding images of more than 8 bits")
+            results |= zip(waiting, again, strict=True)
     decoded.infos = {index: result for index, result in results.items() if isinstance(result, ImageInfo)}
     decoded.errors = {index: result for index, result in results.items() if isinstance(result, str)}
     return decoded
 
 
-def _in_threads(function: Callable[[int], _Result], indices: Sequence[int]) -> Iterator[tuple[int, _Result]]:
-    """Call a function for each index in parallel threads, with progress; yield the index and the result."""
-    console = Console(stderr=True)
-    with ThreadPoolExecutor() as pool:
-        chunks = (indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK))
-        yield from track(
-            (pair for chunk in chunks for pair in zip(chunk, pool.map(function, chunk), strict=True)),
-            description="decoding images",
-            total=len(indices),
-            console=console,
-            transient=True,
-            disable=len(indices) <= MIN_PROGRESS_IMAGES or not console.is_terminal,
-        )
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Let Pillow open images of any size, without warnings, in the `with` block."""
+    with unlimited_pixels(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
 
 
-def describe_error(error: Exception) -> str:
-    """Describe why a file cannot be read, in one line.
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files as a map-style data set, whose images are decoded when they are read.
 
-    Example:
-        >>> describe_error(PermissionError(13, "Permission denied", "/private/x.png")), describe_error(MemoryError())
-        ('Permission denied', 'MemoryError')
+    Attributes:
+        files: Names of the files in `tree`.
+        tree: Folder or archive.
+        target: Form of the images.
+        ranges: Values that become black and white in images of more than 8 bits, by the type of the values.
     """
-    if isinstance(error, OSError | ValueError):
-        text = str(getattr(error, "strerror", None) or error)
-    else:
-        text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return " ".join(text.split())
+
+    files: Sequence[str]
+    tree: FileTree
+    target: ImageTarget
+    ranges: Mapping[str, Range]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> dict[str, npt.NDArray[np.uint8]]:
+        with _quiet_pillow(), self.tree.open(self.files[index]) as stream:
+            opened = open_image(stream, self.target, name=self.files[index])
+            extremes = opened.extremes
+            image = opened.finish(self.target, None if extremes is None else self.ranges[extremes.dtype])
+            return {"image": image.copy()}  # writable, as torch requires

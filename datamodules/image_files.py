@@ -4,11 +4,13 @@ import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image, UnidentifiedImageError
 
 from lightning_gans.datamodules.array_files import needs_tifffile, read_npy, read_tiff
@@ -121,6 +123,15 @@ _LARGE_LOCK = threading.Lock()
 def _available_formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in PILLOW_FORMATS if name in Image.OPEN)
+
+
+def decoder_versions() -> dict[str, Any]:
+    """Return the versions of the libraries that decode images, and the formats that Pillow reads, as plain values."""
+    try:
+        tifffile = version("tifffile")
+    except PackageNotFoundError:
+        tifffile = ""
+    return {"pillow": PIL.__version__, "formats": _available_formats(), "tifffile": tifffile}
 
 
 def _opened_tiff(stream: BinaryIO) -> OpenedImage:

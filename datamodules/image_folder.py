@@ -1,26 +1,29 @@
 """Data module for a folder or a zip archive of images."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_gans.core.batches import index_batch
+from lightning_gans.datamodules.annotated import AnnotatedSource
 from lightning_gans.datamodules.archives import open_tree
 from lightning_gans.datamodules.bad_files import printable, write_bad_files
+from lightning_gans.datamodules.decoded_files import DecodedFiles
 from lightning_gans.datamodules.folder_layout import read_layout
 from lightning_gans.datamodules.folder_summary import FolderSummary, summarize
-from lightning_gans.datamodules.image_decoding import DecodedFiles, decode_into
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
-from lightning_gans.datamodules.module import DataModule, Examples, Split
+from lightning_gans.datamodules.image_storage import store_images
+from lightning_gans.datamodules.module import DataModule, Split
+from lightning_gans.datamodules.opened_image import ImageTarget
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.resizing import DESCRIPTIONS, Resize
-from lightning_gans.datamodules.splitting import split_by_content
-from lightning_gans.datamodules.value_range import ValueRange
-from lightning_gans.types import Batch
+from lightning_gans.datamodules.sources import Examples, Subset
+from lightning_gans.datamodules.splitting import check_fractions, split_files
+from lightning_gans.datamodules.storage import CACHE, Storage, choose_storage
+from lightning_gans.datamodules.value_range import ValueRange, checked_range
 
 MIN_SCORED_IMAGES = 6
 """Images that a validation split needs for a score: more than the 5 neighbors of precision and recall."""
@@ -30,7 +33,7 @@ MIN_PART_IMAGES = 20
 
 
 class ImageFolder(DataModule):
-    """Serve the images of a folder with its subfolders, or of a zip archive, each decoded once into memory.
+    """Serve the images of a folder with its subfolders, or of a zip archive.
 
     Images are (channels, height, width), float in [-1, 1] (256 levels). Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF
     or `.npy`. The content of a file determines its kind; hidden files and other suffixes are left out. `summary`
@@ -53,6 +56,10 @@ class ImageFolder(DataModule):
     4. convert it to color or gray;
     5. bring it to the size by `resize`.
 
+    Each image is decoded once. Images that fit into `memory_limit_gb` are in memory. Otherwise they are in a
+    memory-mapped file in `cache`, which later runs open at once; a changed file or option makes a new one. The first
+    line of a run states the storage. All storages serve the same batches.
+
     Args:
         root: Folder or zip archive of the images; `~` is the home folder.
         image_size: Target size in pixels: the side of a square, or (height, width); default 64.
@@ -71,15 +78,19 @@ class ImageFolder(DataModule):
         test_size: Fraction of the images for testing, default 0.1.
         seed: Seed of the order of the training examples, default 0.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
-        memory_limit_gb: Maximum memory for the decoded images while they are split, in units of 10^9 bytes, default 16.
+        storage: "memory", "mapped", "auto" (default) for one of them by size, or "workers", which decodes the images
+            again for every batch, so that they need neither memory nor disk space.
+        memory_limit_gb: Maximum size of the decoded images in memory for "auto", in units of 10^9 bytes, default 16.
+        cache: Folder of the decoded images of "mapped", and of the facts about the files of "workers", default
+            "~/.cache/lightning-gans".
+        **kwargs: Further arguments of `DataModule`: `num_workers` of "workers", `labels_per_class`.
 
     Attributes:
         summary: Summary of the folder; the images are decoded on first access.
 
     Raises:
         ValueError: If `root` is not a readable folder or archive with at least 3 images, its metadata cannot be read,
-            or an argument is out of range; in `setup`, if an image cannot be decoded or all images together exceed the
-            memory limit.
+            or an argument is out of range; in `setup`, if an image cannot be decoded or the cache cannot be written.
 
     Example:
         >>> from pathlib import Path
@@ -110,9 +121,12 @@ class ImageFolder(DataModule):
         test_size: float = 0.1,
         seed: int = 0,
         horizontal_flip: bool = False,
+        storage: Storage = "auto",
         memory_limit_gb: float = 16.0,
+        cache: str = CACHE,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip)
+        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, **kwargs)
         size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
         if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
             raise ValueError(
@@ -120,15 +134,15 @@ class ImageFolder(DataModule):
             )
         if channels < 1:
             raise ValueError(f"`channels` must be at least 1, got {channels}")
-        _check_choice("resize", resize, DESCRIPTIONS)
-        _check_choice("on_error", on_error, ("stop", "skip"))
-        _check_fractions(validation_size, test_size)
+        check_choice(DESCRIPTIONS, resize=resize)
+        check_choice(("stop", "skip"), on_error=on_error)
+        check_fractions(validation_size, test_size)
         self.root = root
         self.image_shape = (channels, *size)
         self.resize = resize
-        self.value_range = _checked_range(value_range)
+        self.value_range = checked_range(value_range)
         self.on_error = on_error
-        self.memory_limit_gb = memory_limit_gb
+        self.cache = cache
         self._fractions = {"test": test_size, "validation": validation_size}
         self._summary: FolderSummary | None = None
         self._printed = False
@@ -144,6 +158,7 @@ class ImageFolder(DataModule):
                 f"`root` {root!r} must contain at least 3 images ({' '.join(sorted(IMAGE_SUFFIXES))}), "
                 f"got {len(self.files)}"
             )
+        self._storage = choose_storage(storage, len(self.files) * math.prod(self.image_shape), memory_limit_gb)
 
     @property
     def summary(self) -> FolderSummary:
@@ -162,6 +177,11 @@ class ImageFolder(DataModule):
             "resize": DESCRIPTIONS[self.resize],
             "value_ranges": {dtype: list(value_range) for dtype, value_range in ranges.items()},
         }
+
+    def prepare_data(self) -> None:
+        """Fill the cache in one process; the other processes of a machine wait and open it."""
+        if self._storage != "memory":
+            self._load_splits()
 
     def setup(self, stage: str | None = None) -> None:
         """Decode and split the images on the first call; print the summary before training."""
@@ -188,7 +208,7 @@ class ImageFolder(DataModule):
         self.files = self._layout.files
         self._is_part = count > 1
 
-    def split_files(self, split: Split) -> tuple[str, ...]:
+    def files_of(self, split: Split) -> tuple[str, ...]:
         """Return the path of each image of a split relative to `root`, in the order of `examples`.
 
         Args:
@@ -202,40 +222,43 @@ class ImageFolder(DataModule):
         return self.summary.text()
 
     def load(self) -> tuple[Examples, Examples, Examples]:
-        """Decode the images and divide them among the splits."""
-        self._check_memory()
-        image = torch.empty((len(self.files), *self.image_shape), dtype=torch.uint8)
-        decoded = decode_into(image.numpy(), self.files, self._tree, resize=self.resize, value_range=self.value_range)
-        bad_files = self._list_errors(decoded)
+        """Decode the images, or open the cache, and divide them among the splits."""
+        channels, height, width = self.image_shape
+        images, decoded = store_images(
+            self.files,
+            self._tree,
+            ImageTarget(channels, (height, width), self.resize),
+            value_range=self.value_range,
+            storage=self._storage,
+            cache=self.cache,
+            num_workers=self.num_workers,
+            check=self._list_errors,
+        )
         if self._is_part and self.value_range == "auto" and decoded.ranges:
             found = next(iter(decoded.ranges.values()))
             raise ValueError(f"`value_range` auto looks at all images, not at a part: set it, such as {list(found)}")
-        splits = self._split(decoded)
+        splits = split_files(decoded.hashes, decoded.good, self._layout.splits, self._fractions)
         self._split_files = {name: [self.files[index] for index in splits[name]] for name in get_args(Split)}
         given = set(self._layout.splits or ())
         source = {name: "folder" if name in given else "content" for name in splits}
         self._summary = summarize(
-            self.root, self._layout, decoded, splits=splits, split_source=source, bad_files=bad_files
+            self.root,
+            self._layout,
+            decoded,
+            splits=splits,
+            split_source=source,
+            bad_files=self._list_errors(decoded),
         )
         if self._fractions["validation"] and not self._is_part and len(splits["validation"]) < MIN_SCORED_IMAGES:
             rank_zero_warn(
                 f"{len(splits['validation'])} validation images are too few for scores during training, which need "
                 f"{MIN_SCORED_IMAGES}: raise `validation_size` {self._fractions['validation']:g}, or add images"
             )
-        examples: Batch = {"image": image, "label": torch.tensor(self._layout.labels)}
+        examples = AnnotatedSource(images, {"label": torch.tensor(self._layout.labels)}, decoded.hashes)
         train, validation, test = (
-            index_batch(examples, torch.from_numpy(splits[name])) for name in ("train", "validation", "test")
+            Subset(examples, torch.from_numpy(splits[name])) for name in ("train", "validation", "test")
         )
         return train, validation, test
-
-    def _check_memory(self) -> None:
-        # splitting copies the decoded images, hence the factor 2
-        required_gb = 2 * len(self.files) * int(np.prod(self.image_shape)) / 1e9
-        if required_gb > self.memory_limit_gb:
-            raise ValueError(
-                f"`memory_limit_gb` is {self.memory_limit_gb:g}, but {len(self.files)} images of shape "
-                f"{self.image_shape} need {required_gb:.3g} GB: choose a smaller `image_size`, or raise the limit"
-            )
 
     def _list_errors(self, decoded: DecodedFiles) -> Path | None:
         """Write the list of the files that cannot be used; raise an error unless they are to be skipped."""
@@ -252,39 +275,3 @@ class ImageFolder(DataModule):
                 f"{printable(f'{self._tree.path}/{first}')!r} ({errors[first]})"
             )
         return path
-
-    def _split(self, decoded: DecodedFiles) -> dict[str, npt.NDArray[np.int64]]:
-        """Return the indices of the images of each split, in the order of their hashes, which is random."""
-        good = decoded.good[np.argsort(decoded.hashes[decoded.good], kind="stable")]
-        given = np.array(self._layout.splits or ["train"] * len(self.files))
-        folders = {name: good[given[good] == name] for name in set(given.tolist())}
-        missing = {name: fraction for name, fraction in self._fractions.items() if name not in folders}
-        train = folders.pop("train")
-        by_content = split_by_content(decoded.hashes[train], missing)
-        splits = folders | {name: train[indices.numpy()] for name, indices in by_content.items()}
-        return {name: splits[name] for name in ("train", "validation", "test")}
-
-
-def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _check_fractions(validation_size: float, test_size: float) -> None:
-    if not 0 <= validation_size < 1:
-        raise ValueError(f"`validation_size` is a fraction and must be between 0 and 1, got {validation_size}")
-    if not 0 < test_size < 1:
-        raise ValueError(f"`test_size` is a fraction and must be between 0 and 1, got {test_size}")
-    if validation_size + test_size >= 1:
-        raise ValueError(
-            f"`validation_size` {validation_size} and `test_size` {test_size} must leave images for training, "
-            f"but add up to {validation_size + test_size:g}"
-        )
-
-
-def _checked_range(value_range: ValueRange) -> ValueRange:
-    if value_range == "auto":
-        return value_range
-    if isinstance(value_range, str) or len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise ValueError(f"`value_range` must be auto or [low, high] with low < high, got {value_range!r}")
-    return float(value_range[0]), float(value_range[1])

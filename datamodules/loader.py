@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from lightning_gans.datamodules.labels import LabeledMixture
 from lightning_gans.datamodules.sources import Source
+
+ORDER = ("batch_size", "labeled_per_batch", "seed", "examples")
+"""Entries of the state of a loader that determine its order."""
 
 
 class ResumableLoader:
@@ -30,6 +34,8 @@ class ResumableLoader:
         seed: Seed of the permutations, default 0.
         rank: Rank of this process, default 0.
         world_size: Number of processes, default 1.
+        mixture: Mixture of labeled examples into each global batch, default None. An epoch then has complete batches
+            only.
 
     Raises:
         ValueError: If an argument is out of range, or an epoch would have no batch.
@@ -54,6 +60,7 @@ class ResumableLoader:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        mixture: LabeledMixture | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
@@ -65,11 +72,15 @@ class ResumableLoader:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.mixture = mixture
         self.epoch = 0
         self.position = 0
         self._yielded = False  # whether a batch was yielded since the constructor or `load_state_dict`
         self._num_examples = len(source)
-        full_batches, remainder = divmod(self._num_examples, self._global_batch_size)
+        self._num_rows = (
+            self._num_examples if mixture is None else mixture.num_batches(self._num_examples) * self._global_batch_size
+        )
+        full_batches, remainder = divmod(self._num_rows, self._global_batch_size)
         self._length = full_batches + (not drop_last and remainder >= world_size)
         if self._length == 0:
             required = self._global_batch_size if drop_last else world_size
@@ -92,25 +103,28 @@ class ResumableLoader:
             self.epoch += 1
             self.position = 0
         self._yielded = False
-        return self._batches(self._permutation(), self.position)
+        return self._batches(self._order(), self.position)
 
-    def _permutation(self) -> Tensor:
-        if not self.shuffle:
-            return torch.arange(self._num_examples)
-        return self.source.permutation(_generator(self.seed, self.epoch))
+    def _order(self) -> Tensor:
+        """Return the indices of the examples of this epoch, batch after batch."""
+        generator = _generator(self.seed, self.epoch) if self.shuffle else None
+        order = torch.arange(self._num_examples)
+        if generator is not None:
+            order = self.source.permutation(generator)
+        return order if self.mixture is None else self.mixture.order(order, generator)
 
-    def _batches(self, permutation: Tensor, start: int) -> Iterator[dict[str, Tensor]]:
+    def _batches(self, order: Tensor, start: int) -> Iterator[dict[str, Tensor]]:
         positions = range(start, len(self))
-        indices = [permutation[self._rank_slice(position)] for position in positions]
+        indices = [order[self._rank_slice(position)] for position in positions]
         for position, batch in zip(positions, self.source.batches(indices, _hash(self.seed, self.epoch)), strict=True):
             self.position = position + 1
             self._yielded = True
             yield batch
 
     def _rank_slice(self, position: int) -> slice:
-        """Return the part of the permutation that this rank yields in the global batch at `position`."""
+        """Return the part of the order that this rank yields in the global batch at `position`."""
         first = position * self._global_batch_size
-        size = min(self._global_batch_size, self._num_examples - first) // self.world_size
+        size = min(self._global_batch_size, self._num_rows - first) // self.world_size
         return slice(first + self.rank * size, first + (self.rank + 1) * size)
 
     def rand_per_example(self) -> Tensor:
@@ -148,6 +162,7 @@ class ResumableLoader:
             "seed": self.seed,
             "examples": self._num_examples,
             "batch_size": self._global_batch_size,
+            "labeled_per_batch": 0 if self.mixture is None else self.mixture.labeled_per_batch,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
@@ -161,7 +176,7 @@ class ResumableLoader:
                 another order.
         """
         own = self.state_dict()
-        check_resumable(state_dict, {key: own[key] for key in ("batch_size", "seed", "examples")})
+        check_resumable(state_dict, {key: own[key] for key in ORDER})
         self.epoch = state_dict["epoch"]
         self.position = state_dict["position"]
         self._yielded = False
@@ -181,7 +196,7 @@ def check_resumable(saved: Mapping[str, int], present: Mapping[str, int]) -> Non
 
     Args:
         saved: State of the loader in the checkpoint; a value that it lacks is not compared.
-        present: `batch_size`, `seed` or `examples` of this run.
+        present: Entries `ORDER` of the state of this run.
 
     Raises:
         ValueError: A value differs.

@@ -1,27 +1,23 @@
 """A source in memory-mapped files: a data set is decoded once, and later runs start at once."""
 
-import json
 import os
-import platform
-import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from lightning_gans.datamodules.cache import open_or_build
 from lightning_gans.datamodules.decoding import decode
 from lightning_gans.datamodules.hashing import content_key, hash_array
 from lightning_gans.datamodules.read_ahead import read_ahead
 from lightning_gans.datamodules.sources import MapDataset, StoredSource, Tensors
-
-INDEX = "index.json"
-"""File of a cache that names its arrays and its key; it is written last, so a folder without it is incomplete."""
 
 HASHES = "hashes.npy"
 """File with the hash of each example."""
@@ -33,18 +29,19 @@ AHEAD = 2
 class MappedSource(StoredSource):
     """Examples in memory-mapped `.npy` files, one file per key of a batch.
 
-    Pages that were read are in the page cache of the operating system, which it can drop at any time. The rows of a
-    batch are read in the order of the file and put back into the order of the batch. A thread reads batches ahead.
+    Pages that were read are in the page cache of the operating system, which it can drop at any time. Threads read
+    batches ahead.
 
     Args:
-        folder: Folder with the files, which `build` writes.
+        folder: Folder with the files.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.storage = "mapped"
-        names = json.loads((self.folder / INDEX).read_text())["arrays"]
-        self._arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in names}
+        files = sorted(file for file in self.folder.glob("*.npy") if file.name != HASHES)
+        self._arrays = {file.stem: np.load(file, mmap_mode="c") for file in files}  # writable, as torch requires
+        self._tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
         self._hashes: npt.NDArray[np.uint64] = np.load(self.folder / HASHES)
 
     def __len__(self) -> int:
@@ -52,12 +49,26 @@ class MappedSource(StoredSource):
 
     def fetch(self, indices: Tensor, seed: int = 0) -> Tensors:
         """Copy rows of the files; `seed` has no effect."""
-        ordered, inverse = np.unique(indices.numpy(), return_inverse=True)
-        return {key: torch.from_numpy(array[ordered][inverse]) for key, array in self._arrays.items()}
+        return self._read(indices, self._allocate(len(indices), pinned=False))
 
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
-        """Read batches ahead in a thread, into pinned memory if there is a GPU."""
-        return read_ahead(self.fetch, indices, AHEAD)
+        """Read batches ahead in threads, into pinned memory if there is a GPU."""
+        pinned = torch.cuda.is_available()
+        # allocated in this thread, which reuses the memory of earlier batches: new memory takes twice the time
+        tasks = (partial(self._read, batch, self._allocate(len(batch), pinned=pinned)) for batch in indices)
+        return read_ahead(tasks, threads=AHEAD, ahead=AHEAD)
+
+    def _allocate(self, count: int, *, pinned: bool) -> Tensors:
+        return {
+            key: torch.empty((count, *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=pinned)
+            for key, tensor in self._tensors.items()
+        }
+
+    def _read(self, indices: Tensor, out: Tensors) -> Tensors:
+        for key, tensor in self._tensors.items():
+            # in one thread, as `select_rows`; only with a mode other than "raise" does NumPy write into `out` directly
+            np.take(tensor.numpy(), indices.numpy(), axis=0, out=out[key].numpy(), mode="clip")
+        return out
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -71,79 +82,55 @@ class MappedSource(StoredSource):
 
 
 def mapped_source(dataset: MapDataset, key: Mapping[str, Any], root: str | Path, description: str) -> MappedSource:
-    """Open the cache of a data set, or build it.
-
-    A cache is built in a temporary folder and renamed when it is complete, so that a run that is killed leaves no
-    incomplete cache under the final name. Its remains are removed by the next run.
+    """Open the memory-mapped files of a data set, or decode it into such files.
 
     Args:
         dataset: The data set. Every example is a dictionary of arrays or numbers of equal shapes.
-        key: Plain values that determine the content: the files with their sizes and times, and the preprocessing.
+        key: Plain values that determine the content, as `open_or_build` describes.
         root: Folder of all caches.
         description: Label of the progress bar.
 
     Raises:
         ValueError: The folder cannot be written.
     """
-    name = blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
-    folder = Path(root).expanduser() / name
-    if not (folder / INDEX).is_file():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_remains(folder)
-            _build(dataset, folder, description)
-        except OSError as error:
-            raise ValueError(f"`cache` {str(root)!r} cannot be written: {error}") from error
-    return MappedSource(folder)
-
-
-def _remove_remains(folder: Path) -> None:
-    """Remove the temporary folders of processes that ended before the cache was complete."""
-    for remains in folder.parent.glob(f"{folder.name}-*-*"):
-        host, process = remains.name.rsplit("-", 2)[1:]
-        if host == _HOST and not _is_alive(int(process)):
-            rank_zero_warn(f"the cache {str(remains)!r} is incomplete, since its run ended early: it is built anew")
-            shutil.rmtree(remains, ignore_errors=True)
-
-
-_HOST = platform.node().replace("-", "_") or "localhost"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return MappedSource(open_or_build(root, key, lambda folder: _build(dataset, folder, description)))
 
 
 def _build(dataset: MapDataset, folder: Path, description: str) -> None:
-    """Decode the examples into files in a temporary folder, and rename the folder."""
-    temporary = folder.with_name(f"{folder.name}-{_HOST}-{os.getpid()}")
-    temporary.mkdir()
-    rank_zero_info(f"Decoding {len(dataset):,} examples into {folder}, once; later runs open this cache")
-    try:
-        hashes = np.empty(len(dataset), dtype=np.uint64)
-        arrays: dict[str, Any] = {}
-        for index, example in decode(dataset, description):
-            for name, value in example.items():
-                if index == 0:
-                    first = np.asarray(value)
-                    arrays[name] = np.lib.format.open_memmap(
-                        temporary / f"{name}.npy", mode="w+", dtype=first.dtype, shape=(len(dataset), *first.shape)
-                    )
-                arrays[name][index] = value
-            hashes[index] = hash_array(arrays[content_key(arrays)][index])
-        for array in arrays.values():
-            array.flush()
-        np.save(temporary / HASHES, hashes)
-        (temporary / INDEX).write_text(json.dumps({"arrays": sorted(arrays)}))
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / INDEX).is_file():  # otherwise another process has built the same cache
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Decode the examples into files."""
+    announce(len(dataset), folder.parent)
+    hashes = np.empty(len(dataset), dtype=np.uint64)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for index, example in decode(dataset, description):
+        for name, value in example.items():
+            if index == 0:
+                first = np.asarray(value)
+                arrays[name] = create_array(folder / f"{name}.npy", (len(dataset), *first.shape), first.dtype)
+            arrays[name][index] = value
+        hashes[index] = hash_array(arrays[content_key(arrays)][index])
+    np.save(folder / HASHES, hashes)
+
+
+def announce(count: int, root: Path) -> None:
+    """Announce that examples are decoded into a cache."""
+    rank_zero_info(f"Decoding {count:,} examples into {root}, once; later runs open this cache")
+
+
+def create_array(file: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Create a memory-mapped `.npy` file of zeros, and reserve its place on the disk.
+
+    Without the reservation, a disk that becomes full would end the process by a signal, without a message.
+
+    Args:
+        file: Path of the file.
+        shape: Shape of the array.
+        dtype: Type of its values.
+
+    Raises:
+        OSError: The file cannot be written, or the disk has too little space.
+    """
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+    if sys.platform == "linux":
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+    return array

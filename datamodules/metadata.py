@@ -1,10 +1,11 @@
-"""Read the metadata of a folder of files: the tables of Hugging Face's folders, and StyleGAN's `dataset.json`."""
+"""Read the metadata of a folder of images or sound: Hugging Face's tables, and StyleGAN's `dataset.json`."""
 
 import csv
 import io
 import json
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 from lightning_gans.datamodules.archives import FileTree
@@ -22,33 +23,61 @@ MAX_CLASSES = 100_000
 """Number above which an integer label is probably not the number of a class."""
 
 
-def read_tables(tree: FileTree, files: Iterable[str], *, column: str = "file_name") -> dict[str, list[Row]]:
+def is_table(file: str) -> bool:
+    """Return whether a file is a table, by its name."""
+    return file.endswith(TABLES) and posixpath.basename(file) in TABLES
+
+
+def read_tables(
+    tree: FileTree, files: Iterable[str], *, columns: Sequence[str] = ("file_name",)
+) -> dict[str, list[Row]] | None:
     """Read all tables of a tree.
+
+    The columns `file_name` and `X_file_name`, such as `image_file_name`, have paths relative to the folder of the
+    table. In the result they are relative to the root of the tree.
 
     Args:
         tree: Folder or archive.
         files: All files of the tree.
-        column: Column with the path of a file, relative to the folder of the table, default "file_name" or, if a row
-            lacks it, "image_file_name".
+        columns: Columns with the path of the file that a row describes; the first that a row has counts. Default
+            `file_name`.
 
     Returns:
-        The rows of each file in the order of the tables, by the path of the file relative to the root of the tree.
-        Several rows of a file are several captions. Empty without tables.
+        The rows of each file in the order of the tables, by the path of the file. Several rows of a file are several
+        captions. None without tables.
 
     Raises:
-        ValueError: A table cannot be read, lacks the column, or refers to a file outside of its folder.
+        ValueError: A table cannot be read, lacks the column, or refers to a file outside of its folder; or a folder has
+            several tables.
     """
+    tables = sorted(filter(is_table, files), key=posixpath.split)
+    for first, second in pairwise(tables):
+        if (folder := posixpath.dirname(first)) == posixpath.dirname(second):
+            names = f"{posixpath.basename(first)} and {posixpath.basename(second)}"
+            raise ValueError(f"{str(tree.path / folder)!r} has {names} in the same folder: remove one of them")
     found: dict[str, list[Row]] = {}
-    for table in sorted(file for file in files if posixpath.basename(file) in TABLES):
+    for table in tables:
         for number, row in _rows(tree, table):
-            name = row.get(column, row.get(f"image_{column}"))
-            if not isinstance(name, str) or not name:
-                raise ValueError(f"{table!r} must have a column `{column}` with a path in each row, see row {number}")
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(table), name.replace("\\", "/")))
-            if posixpath.isabs(path) or path.startswith("../") or "://" in name:
-                raise ValueError(f"`{column}` of {table!r} must be a path in its folder, got {name!r} in row {number}")
-            found.setdefault(path, []).append(row)
-    return found
+            paths = {name: _path(table, name, row[name], number) for name in row if _has_path(name) and row[name]}
+            path = next((paths[column] for column in columns if column in paths), None)
+            if path is None:
+                raise ValueError(
+                    f"{table!r} must have a column `{columns[0]}` with a path in each row, see row {number}"
+                )
+            found.setdefault(path, []).append(row | paths)
+    return found if tables else None
+
+
+def _has_path(column: str | None) -> bool:
+    return column is not None and (column == "file_name" or column.endswith("_file_name"))
+
+
+def _path(table: str, column: str, name: Any, number: int) -> str:
+    """Return a path in a row relative to the root of the tree."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(table), str(name).replace("\\", "/")))
+    if not isinstance(name, str) or posixpath.isabs(path) or path.startswith("../") or "://" in name:
+        raise ValueError(f"`{column}` of {table!r} must be a path in its folder, got {name!r} in row {number}")
+    return path
 
 
 def _rows(tree: FileTree, table: str) -> Iterator[tuple[int, Row]]:
@@ -106,6 +135,22 @@ def read_dataset_json(tree: FileTree, file: str) -> dict[str, int | None]:
         raise ValueError(f"{file!r} must have class numbers as labels, but the label of {wrong[0]!r} is not an integer")
     folder = posixpath.dirname(file)
     return {posixpath.normpath(posixpath.join(folder, name.replace("\\", "/"))): label for name, label in pairs}
+
+
+def common_label(file: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the label in the rows of a file, None if it is unknown.
+
+    Args:
+        file: Path of the file.
+        rows: Its rows.
+
+    Raises:
+        ValueError: The rows have several labels.
+    """
+    labels = {str(row["label"]): row["label"] for row in rows if row.get("label") not in (None, "")}
+    if len(labels) > 1:
+        raise ValueError(f"the rows of {file!r} in the metadata must have the same `label`, got {sorted(labels)}")
+    return next(iter(labels.values()), None)
 
 
 def number_labels(values: Iterable[Any]) -> tuple[list[int], tuple[str, ...] | None]:

@@ -1,5 +1,7 @@
 """MNIST."""
 
+from typing import Any
+
 from torchvision import datasets
 
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
@@ -19,6 +21,7 @@ class MNIST(TorchvisionDataModule):
         batch_size: Examples per batch in total over all devices, default 64.
         validation_size: Number of the 60,000 training examples that are held out for validation, default 5,000.
         seed: Seed of the order of the training examples, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: If the data set is not in `root` and cannot be downloaded, or `batch_size` or `validation_size` does
@@ -37,5 +40,7 @@ class MNIST(TorchvisionDataModule):
     dataset_cls = datasets.MNIST
     subfolder = "MNIST/raw"
 
-    def __init__(self, *, root: str = "data", batch_size: int = 64, validation_size: int = 5000, seed: int = 0) -> None:
-        super().__init__(root=root, batch_size=batch_size, validation_size=validation_size, seed=seed)
+    def __init__(
+        self, *, root: str = "data", batch_size: int = 64, validation_size: int = 5000, seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(root=root, batch_size=batch_size, validation_size=validation_size, seed=seed, **kwargs)

@@ -8,13 +8,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_gans.core.batches import as_dict
 from lightning_gans.core.recording import Recorded
 from lightning_gans.datamodules.dummies import dummy_images, dummy_labels
+from lightning_gans.datamodules.labels import keep_labels, mix_labeled
 from lightning_gans.datamodules.loader import ResumableLoader, check_resumable
-from lightning_gans.datamodules.module_checks import check_batch_size, check_image_shape, check_validation_size
-from lightning_gans.datamodules.sources import MapDataset, Source, Subset, TensorSource, WorkerSource
-from lightning_gans.datamodules.splitting import hold_out
+from lightning_gans.datamodules.module_checks import check_batch_size, check_image_shape, check_num_workers
+from lightning_gans.datamodules.sources import Examples, Source, as_source
+from lightning_gans.datamodules.splitting import hold_out, hold_out_source
 from lightning_gans.datamodules.vocabulary import Vocabulary, check_text_state, text_state
 from lightning_gans.types import Batch, ImageShape
 
@@ -23,9 +23,6 @@ Split = Literal["train", "validation", "test"]
 
 DATA_STATE = ("preprocessing", "fingerprint", "vocabulary", "text_length")
 """Keys of the state of a data module that belong to the data, not to the training loader."""
-
-Examples = Batch | Source | MapDataset
-"""Examples in stored form: tensors, a source, or a map-style data set."""
 
 
 class DataModule(Recorded, pl.LightningDataModule, ABC):
@@ -59,9 +56,13 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         seed: Seed of the order of the training examples, default 0. The splits do not depend on it.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
         num_workers: Number of worker processes that read a map-style data set, default 0.
+        labels_per_class: Labels per class that training examples keep, drawn by `seed`; the others have the label -1.
+            None (default) keeps all labels.
+        labeled_per_batch: Labeled examples that are mixed into each training batch, repeatedly if there are few. None
+            (default) shuffles all examples alike.
 
     Raises:
-        ValueError: If `batch_size` is below 1; in `setup`, if `batch_size` or `validation_size` does not fit the data.
+        ValueError: If `batch_size` is below 1; in `setup`, if an argument does not fit the data.
 
     Example:
         >>> class Stripes(DataModule):
@@ -95,6 +96,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         seed: int = 0,
         horizontal_flip: bool = False,
         num_workers: int = 0,
+        labels_per_class: int | None = None,
+        labeled_per_batch: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -105,6 +108,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         self.seed = seed
         self.horizontal_flip = horizontal_flip
         self.num_workers = num_workers
+        self.labels_per_class = labels_per_class
+        self.labeled_per_batch = labeled_per_batch
         self._splits: dict[Split, Source] | None = None
         self._train_loader: ResumableLoader | None = None
         self._loader_state: dict[str, int] = {}
@@ -171,8 +176,8 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     def fingerprint(self) -> str:
         """Return a hash of the content of all splits; other images, labels or splits have another fingerprint."""
         if self._fingerprint is None:
-            parts = [source.fingerprint() for source in self._load_splits().values()]
-            self._fingerprint = blake2b("".join(parts).encode(), digest_size=16).hexdigest()
+            parts = "".join(source.fingerprint() for source in self._load_splits().values())
+            self._fingerprint = blake2b(parts.encode(), digest_size=16).hexdigest()
         return self._fingerprint
 
     def expect(self, fingerprint: str | None) -> None:
@@ -194,28 +199,18 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
 
     def _load_splits(self) -> dict[Split, Source]:
         if self._splits is None:
-            train, *validation, test = (self._source(examples) for examples in self.load())
+            train, *validation, test = (as_source(examples, num_workers=self.num_workers) for examples in self.load())
             first = train.fetch(torch.tensor([0]))
             if "image" in first:
                 check_image_shape(first["image"].shape[1:], self.image_shape, self.name)
             if not validation:
-                train, held_out = self._hold_out(train)
-                validation = [held_out]
+                split_seed = self.split_seed or self.name
+                train, *validation = hold_out_source(train, self.validation_size, name=self.name, seed=split_seed)
+            train = keep_labels(train, self.labels_per_class, num_classes=self.num_classes, seed=self.seed)
+            check_num_workers(self.num_workers, train.storage, self.name)
             self._splits = {"train": train, "validation": validation[0], "test": test}
             self.expect(self._expected_fingerprint)
         return self._splits
-
-    def _source(self, examples: Examples) -> Source:
-        if isinstance(examples, Source):
-            return examples
-        if isinstance(examples, dict):
-            return TensorSource(as_dict(cast("Batch", examples)))
-        return WorkerSource(examples, num_workers=self.num_workers)
-
-    def _hold_out(self, train: Source) -> tuple[Source, Source]:
-        check_validation_size(self.validation_size, len(train), self.name)
-        train_indices, validation_indices = hold_out(len(train), self.validation_size, self.split_seed or self.name)
-        return Subset(train, train_indices), Subset(train, validation_indices)
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the training batches of this rank: shuffled, without an incomplete last batch.
@@ -259,6 +254,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             seed=self.seed,
             rank=rank,
             world_size=world_size,
+            mixture=mix_labeled(source, self.labeled_per_batch if drop_last else None, batch_size=self.batch_size),
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,24 +18,6 @@ def check_batch_size(batch_size: int, count: int, name: str) -> None:
         raise ValueError(f"`batch_size` must be at most the {count} training examples of {name}, got {batch_size}")
 
 
-def check_validation_size(validation_size: int, count: int, name: str) -> None:
-    """Check that examples for training remain.
-
-    Args:
-        validation_size: Number of examples to hold out.
-        count: Number of examples before.
-        name: Name of the data set.
-
-    Raises:
-        ValueError: The size is negative, or no example would remain.
-    """
-    if not 0 <= validation_size < count:
-        raise ValueError(
-            f"`validation_size` must be at least 0 and less than the {count} training examples of {name}, "
-            f"got {validation_size}"
-        )
-
-
 def check_image_shape(loaded: ImageShape, expected: ImageShape, name: str) -> None:
     """Check that the images have the shape of the data module.
 
@@ -49,3 +31,18 @@ def check_image_shape(loaded: ImageShape, expected: ImageShape, name: str) -> No
     """
     if loaded != expected:
         raise ValueError(f"{name} must contain images of shape {expected}, but `load` returned shape {tuple(loaded)}")
+
+
+def check_num_workers(num_workers: int, storage: str, name: str) -> None:
+    """Check that worker processes would have an effect.
+
+    Args:
+        num_workers: Number of worker processes.
+        storage: Name of the storage of the training examples.
+        name: Name of the data set.
+
+    Raises:
+        ValueError: The examples are stored decoded, so that no worker would read them.
+    """
+    if num_workers and storage != "workers":
+        raise ValueError(f"`num_workers` {num_workers} has no effect on {name}, whose examples are stored in {storage}")

@@ -1,10 +1,11 @@
 """Recordings that a data module found in a folder, before any is decoded."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from lightning_gans.datamodules.archives import Listing
 from lightning_gans.datamodules.audio_decoding import AUDIO_SUFFIXES
 from lightning_gans.datamodules.module import Split
 
@@ -46,32 +47,30 @@ class FoundRecordings:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
-def sort_by_suffix(files: Iterable[str]) -> tuple[list[str], dict[str, str], dict[str, int]]:
+def sort_by_suffix(listing: Listing) -> tuple[list[str], dict[str, str], dict[str, int]]:
     """Separate recordings from other files by their names.
 
     Args:
-        files: Relative paths with forward slashes.
+        listing: The files of a folder.
 
     Returns:
-        The recordings that may be decoded; the recordings that cannot be decoded, with the reason; the number of other
-        files by suffix. Hidden files count as "hidden".
+        The recordings that may be decoded; the recordings that cannot be decoded and the subfolders that cannot be
+        listed, with the reason; the number of other files by suffix.
 
     Example:
-        >>> sort_by_suffix(["a.wav", "b/c.M4A", "notes.txt", "._a.wav"])
+        >>> sort_by_suffix(Listing(["a.wav", "b/c.M4A", "notes.txt"], hidden=1, unreadable={}))
         (['a.wav'], {'b/c.M4A': 'soundfile cannot decode .m4a'}, {'.txt': 1, 'hidden': 1})
     """
     recordings: list[str] = []
-    skipped: dict[str, str] = {}
+    skipped = dict(listing.unreadable)
     ignored: Counter[str] = Counter()
-    for file in files:
-        path = PurePosixPath(file)
-        suffix = path.suffix.lower()
-        if path.name.startswith("."):
-            ignored["hidden"] += 1
-        elif suffix in AUDIO_SUFFIXES:
+    for file in listing.files:
+        suffix = PurePosixPath(file).suffix.lower()
+        if suffix in AUDIO_SUFFIXES:
             recordings.append(file)
         elif suffix in UNREADABLE_SUFFIXES:
             skipped[file] = f"soundfile cannot decode {suffix}"
         else:
             ignored[suffix or "without a suffix"] += 1
+    ignored += Counter({"hidden": listing.hidden})
     return recordings, skipped, dict(ignored)

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning_gans.datamodules.archives import Folder
 from lightning_gans.datamodules.audio import AudioDataModule
-from lightning_gans.datamodules.folders import list_files
 from lightning_gans.datamodules.module import Split
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.recordings import FoundRecordings, Recording, sort_by_suffix
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_/]+)_(?P<index>\d+)\.wav", flags=re.IGNORECASE)
@@ -57,8 +58,7 @@ class SpokenDigits(AudioDataModule):
         hop_length: int = 128,
         **kwargs: Any,
     ) -> None:
-        if split_by not in ("recording", "speaker"):
-            raise ValueError(f"`split_by` must be recording or speaker, got {split_by!r}")
+        check_choice(("recording", "speaker"), split_by=split_by)
         self.root = root
         self.split_by = split_by
         self.held_out: dict[str, Split] = {validation_speaker: "validation", test_speaker: "test"}
@@ -78,7 +78,7 @@ class SpokenDigits(AudioDataModule):
         )
 
     def _find(self, folder: Path) -> FoundRecordings:
-        files, skipped, ignored = sort_by_suffix(list_files(folder))
+        files, skipped, ignored = sort_by_suffix(Folder(str(folder)).list())
         names = {file: match for file in files if (match := _NAME.fullmatch(file))}
         skipped |= {file: "not named {digit}_{speaker}_{index}.wav" for file in files if file not in names}
         speakers = sorted({name["speaker"] for name in names.values()})

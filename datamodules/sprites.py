@@ -2,7 +2,7 @@
 
 import math
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,7 @@ class Sprites(DataModule):
             images have them only.
         batch_size: Examples per batch in total over all devices, default 64.
         seed: Seed of the images and of their order, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -96,8 +97,9 @@ class Sprites(DataModule):
         unseen: int = 0,
         batch_size: int = 64,
         seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed)
+        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed, **kwargs)
         if level not in LEVELS:
             raise ValueError(f"`level` must be from 1 to 5, got {level}")
         for name, value, least in (

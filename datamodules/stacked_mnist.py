@@ -1,6 +1,7 @@
 """Stacked MNIST: a data set of 1,000 modes that a classifier can count."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ class StackedMNIST(DataModule):
             `train_size + validation_size` images of the seed; the split between them depends on their total number.
         validation_size: Number of additional images for validation, default 5,000.
         seed: Seed of the training and validation images and of their order, default 0. The test images are fixed.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: If MNIST is not in `root` and cannot be downloaded, `train_size` is below 1, or `batch_size` or
@@ -53,8 +55,9 @@ class StackedMNIST(DataModule):
         train_size: int = 128_000,
         validation_size: int = 5000,
         seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed)
+        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed, **kwargs)
         if train_size < 1:
             raise ValueError(f"`train_size` must be at least 1, got {train_size}")
         self.root = root

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
 from lightning_gans.datamodules.decoding import decode
 from lightning_gans.datamodules.mapped import mapped_source
+from lightning_gans.datamodules.options import check_choice
 from lightning_gans.datamodules.sources import MapDataset, Source, TensorSource, WorkerSource
 
 Storage = Literal["auto", "memory", "mapped", "workers"]
@@ -16,6 +17,29 @@ Storage = Literal["auto", "memory", "mapped", "workers"]
 
 CACHE = "~/.cache/lightning-gans"
 """Default folder of the memory-mapped files."""
+
+
+def choose_storage(storage: Storage, size: int, memory_limit_gb: float) -> Storage:
+    """Choose the storage for "auto", and check the options.
+
+    Args:
+        storage: "memory", "mapped", "workers", or "auto".
+        size: Size of the decoded examples in bytes.
+        memory_limit_gb: Maximum size in memory for "auto", in units of 10^9 bytes.
+
+    Raises:
+        ValueError: An option is out of range.
+
+    Example:
+        >>> choose_storage("auto", 2_457_600_000, 1.0)
+        'mapped'
+    """
+    check_choice(get_args(Storage), storage=storage)
+    if not memory_limit_gb >= 0:
+        raise ValueError(f"`memory_limit_gb` must be at least 0, got {memory_limit_gb}")
+    if storage == "auto":
+        return "memory" if size <= 1e9 * memory_limit_gb else "mapped"
+    return storage
 
 
 def store(
@@ -44,9 +68,8 @@ def store(
         >>> store(examples, key={}).fetch(torch.tensor([3]))["image"].sum()
         tensor(12)
     """
-    if storage == "auto":
-        gigabytes = len(dataset) * sum(np.asarray(value).nbytes for value in dataset[0].values()) / 1e9
-        storage = "memory" if gigabytes <= memory_limit_gb else "mapped"
+    size = len(dataset) * sum(np.asarray(value).nbytes for value in dataset[0].values()) if storage == "auto" else 0
+    storage = choose_storage(storage, size, memory_limit_gb)
     if storage == "workers":
         return WorkerSource(dataset, num_workers=num_workers)
     if storage == "mapped":

@@ -1,5 +1,6 @@
 """Base class of the data modules that serve a data set of torchvision."""
 
+import re
 from abc import ABC
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class TorchvisionDataModule(DataModule, ABC):
         validation_size: Number of training examples that are held out for validation, default 5,000.
         seed: Seed of the order of the training examples, default 0.
         horizontal_flip: Whether to mirror each training image with probability 0.5, default False.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Raises:
         ValueError: In `prepare_data`, if `root` does not exist or the download fails; in `setup`, if the files cannot
@@ -43,9 +45,14 @@ class TorchvisionDataModule(DataModule, ABC):
         validation_size: int = 5000,
         seed: int = 0,
         horizontal_flip: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
-            batch_size=batch_size, validation_size=validation_size, seed=seed, horizontal_flip=horizontal_flip
+            batch_size=batch_size,
+            validation_size=validation_size,
+            seed=seed,
+            horizontal_flip=horizontal_flip,
+            **kwargs,
         )
         self.root = root
 
@@ -56,12 +63,16 @@ class TorchvisionDataModule(DataModule, ABC):
                 f"`root` {self.root!r} is not a folder: create it to download {self.name} into it, "
                 f"or pass a folder that contains {self.subfolder}"
             )
+        before = {path for path in _folders(Path(self.root, self.subfolder)) if path.exists()}
         try:
             self.dataset_cls(self.root, download=True)
         except (OSError, RuntimeError) as error:
+            for folder in _folders(Path(self.root, self.subfolder)):
+                if folder not in before and folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
             raise ValueError(
-                f"{self.name} is not in `root` {self.root!r} and could not be downloaded: connect to the network, "
-                f"or pass a folder that contains {self.subfolder} ({_one_line(error)})"
+                f"{self.name} is not in `root` {self.root!r} and could not be downloaded ({_reason(error)}): "
+                f"connect to the network, or pass a folder that contains {self.subfolder}"
             ) from error
 
     def load(self) -> tuple[Batch, Batch]:
@@ -81,6 +92,17 @@ class TorchvisionDataModule(DataModule, ABC):
         channels = self.image_shape[0]
         image = image.unsqueeze(1) if channels == 1 else image.movedim(-1, 1).contiguous()
         return {"image": image, "label": torch.as_tensor(dataset.targets, dtype=torch.int64)}
+
+
+def _folders(path: Path) -> list[Path]:
+    """Return a path and its parents, the innermost first."""
+    return [path, *path.parents]
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason for a failed download, which torchvision reports once for each URL."""
+    found = re.findall(r"<urlopen error (?:\[Errno -?\d+\] )?(.*?)>", str(error))
+    return found[-1] if found else _one_line(error)
 
 
 def _one_line(error: Exception) -> str:

@@ -88,6 +88,7 @@ class Toy2D(GroundTruth, DataModule):
         batch_size: Points per batch in total over all devices, default 256.
         validation_size: Number of the `count` points that are held out for validation, default 5,000.
         seed: Seed of the points and of their order in training, default 0.
+        **kwargs: Further arguments of `DataModule`, such as `labels_per_class`.
 
     Attributes:
         distribution: True distribution, in the units of the data.
@@ -116,8 +117,9 @@ class Toy2D(GroundTruth, DataModule):
         batch_size: int = 256,
         validation_size: int = 5000,
         seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed)
+        super().__init__(batch_size=batch_size, validation_size=validation_size, seed=seed, **kwargs)
         if name not in TOYS:
             raise ValueError(f"`name` must be one of {', '.join(get_args(ToyName))}, got {name!r}")
         if count < 1:

@@ -19,6 +19,22 @@ FLOAT_RANGES: tuple[Range, ...] = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 """Usual ranges of floating-point images, in the order in which they are considered."""
 
 
+def checked_range(value_range: ValueRange) -> ValueRange:
+    """Return a range as a pair of floating-point numbers, or "auto".
+
+    Args:
+        value_range: A range, possibly as a list, or "auto".
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if value_range == "auto":
+        return value_range
+    if isinstance(value_range, str) or len(value_range) != 2 or not value_range[0] < value_range[1]:
+        raise ValueError(f"`value_range` must be auto or [low, high] with low < high, got {value_range!r}")
+    return float(value_range[0]), float(value_range[1])
+
+
 class Extremes(NamedTuple):
     """The smallest and the largest value of an image.
 

@@ -12,6 +12,8 @@ COMMANDS = {
     "fit": "train a model (default: DCGAN on handwritten digits)",
     "sample": "generate samples with a trained model",
     "evaluate": "score a trained model on held-out examples",
+    "predict": "write the class probabilities of a trained classifier",
+    "attack": "measure the robustness of trained classifiers or discriminators",
     "data": "describe a data set and draw examples of it",
     "prepare": "write a data set into shards, for clusters and object stores",
     "list": "list the models, data sets and recipes",
@@ -21,7 +23,6 @@ COMMANDS = {
 REDIRECTS = {
     "validate": "a GAN has no validation loss; `evaluate RUN --split validation` scores its samples",
     "test": "a GAN has no test loss; `evaluate RUN` scores its samples against the test split",
-    "predict": "`sample RUN` generates samples",
 }
 """The commands of LightningCLI that do not exist here, each with a replacement."""
 
@@ -44,6 +45,9 @@ examples:
 `fit --dry_run` prints shapes, numbers of parameters, memory and time, without training.
 A trained model is a run folder in runs/, or a checkpoint."""
 """The output of `--help`."""
+
+
+_HELP_HINT = "`--model.help NAME` and `--data.help NAME` print the options of a class"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +83,10 @@ def _main(arguments: Sequence[str] | None) -> int:
     if command == "list":
         from lightning_gans.listing import listing  # noqa: PLC0415
 
-        print(listing())
+        try:
+            print(HELP if {"-h", "--help"} & {*rest} else listing(rest))
+        except UsageError as error:
+            return print_error(error)
         return 0
     if command == "fit":
         return _fit(rest)
@@ -106,7 +113,7 @@ def _data(command: str, arguments: list[str]) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    """Parse the options of `sample` or `evaluate`, and run it."""
+    """Parse the options of a command on a trained model, and run it."""
     from lightning_gans.command_options import parse  # noqa: PLC0415
 
     try:
@@ -122,9 +129,12 @@ def _fit(arguments: list[str]) -> int:
     """Print the help of `fit`, or check the names in the arguments and train."""
     position = next((index for index, argument in enumerate(arguments) if argument in ("-h", "--help")), None)
     if position is not None:
-        if arguments[position + 1 : position + 2] != ["all"]:
+        word = next(iter(arguments[position + 1 :]), "-")
+        if word.startswith("-"):
             print(fit_help())
             return 0
+        if word != "all":
+            return print_error(UsageError(f"`--help` takes `all` or nothing, got {word!r}; {_HELP_HINT}"))
         del arguments[position + 1]
     from lightning_gans.early_checks import check_fit  # noqa: PLC0415
 

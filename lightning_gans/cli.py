@@ -25,6 +25,7 @@ from lightning_gans.datamodules import DataModule, Vocabulary
 from lightning_gans.dry_run import dry_run
 from lightning_gans.error_messages import name_option, translate_error
 from lightning_gans.errors import NonFiniteError, UsageError, print_error
+from lightning_gans.option_names import name_arguments, owner_of
 from lightning_gans.packages import check_packages
 from lightning_gans.parameters import parameters
 from lightning_gans.recipes import DATA_LINKED_ARGS, changed_options, expand_arguments, missing_value
@@ -131,7 +132,7 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
 
     def _explain(self, error: Exception) -> str:
         """Explain an error in one line, with the option of the trainer that Lightning has rejected."""
-        message = translate_error(str(error))
+        message = explain_error(error)
         if not _raised_by_lightning(error):
             return message
         defaults = {name: parameter.default for name, parameter in parameters(Trainer).items()}
@@ -144,6 +145,12 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
         if checkpoint and (run := run_of(Path(checkpoint))):
             previous = yaml.safe_load((run / "config.yaml").read_text())
             present = yaml.safe_load(self.parser.dump(self.config, skip_none=False))["fit"]
+            root, before = present["run"]["root"], previous["run"]["root"]
+            if root != before and present["run"]["name"] in (None, run.name):
+                raise UsageError(
+                    f"`--run.root` {root!r} has no effect on a run that continues in its folder {str(run)!r}: leave it "
+                    "out, or set `--run.name` to continue in a new folder"
+                )
             for change in changed_options(previous, present):
                 print(change)
         trainer = cast("Trainer", self.trainer)
@@ -156,7 +163,13 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
         except (ValueError, MisconfigurationException) as error:
             if trainer.has_trained:  # the options are valid
                 raise
-            raise UsageError(translate_error(str(error))) from error
+            raise UsageError(explain_error(error)) from error
+
+
+def explain_error(error: Exception) -> str:
+    """Explain an error of a class in one line that names the option."""
+    message, owner = translate_error(str(error)), owner_of(error)
+    return message if owner is None else name_arguments(message, owner)
 
 
 def fit(arguments: Sequence[str]) -> int:

@@ -1,14 +1,16 @@
-"""The options of `sample` and `evaluate`, parsed and checked before torch is imported, which takes seconds."""
+"""The options of the commands on trained models, parsed and checked before torch is imported, which takes seconds."""
 
 import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from lightning_gans.errors import UsageError
 from lightning_gans.run_files import check_run
 
 DATA_PREFIX = "--data."
-"""Beginning of the options of `evaluate` that replace an argument of the data."""
+"""Beginning of the options that replace an argument of the data."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,11 +24,11 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of a command, and check that its run exists.
 
     Args:
-        command: "sample" or "evaluate".
+        command: "sample", "evaluate", "predict" or "attack".
         arguments: Arguments of the command.
 
     Returns:
-        The options; for `evaluate`, `data` has the values of the options `--data.*` by name.
+        The options. Except for `sample`, `data` has the values of the options `--data.*` by name.
 
     Raises:
         UsageError: If an argument is invalid, or if there is no such run.
@@ -40,7 +42,9 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = _Parser(prog=f"python -m lightning_gans {command}", allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (default: 0)")
+    if command == "attack":
+        parser.add_argument("others", nargs="*", default=[], metavar="RUN", help="further runs to compare")
+    parser.add_argument("--seed", type=integer, default=0, help="seed of the samples and of attacks (default: 0)")
     parser.add_argument(
         "--trust",
         action="append",
@@ -52,20 +56,53 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
         _add_sample_options(parser)
         options = parser.parse_args(arguments)
     else:
-        _add_evaluate_options(parser)
+        _ADD_OPTIONS[command](parser)
         others, data = _split_data_options(arguments)
         options = parser.parse_args(others, argparse.Namespace(data=data))
+    _check(command, options)
+    return options
+
+
+def _check(command: str, options: argparse.Namespace) -> None:
+    """Check the options as far as they do not depend on the model."""
+    least = options.k + 1 if command == "evaluate" else 1
+    if command != "predict" and options.count < least:
+        raise UsageError(f"`--count` must be at least {least}, got {options.count}")
+    if options.seed < 0:
+        raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
+    if command == "sample" and not options.output.endswith(("/", os.sep)) and not Path(options.output).is_dir():
+        suffix = Path(options.output).suffix
+        if suffix.lower() not in ("", ".png", ".npz"):
+            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
     try:
-        check_run(options.run)
+        for run in (options.run, *(options.others if command == "attack" else ())):
+            check_run(run)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return options
+
+
+def integer(text: str) -> int:
+    """Convert a word to an integer; sweeps also write a whole number as 1000.0 or 1e3.
+
+    Raises:
+        ValueError: The word is not a whole number.
+
+    Example:
+        >>> integer("1000.0"), integer("-3")
+        (1000, -3)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        if float(text).is_integer():
+            return int(float(text))
+        raise
 
 
 def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Generate samples. Sample i depends on the seed and on i only."
-    parser.add_argument("--count", type=int, default=64, help="number of samples (default: 64)")
-    parser.add_argument("--label", type=int, help="class of all samples, by its index (default: random classes)")
+    parser.add_argument("--count", type=integer, default=64, help="number of samples (default: 64)")
+    parser.add_argument("--label", type=integer, help="class of all samples, by its index (default: random classes)")
     parser.add_argument(
         "--output",
         default="samples.png",
@@ -86,9 +123,50 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         "--split", choices=["validation", "test"], default="test", help="split of the data (default: test)"
     )
     parser.add_argument(
-        "--count", type=int, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
+        "--count", type=integer, default=1000, help="number of samples, and maximum number of examples (default: 1000)"
     )
-    parser.add_argument("--k", type=int, default=5, help="number of nearest neighbors (default: 5)")
+    parser.add_argument("--k", type=integer, default=5, help="number of nearest neighbors (default: 5)")
+
+
+def _add_predict_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the class probabilities of the examples of a split, with a classifier or a SemiSupervisedGAN. "
+        "--data.root PLACE names the new place of data that moved."
+    )
+    parser.add_argument(
+        "--split", choices=["train", "validation", "test"], default="test", help="split of the data (default: test)"
+    )
+    parser.add_argument(
+        "--output", default="predictions.csv", help="a table (.csv) or arrays (.npz) (default: predictions.csv)"
+    )
+
+
+def _add_attack_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measure how robust classifiers are: accuracy on adversarial examples over a range of eps, with a curve, "
+        "examples, and a check for masked gradients. The discriminator of a GAN is attacked as a classifier of "
+        "examples and samples. eps is in the units of the images, [-1, 1]: 0.6 is 0.3 for images in [0, 1]."
+    )
+    parser.add_argument(
+        "--eps",
+        type=float,
+        nargs="+",
+        default=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        help="radii of the ball around an image (default: 0.1 0.2 0.3 0.4 0.5 0.6)",
+    )
+    parser.add_argument("--norm", choices=["inf", "2"], default="inf", help="norm of the ball (default: inf)")
+    parser.add_argument("--steps", type=integer, default=40, help="gradient steps of PGD (default: 40)")
+    parser.add_argument("--restarts", type=integer, default=1, help="random starts of PGD (default: 1)")
+    parser.add_argument(
+        "--split", choices=["validation", "test"], default="test", help="split of the data (default: test)"
+    )
+    parser.add_argument("--count", type=integer, default=1000, help="maximum number of examples (default: 1000)")
+    parser.add_argument("--output", default="attack", help="folder of the table, curve and examples (default: attack)")
+    parser.add_argument("--wandb", action="store_true", help="log the report to W&B as well")
+
+
+_ADD_OPTIONS = {"evaluate": _add_evaluate_options, "predict": _add_predict_options, "attack": _add_attack_options}
+"""The options of the commands that read data, by command."""
 
 
 def _split_data_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

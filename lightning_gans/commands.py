@@ -1,4 +1,4 @@
-"""The commands `sample` and `evaluate`, which work on a trained model."""
+"""The commands `sample`, `evaluate`, `predict` and `attack`, which work on a trained model."""
 
 import argparse
 import hashlib
@@ -12,14 +12,17 @@ from pathlib import Path
 
 import torch
 
+from lightning_gans.attack_command import attack
 from lightning_gans.callbacks import Evaluation
 from lightning_gans.core.batches import index_batch
 from lightning_gans.core.checkpoints import find_checkpoint
+from lightning_gans.core.classification import ClassificationModel
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model, load
 from lightning_gans.data_options import load_data
 from lightning_gans.errors import UsageError, one_line, print_error
+from lightning_gans.predictions import write_predictions
 from lightning_gans.sample_files import ArrayFile, FolderFile, GridFile, SampleFile, ScatterFile
 from lightning_gans.sample_progress import track_samples, tracked
 from lightning_gans.types import Batch, ImageShape
@@ -38,7 +41,7 @@ def run(command: str, options: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, 2 for a usage error, or 130 after Ctrl-C.
     """
-    execute = {"sample": sample, "evaluate": evaluate}[command]
+    execute = {"sample": sample, "evaluate": evaluate, "predict": predict, "attack": attack}[command]
     try:
         model = load(options.run, trust=options.trust)
         execute(model.to("cuda" if torch.cuda.is_available() else "cpu"), options)
@@ -66,10 +69,6 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     """
     if not isinstance(model, GenerativeModel):
         raise UsageError(f"{type(model).__name__} does not generate samples")
-    if options.count < 1:
-        raise UsageError(f"`--count` must be at least 1, got {options.count}")
-    if options.seed < 0:
-        raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if options.label is not None and "label" not in model.conditions:
         raise UsageError(f"`--label` needs a class-conditional model, unlike this {type(model).__name__}")
     if options.interpolate and (not isinstance(model, GAN) or model.conditions):
@@ -123,10 +122,8 @@ def _sample_file(shape: ImageShape, options: argparse.Namespace) -> SampleFile:
                 checkpoint = hashlib.file_digest(file, "sha256").hexdigest()
             settings = {name: getattr(options, name) for name in ("seed", "label", "interpolate")}
             return FolderFile(path, options.count, {"checkpoint": checkpoint, **settings})
-        case suffix if points:
-            raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
         case suffix:
-            raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
+            raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
 
 
 def evaluate(model: Model, options: argparse.Namespace) -> None:
@@ -141,3 +138,31 @@ def evaluate(model: Model, options: argparse.Namespace) -> None:
     scores = evaluation.evaluate(model, data, options.split)
     protocol = evaluation.protocol(model, data, options.split)
     print(json.dumps({**scores, **protocol, "images_seen": model.images_seen}, indent=2))
+
+
+def predict(model: Model, options: argparse.Namespace) -> None:
+    """Write the class probabilities of the examples of a split, as a table or as arrays.
+
+    Args:
+        model: The model.
+        options: Options of the command.
+
+    Raises:
+        UsageError: If the model is not a classifier, the split is empty, or the output cannot be written.
+    """
+    if not isinstance(model, ClassificationModel):
+        raise UsageError(f"`predict` needs a classifier; {type(model).__name__} predicts no classes")
+    path = Path(options.output)
+    if path.suffix.lower() not in (".csv", ".npz"):
+        raise UsageError(f"`--output` must end in .csv or .npz, got {options.output!r}")
+    data = load_data(options.run, places=options.data, trust=options.trust)
+    if not data.sizes[options.split]:
+        raise UsageError(f"`--split` {options.split} has no examples")
+    batch = data.examples(options.split)
+    probabilities = model.probabilities(batch["image"]).cpu()
+    try:
+        write_predictions(path, probabilities, batch["label"], data.class_names)
+    except OSError as error:
+        raise UsageError(f"`--output` {options.output!r} cannot be written: {error.strerror or error}") from error
+    accuracy = "".join(f", {name} {score:.4f}" for name, score in model.scores(batch).items())
+    print(f"{len(probabilities):,} predictions of {type(model).__name__}{accuracy}: {options.output}")

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from lightning_gans.audio import LogMel, write_wav
-from lightning_gans.cli import Parser
+from lightning_gans.cli import Parser, explain_error
 from lightning_gans.core import private
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.summary import summarize
-from lightning_gans.error_messages import translate_error
 from lightning_gans.errors import UsageError, print_error
 from lightning_gans.files import atomic_write
 from lightning_gans.recipes import sorted_by_rank
@@ -53,7 +52,7 @@ def show(arguments: Sequence[str]) -> int:
         save_image(draw(data), output)
         sounds = write_sounds(data, output)
     except (UsageError, ValueError) as error:
-        return print_error(UsageError(translate_error(str(error))))
+        return print_error(UsageError(explain_error(error)))
     print(f"examples: {output}")
     if sounds:
         print(f"sound as a model receives it (Griffin-Lim): {', '.join(map(str, sounds))}")

@@ -36,7 +36,9 @@ def load_data(run: str, *, places: dict[str, str], trust: Iterable[str] = ()) ->
         data.prepare_data()
         data.setup("test")
     except (ValueError, OSError) as error:
-        options = " or ".join(f"`{DATA_PREFIX}{name} PLACE`" for name in known if _is_place(known[name]))
+        places_known = [name for name in known if _is_place(known[name])]
+        concerned = [name for name in places_known if f"`{name}`" in str(error)] or places_known
+        options = " or ".join(f"`{DATA_PREFIX}{name} PLACE`" for name in concerned)
         raise UsageError(
             f"{error}; {options} names the new place of data that moved" if options else str(error)
         ) from error

@@ -1,14 +1,19 @@
 """Checks of names and paths in the arguments, before torch and Lightning are imported, which takes seconds."""
 
+import ast
+import importlib.util
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
 from lightning_gans.errors import UsageError, did_you_mean
+from lightning_gans.exports import exported_names
 from lightning_gans.listing import classes
-from lightning_gans.recipes import SECTIONS, recipe_path
+from lightning_gans.plain_types import mismatch
+from lightning_gans.recipes import DATA_LINKED_ARGS, SECTIONS, recipe_path
 from lightning_gans.signatures import arguments, callback_options
 
 CLASS_OPTIONS = {"model": "lightning_gans.models", "data": "lightning_gans.datamodules"}
@@ -49,8 +54,28 @@ def check_data(given: Sequence[str], options: Collection[str] = ("output",)) -> 
 
 
 def _check(given: Sequence[str], first_parts: Collection[str]) -> None:
-    selected = {"model": "DCGAN", "data": "Digits", **callback_options()}
+    _check_words(given)
     options = list(_options(given))
+    names = {option for option, _ in options}
+    selected = _check_classes(options, first_parts)
+    if "ckpt_path" in names:  # the run that is resumed names the classes
+        return
+    for option, value in options:
+        _check_argument(option, value, selected)
+        is_folder = option == "data.root" and selected["data"] in IMAGE_FOLDERS and "print_config" not in names
+        if is_folder and value is not None and not Path(value).expanduser().exists():
+            raise UsageError(f"`--data.root` must be a folder of images, but {value!r} does not exist")
+    if not names & {"config", "print_config", "model.help", "data.help", "help"}:
+        _check_required(selected, names)
+
+
+def _check_classes(options: Sequence[tuple[str, str | None]], first_parts: Collection[str]) -> dict[str, str]:
+    """Check the first parts of the options, and the names of classes, recipes and runs.
+
+    Returns:
+        The selected class of each section.
+    """
+    selected = {"model": "DCGAN", "data": "Digits", **callback_options()}
     for option, value in options:
         section, dot, rest = option.partition(".")
         if section not in first_parts:
@@ -60,30 +85,56 @@ def _check(given: Sequence[str], first_parts: Collection[str]) -> None:
             continue
         if option == "config":
             selected |= _classes_of(recipe_path(value))
-        elif option in CLASS_OPTIONS and _SHORT_NAME.fullmatch(_own_name(value)) and not Path(value).is_file():
-            names = classes(CLASS_OPTIONS[option], concrete=True)
-            if _own_name(value) not in names:
-                raise UsageError(f"`--{option}` {value} is not known{did_you_mean(value, names)}")
         elif option == "ckpt_path" and value not in ("last", "null") and not Path(value).exists():
             raise UsageError(f"there is no run folder or checkpoint {value!r}")
-        if option in CLASS_OPTIONS:
+        elif option in CLASS_OPTIONS:
+            _check_class(option, value, classes(CLASS_OPTIONS[option], concrete=True))
             selected[option] = _own_name(value)
-    given_names = {option for option, _ in options}
-    if "ckpt_path" in given_names:  # the run that is resumed names the classes
-        return
-    for option, value in options:
-        _check_argument(option, selected)
-        is_folder = option == "data.root" and selected["data"] in IMAGE_FOLDERS and "print_config" not in given_names
-        if is_folder and value is not None and not Path(value).expanduser().exists():
-            raise UsageError(f"`root` must be a folder of images, but {value!r} does not exist")
+        elif option.removesuffix("+") == "trainer.callbacks":
+            _check_class(option.removesuffix("+"), value, _callbacks())
+    return selected
 
 
-def _check_argument(option: str, selected: Mapping[str, str]) -> None:
+def _check_class(option: str, value: str, names: Collection[str]) -> None:
+    """Check the short name of a class."""
+    is_name = _SHORT_NAME.fullmatch(_own_name(value)) and not Path(value).is_file()
+    if is_name and _own_name(value) not in names:
+        raise UsageError(f"`--{option}` {value} is not known{did_you_mean(value, names)}")
+
+
+def _check_words(given: Sequence[str]) -> None:
+    """Check that each word is an option or the value of one."""
+    for before, word in pairwise(["=", *given]):
+        if not word.startswith("-") and ("=" in before or not before.startswith("-")):
+            raise UsageError(f"there is no option `{word}`; options begin with `--`")
+
+
+def _check_required(selected: Mapping[str, str], given: Collection[str]) -> None:
+    """Check that the arguments without a default are given."""
+    for section in CLASS_OPTIONS:
+        required = [name for name, argument in arguments(selected[section]).items() if argument.required]
+        missing = [
+            f"`--{section}.{name}`"
+            for name in required
+            if name not in DATA_LINKED_ARGS and not {f"{section}.{name}", f"{section}.init_args.{name}"} & {*given}
+        ]
+        if missing:
+            raise UsageError(f"{' and '.join(missing)} must be given")
+
+
+def _check_argument(option: str, value: str | None, selected: Mapping[str, str]) -> None:
     """Check the argument in `--model.ARGUMENT`, `--run.ARGUMENT` and so on, if the class is of this package."""
     section, *rest = option.removesuffix("+").split(".")
-    name = next((part for part in rest if part not in ("init_args", "class_path", "dict_kwargs", "help")), None)
-    known = arguments(selected.get(section, "")) - {"image_shape"}
-    if name is None or not known or name in known or "dict_kwargs" in rest:
+    names = [part for part in rest if part not in ("init_args", "class_path", "dict_kwargs", "help")]
+    name = names[0] if names else None
+    signature = arguments(selected.get(section, ""))
+    known = signature.keys() - {"image_shape"}
+    if name is None or not known or "dict_kwargs" in rest:
+        return
+    if name in known:
+        is_whole = names == [name] and not option.endswith("+")
+        if is_whole and value is not None and (expected := mismatch(signature[name].annotation, value)):
+            raise UsageError(f"`--{section}.{name}` must be {expected}, got {value!r}")
         return
     if section in CLASS_OPTIONS:
         raise UsageError(
@@ -92,6 +143,16 @@ def _check_argument(option: str, selected: Mapping[str, str]) -> None:
     raise UsageError(
         f"there is no option `--{option}`{did_you_mean(f'--{option}', [f'--{section}.{other}' for other in known])}"
     )
+
+
+def _callbacks() -> set[str]:
+    """Return the names of the callbacks of this package and of Lightning, which is not imported."""
+    spec = importlib.util.find_spec("pytorch_lightning")
+    names = exported_names("lightning_gans.callbacks")
+    if spec is None or spec.origin is None:
+        return {*names}
+    tree = ast.parse((Path(spec.origin).parent / "callbacks" / "__init__.py").read_text())
+    return {*names, *(name.name for node in tree.body if isinstance(node, ast.ImportFrom) for name in node.names)}
 
 
 def _classes_of(path: Path) -> dict[str, str]:

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 import pytorch_lightning as pl
 
+from lightning_gans.alternatives import drop_alternatives
 from lightning_gans.core.class_paths import import_class
 from lightning_gans.core.model import Model
 from lightning_gans.datamodules import DataModule
 from lightning_gans.errors import did_you_mean, one_line
+from lightning_gans.option_names import name_arguments
 from lightning_gans.packages import explain_package
 from lightning_gans.parameters import Parameter, expected_classes, fits, parameters, suggestions
 
@@ -21,6 +23,8 @@ _ALTERNATIVE = re.compile(r"Expected an? <class '[\w.]+'>")
 _KEY = re.compile(r'Parser key "(?P<key>[^"]+)":?')
 _CLASS = re.compile(r"^Problem with given class_path '(?P<path>[^']+)':?")
 _FACTORY = re.compile(r"Got value: Namespace\((?:init_args=.*?, )??class_path='(?P<path>[\w.]+)'")
+
+_GIVEN_CLASS = re.compile(r"^Given value: \[?Namespace\(class_path='(?P<path>[^']+)'", re.MULTILINE)
 
 _UNKNOWN_CLASS = "Expected a dot import path string"
 _OTHER_TYPE = re.compile(r"Expected a <class '(bool|collections\.abc\.Iterable)'>$")
@@ -80,6 +84,7 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
     """
     if package := explain_package(message):
         return package
+    message = drop_alternatives(message, _is_base)
     option = _Option([], [])
     reason = message
     required = _required(message)
@@ -101,6 +106,8 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
         return _explain_required(*required, option)
     if _LACKS_VALUE.search(reason) and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
         reason += f" Got value: {given['value']}"
+    if not option.keys and (given := _GIVEN_CLASS.search(message)):  # the class itself has raised the error
+        return name_arguments(reason, _find_class(given["path"]))
     if "Literal[" in reason and "Expected a <class 'bool'>" in message:
         reason = reason.replace("Literal[", "Literal['true', 'false', ")
     return _explain_call(reason, message) or _explain(reason, option, options)
@@ -127,6 +134,11 @@ def _explain_required(names: list[str], key: str, option: _Option) -> str:
     outer = [*option.keys, key] if key else option.keys
     required = [f"`--{'.'.join([*outer, name])}`" for name in names]
     return f"{' and '.join(required)} must be given"
+
+
+def _is_base(base: str, path: str) -> bool:
+    """Find whether a class is a base class of another one."""
+    return base != path and issubclass(_find_class(path), _find_class(base))
 
 
 def _find_class(path: str) -> type[Any]:
@@ -243,6 +255,8 @@ def name_option(message: str, options: Mapping[str, Any]) -> str:
         "`--trainer.devices` 'many': `devices` should be an int > 0."
     """
     for name, value in options.items():
+        if not isinstance(value, str | int | float):  # such as a list of callbacks
+            continue
         words = [re.escape(str(word)) for word in (name, value) if str(word)]
         if re.search(rf"(?<!\w)({'|'.join(words)})(?!\w)", message, re.IGNORECASE):
             return f"`--trainer.{name}` {value!r}: {message}"

@@ -1,10 +1,18 @@
 """The output of `list`: models, data sets and recipes, read from their files so that nothing heavy is imported."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from lightning_gans.errors import UsageError, did_you_mean
 from lightning_gans.exports import exported_names, package_folder
 from lightning_gans.recipes import describe_recipe, recipes
+
+PARTS = {
+    "models": "(fit --model NAME)",
+    "data": "(fit --data NAME)",
+    "recipes": "(fit --config NAME): model, data, time on two cores, scores on held-out data",
+}
+"""The parts of the output, each with the rest of its title."""
 
 
 def classes(package: str, *, concrete: bool = False) -> dict[str, str]:
@@ -28,16 +36,27 @@ def classes(package: str, *, concrete: bool = False) -> dict[str, str]:
     return described
 
 
-def listing() -> str:
-    """List the models and data sets with a line of description, and the recipes with their times and scores."""
-    sections = {
-        "models (fit --model NAME)": [[*row] for row in classes("lightning_gans.models", concrete=True).items()],
-        "data (fit --data NAME)": [[*row] for row in classes("lightning_gans.datamodules", concrete=True).items()],
-        "recipes (fit --config NAME): model, data, time on two cores, scores on held-out data": [
-            [name, *describe_recipe(path)] for name, path in recipes().items()
-        ],
-    }
-    return "\n\n".join("\n".join(_section(title, rows)) for title, rows in sections.items())
+def listing(given: Sequence[str] = ()) -> str:
+    """List the models and data sets with a line of description, and the recipes with their times and scores.
+
+    Args:
+        given: Names of the parts, "models", "data" and "recipes"; all by default.
+
+    Raises:
+        UsageError: There is no such part.
+    """
+    for name in given:
+        if name not in PARTS:
+            raise UsageError(f"`list` takes {', '.join(PARTS)} or nothing, got {name!r}{did_you_mean(name, PARTS)}")
+    names = [name for name in PARTS if name in (given or PARTS)]
+    return "\n\n".join("\n".join(_section(f"{name} {PARTS[name]}", _rows(name))) for name in names)
+
+
+def _rows(part: str) -> list[list[str]]:
+    if part == "recipes":
+        return [[name, *describe_recipe(path)] for name, path in recipes().items()]
+    package = {"models": "models", "data": "datamodules"}[part]
+    return [[*row] for row in classes(f"lightning_gans.{package}", concrete=True).items()]
 
 
 def _section(title: str, rows: list[list[str]]) -> Iterator[str]:

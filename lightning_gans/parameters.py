@@ -13,6 +13,7 @@ Arguments = list[Any] | EllipsisType
 
 _SUGGESTED = (
     "lightning_gans.",
+    "torch.optim.",
     *(f"pytorch_lightning.{kind}." for kind in ("callbacks", "loggers", "plugins", "profilers", "strategies")),
 )
 """Packages whose classes are suggested."""

@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from typing import NamedTuple
 
 from lightning_gans.exports import package_folder
 
@@ -10,32 +11,85 @@ PACKAGES = ("models", "core", "datamodules", "callbacks")
 
 
 @cache
+def _statements() -> list[ast.stmt]:
+    """Return the statements of all modules of `PACKAGES`."""
+    paths = (path for package in PACKAGES for path in package_folder(f"lightning_gans.{package}").glob("*.py"))
+    return [node for path in paths for node in ast.parse(path.read_text()).body]
+
+
+@cache
 def _definitions() -> dict[str, ast.ClassDef]:
     """Return the class definitions of `PACKAGES`, by name."""
-    paths = (path for package in PACKAGES for path in package_folder(f"lightning_gans.{package}").glob("*.py"))
-    nodes = (node for path in paths for node in ast.parse(path.read_text()).body)
-    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+    return {node.name: node for node in _statements() if isinstance(node, ast.ClassDef)}
 
 
-def arguments(name: str) -> set[str]:
-    """Return the names of the arguments of a class, with those that its `**kwargs` pass to a base class.
+@cache
+def literal_types() -> dict[str, ast.expr]:
+    """Return the types that `PACKAGES` define as `Name = Literal[...]`, by name.
+
+    Example:
+        >>> ast.unparse(literal_types()["Storage"])
+        "Literal['auto', 'memory', 'mapped', 'workers']"
+    """
+    assigned = {ast.unparse(node.targets[0]): node.value for node in _statements() if isinstance(node, ast.Assign)}
+    return {name: value for name, value in assigned.items() if ast.unparse(value).startswith("Literal[")}
+
+
+class Argument(NamedTuple):
+    """An argument of a class.
+
+    Attributes:
+        annotation: Syntax tree of its type; None if it has no annotation.
+        required: Whether it must be given.
+    """
+
+    annotation: ast.expr | None
+    required: bool
+
+
+def arguments(name: str) -> dict[str, Argument]:
+    """Return the arguments of a class by name, with those that its `**kwargs` pass to a base class.
+
+    Arguments of the base class that the constructor sets itself are not required.
 
     Args:
         name: Name of the class. It is empty for a class of another package.
 
     Example:
-        >>> sorted(arguments("Samples"))
-        ['count', 'every', 'seed']
+        >>> sorted(arguments("Samples")), arguments("ImageFolder")["root"].required
+        (['count', 'every', 'seed'], True)
+        >>> arguments("AudioDataModule")["found"].required, arguments("AudioFolder")["found"].required
+        (True, False)
     """
     node = _definitions().get(name)
     if node is None:
-        return set()
+        return {}
     methods = (part for part in node.body if isinstance(part, ast.FunctionDef))
-    signature = next((method.args for method in methods if method.name == "__init__"), None)
-    own = set() if signature is None else {part.arg for part in [*signature.args[1:], *signature.kwonlyargs]}
-    inherits = signature is None or signature.kwarg is not None
-    bases = (ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases if inherits)
-    return own.union(*(arguments(base) for base in bases))
+    init = next((method for method in methods if method.name == "__init__"), None)
+    found: dict[str, Argument] = {}
+    if init is None or init.args.kwarg is not None:
+        for base in reversed(node.bases):
+            found |= arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
+    if init is not None:
+        found |= {argument: found[argument]._replace(required=False) for argument in _set_by(init) & found.keys()}
+        signature = init.args
+        positional = signature.args[1:]
+        defaults = [*[None] * (len(positional) - len(signature.defaults)), *signature.defaults, *signature.kw_defaults]
+        for part, default in zip([*positional, *signature.kwonlyargs], defaults, strict=True):
+            found[part.arg] = Argument(part.annotation, default is None)
+    return found
+
+
+def _set_by(init: ast.FunctionDef) -> set[str]:
+    """Return the names of the arguments that a constructor passes to that of its base class."""
+    calls = (node for node in ast.walk(init) if isinstance(node, ast.Call))
+    return {
+        keyword.arg
+        for call in calls
+        if ast.unparse(call.func) == "super().__init__"
+        for keyword in call.keywords
+        if keyword.arg is not None
+    }
 
 
 @cache

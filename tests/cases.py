@@ -28,6 +28,7 @@ from lightning_gans.models import (
     FlowGAN,
     InfoGAN,
     PixelCNN,
+    SemiSupervisedGAN,
     VanillaGAN,
 )
 from lightning_gans.networks.classifier import ConvClassifier
@@ -46,6 +47,7 @@ from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.real_nvp import RealNVP
 from lightning_gans.networks.recognition import InfoGANDiscriminator, RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
+from lightning_gans.networks.semi_supervised import BatchNormMLPGenerator, NoisyConvClassifier, NoisyMLPClassifier
 from lightning_gans.networks.splines import SplineFlow
 from lightning_gans.types import Batch, ImageShape
 
@@ -151,6 +153,7 @@ MLPS: dict[str, Any] = {
 
 BATCH_NORM = "the statistics of batch normalization are those of the examples of one process"
 ACT_NORM = "the flow's normalization is initialized from the first batch of one process"
+FEATURE_MATCHING = "feature matching compares means over the examples of one process"
 DROPOUT = "dropout draws from the random generator of each process, not from `randn`"
 
 
@@ -332,11 +335,47 @@ CASES = [
         mean_over_samples={"flow": Couplings},
     ),
     Case(
+        "semi_supervised",
+        SemiSupervisedGAN,
+        (1, 8, 8),
+        {
+            "num_classes": 60,
+            "generator": partial(BatchNormMLPGenerator, width=16),
+            "classifier": partial(NoisyMLPClassifier, hidden=(16, 12)),
+        },
+        no_mean_over_samples=FEATURE_MATCHING,
+    ),
+    Case(
+        "semi_supervised-convolutions",
+        SemiSupervisedGAN,
+        (3, 9, 7),
+        {
+            "num_classes": 60,
+            "generator": partial(DCGANGenerator, width=4),
+            "classifier": partial(NoisyConvClassifier, width=4),
+            "accumulate_grad_batches": 2,
+        },
+        no_mean_over_samples=FEATURE_MATCHING,
+    ),
+    Case(
         "classifier",
         Classifier,
         (1, 8, 8),
         # as many classes as `two_processes.py` has examples, whose labels are their indices
         {"num_classes": 60, "network": partial(ConvClassifier, width=4, hidden=8)},
+    ),
+    Case(
+        "classifier-adversarial",
+        Classifier,
+        (1, 8, 8),
+        {
+            "num_classes": 60,
+            "network": partial(ConvClassifier, width=4, hidden=8),
+            "adversarial_weight": 0.5,
+            "attack_steps": 2,
+        },
+        no_mean_over_samples="random starts are drawn from the random generator of each process",
+        mean_over_samples={"eps": 0.0},
     ),
     Case(
         "made",

@@ -198,6 +198,46 @@ def test_many_bad_files_are_listed_in_a_file(tmp_path: Path, monkeypatch: pytest
         folder(tmp_path / "data", on_error="skip").setup()
 
 
+# Storage
+
+
+def test_a_memory_mapped_file_serves_the_batches_of_memory_and_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sounds"
+    write(root, *(f"{word}/{i}.wav" for word in ("no", "yes") for i in range(20)))
+    (root / "no" / "bad.wav").write_text("?")
+    options: dict[str, Any] = {"on_error": "skip", "test_size": 0.2, "validation_size": 0.2}
+    options["cache"] = str(tmp_path / "cache")
+    with pytest.warns(UserWarning, match="1 of 41 recordings"):
+        (expected := folder(root, **options)).setup()
+    with pytest.warns(UserWarning, match="1 of 41 recordings"):
+        (first := folder(root, storage="mapped", **options)).setup()
+    monkeypatch.setattr("lightning_gans.datamodules.audio_storage.decode_audio_files", None)
+    with pytest.warns(UserWarning, match="1 of 41 recordings"):
+        (second := folder(root, memory_limit_gb=0.0, **options)).setup()
+    assert (expected.storage, second.storage) == ("memory", "mapped")
+    for data in (first, second):
+        assert (data.summary, files(data)) == (expected.summary, files(expected))
+        assert data.fingerprint() == expected.fingerprint()
+        for split in data.sizes:
+            for key, tensor in data.examples(split).items():
+                torch.testing.assert_close(tensor, expected.examples(split)[key], rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"1 of 41 recordings in .* cannot be decoded"):
+        folder(root, storage="mapped", **options | {"on_error": "stop"}).setup()
+
+
+def test_another_transform_or_a_changed_recording_makes_another_cache(tmp_path: Path) -> None:
+    root, cache = tmp_path / "sounds", tmp_path / "cache"
+    write(root, *(f"{i}.wav" for i in range(10)))
+    for number, options in enumerate(({}, {"n_mels": 8}, {"seconds": 0.5}, {"sample_rate": 4000}), 1):
+        folder(root, storage="mapped", cache=str(cache), **options).setup()
+        assert len(list(cache.iterdir())) == number
+    write(root, "10.wav")
+    folder(root, storage="mapped", cache=str(cache)).setup()
+    assert len(list(cache.iterdir())) == 5
+
+
 # Summary
 
 
@@ -227,7 +267,7 @@ def test_the_summary_counts_every_file(tmp_path: Path) -> None:
     assert summary.wrong_suffix == ["flac.wav"]
     assert summary.duplicates == ["copy.wav", "flac.wav"]
     assert summary.skipped == {"song.m4a": "soundfile cannot decode .m4a"}
-    assert summary.ignored == {".txt": 1, "hidden": 1, "without a suffix": 1, ".db": 1}
+    assert summary.ignored == {".txt": 1, "hidden": 2, "without a suffix": 1, ".db": 1}
     text = str(summary)
     for line in (
         "10 recordings (WAV PCM_16 5, FLAC PCM_16 2, ",
@@ -236,7 +276,7 @@ def test_the_summary_counts_every_file(tmp_path: Path) -> None:
         "seconds: 0.1 to 2, median 0.25",
         "trimmed to 0.256 s: 1: long.wav",
         "skipped: 1: song.m4a (soundfile cannot decode .m4a)",
-        "other files: hidden 1, without a suffix 1, .db 1, .txt 1",
+        "other files: without a suffix 1, .db 1, .txt 1, hidden 2",
     ):
         assert line in text
     assert text.count("\n") < 18
@@ -248,7 +288,7 @@ def test_names_that_are_not_utf_8_can_be_printed(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("?")
     with pytest.warns(UserWarning, match="1 of 2 recordings"):
         (data := folder(tmp_path, on_error="skip")).setup()
-    assert "padded to 0.256 s: 1: ?.wav" in str(data.summary)
+    assert r"padded to 0.256 s: 1: \udce9.wav" in str(data.summary)
     str(data.summary).encode()
 
 
@@ -307,12 +347,12 @@ def test_metadata_have_labels_and_captions(tmp_path: Path, suffix: str) -> None:
     ]
     write_metadata(tmp_path, rows, suffix)
     found = find_recordings(tmp_path)
-    assert found.class_names == ("9", "10")
+    assert found.class_names == tuple(str(number) for number in range(11))
     assert [(recording.file, recording.label, recording.texts) for recording in found.recordings] == [
-        ("a.wav", 1, ("a, first", "a, second")),
+        ("a.wav", 10, ("a, first", "a, second")),
         ("c.wav", -1, ()),
-        ("d.wav", 0, ()),
-        ("sub/b.wav", 0, ("b",)),
+        ("d.wav", 9, ()),
+        ("sub/b.wav", 9, ("b",)),
     ]
     assert found.skipped == {"unlisted.wav": "not in the metadata"}
     assert found.ignored == {}
@@ -339,15 +379,15 @@ def test_a_file_that_only_the_metadata_name_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("metadata.jsonl", '{"file_name": "a.wav"}\n{"file', r"metadata.jsonl', line 2: not JSON"),
-        ("metadata.jsonl", "[1]\n", r"metadata.jsonl', line 1: not a JSON object, got '\[1\]'"),
-        ("metadata.jsonl", '{"label": 3}\n', r"metadata.jsonl', line 1: a row needs a `file_name`, got None"),
-        ("metadata.csv", "name,label\na.wav,3\n", r"metadata.csv', line 2: a row needs a `file_name`, got None"),
+        ("metadata.jsonl", '{"file_name": "a.wav"}\n{"file', r"metadata.jsonl' cannot be read after row 1: "),
+        ("metadata.jsonl", "[1]\n", r"metadata.jsonl' cannot be read after row 1: it is not an object"),
+        ("metadata.jsonl", '{"label": 3}\n', r"metadata.jsonl' must have a column `file_name` .*, see row 1"),
+        ("metadata.csv", "name,label\na.wav,3\n", r"metadata.csv' must have a column `file_name` .*, see row 1"),
         ("metadata.csv", b"\xff\xfe\x00", r"metadata.csv' cannot be read"),
         (
             "metadata.csv",
             "file_name,label\na.wav,3\na.wav,4\n",
-            r"the metadata of 'a.wav' has several labels: 3, 4",
+            r"the rows of 'a.wav' in the metadata must have the same `label`, got \['3', '4'\]",
         ),
     ],
 )
@@ -394,9 +434,10 @@ def test_folders_without_a_clear_meaning_are_refused(
         ({"seconds": float("nan")}, "`seconds` must be a positive number, got nan"),
         ({"test_size": 0.6, "validation_size": 0.4}, "fractions, at least 0 and together below 1, got 0.4 and 0.6"),
         ({"test_size": -0.1}, "fractions, at least 0"),
-        ({"on_error": "ignore"}, "`on_error` must be stop or skip, got 'ignore'"),
+        ({"on_error": "ignore"}, "`on_error` must be one of stop, skip, got 'ignore'"),
         ({"batch_size": 99}, "`batch_size` must be at most the 3 training examples of AudioFolder, got 99"),
         ({"n_mels": 1000}, "`n_mels` 1000 is too large"),
+        ({"storage": "workers"}, "`storage` must be one of auto, memory, mapped, got 'workers'"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -488,7 +529,7 @@ def test_spoken_digits_are_split_by_speaker(digits: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split_by": "digit"}, "`split_by` must be recording or speaker, got 'digit'"),
+        ({"split_by": "digit"}, "`split_by` must be one of recording, speaker, got 'digit'"),
         (
             {"split_by": "speaker", "test_speaker": "anna"},
             "`test_speaker` must be one of george, lucas, theo, yweweler, got 'anna'",

@@ -110,7 +110,7 @@ def test_the_images_and_splits_are_those_of_an_image_folder(tmp_path: Path) -> N
         batch, expected = data.examples(split), plain.examples(split)
         assert torch.equal(batch["image"], expected["image"])
         assert torch.equal(batch["label"], expected["label"])
-        assert data.split_files(split) == tuple(f"{number}.png" for number in numbers(batch))
+        assert data.files_of(split) == tuple(f"{number}.png" for number in numbers(batch))
 
 
 def test_the_vocabulary_has_the_words_of_the_training_captions_only(tmp_path: Path) -> None:
@@ -349,5 +349,5 @@ def test_emoji() -> None:
     captions = {row["file_name"]: row["text"] for row in rows}
     decoded = data.vocabulary.decode(data.examples("train")["text"])
     assert decoded[:50] == data.vocabulary.decode(
-        data.vocabulary.encode([captions[file] for file in data.split_files("train")[:50]])
+        data.vocabulary.encode([captions[file] for file in data.files_of("train")[:50]])
     )

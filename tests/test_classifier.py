@@ -9,12 +9,15 @@ import torch
 from cases import CASES, Case, images
 from conftest import Fit, Record
 from torch import nn
+from torch.nn import functional as F
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation
 from lightning_gans.core.model import load
+from lightning_gans.core.schedules import Linear
 from lightning_gans.models import Classifier
 from lightning_gans.networks.classifier import ConvClassifier
+from lightning_gans.objectives.attacks import pgd
 from lightning_gans.types import Batch
 
 CASE = next(case for case in CASES if case.model is Classifier)
@@ -64,6 +67,41 @@ def test_the_loss_of_a_batch_without_labels_is_zero() -> None:
     loss.backward()
     assert loss == 0
     assert model.network.scale.grad == 0
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_the_adversarial_weight_trades_the_natural_for_the_adversarial_loss(weight: float) -> None:
+    model = Classifier(
+        image_shape=(3,), num_classes=3, network=Identity, adversarial_weight=weight, eps=0.2, attack_steps=40
+    )
+    batch: Batch = {"image": images((3,), 4) * 0.5, "label": torch.tensor([2, -1, 0, 1])}
+    terms = model.model_loss(batch)
+    # the worst change of a linear classifier lowers the true coordinate and raises the others
+    change = 0.4 * F.one_hot(batch["label"].clamp(min=0), 3) - 0.2
+    natural, adversarial = (
+        F.cross_entropy(image, batch["label"], ignore_index=-1) for image in (batch["image"], batch["image"] - change)
+    )
+    torch.testing.assert_close(terms["adversarial"], weight * adversarial)
+    assert ("cross_entropy" in terms) == (weight < 1)
+    if weight < 1:
+        torch.testing.assert_close(terms["cross_entropy"], (1 - weight) * natural)
+
+
+def test_the_attack_of_training_is_fgsm_with_a_random_start_or_pgd_within_the_scheduled_ball() -> None:
+    schedule = Linear(0.0, 0.5, images=100)
+    for steps in (1, 3):
+        model = CASE.make(adversarial_weight=1.0, eps=schedule, attack_steps=steps).train()
+        image = images((1, 8, 8), 6)
+        assert torch.equal(model._attack(image, torch.arange(6)), image)  # eps is 0 at first
+        model.images_seen = 50
+        torch.manual_seed(0)
+        perturbed = model._attack(image, torch.arange(6))
+        torch.manual_seed(0)
+        step_size = 1.25 * 0.25 if steps == 1 else None
+        options: dict[str, Any] = {"eps": 0.25, "steps": steps, "step_size": step_size}
+        expected = pgd(model.network, image, torch.arange(6), generator=torch.default_generator, **options)
+        torch.testing.assert_close(perturbed, expected)
+        assert model.network.training
 
 
 def test_the_prediction_is_the_largest_logit_and_the_accuracy_counts_labeled_examples() -> None:
@@ -148,6 +186,9 @@ def test_a_classifier_is_loaded_from_a_checkpoint_alone(fit: Fit, tmp_path: Path
         ({"image_shape": (1, 3, 8)}, r"needs images of at least 4 x 4 pixels, got `image_shape` \(1, 3, 8\)"),
         ({"accumulate_grad_batches": 0}, "`accumulate_grad_batches` must be at least 1, got 0"),
         ({"gradient_clip_val": 0.0}, "`gradient_clip_val` must be above 0"),
+        ({"adversarial_weight": 1.5}, r"`adversarial_weight` must be a probability in \[0, 1\], got 1.5"),
+        ({"eps": -0.1}, "`eps` must be at least 0, got -0.1"),
+        ({"attack_steps": 0}, "`attack_steps` must be at least 1, got 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], text: str) -> None:

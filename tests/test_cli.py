@@ -149,7 +149,8 @@ def test_a_printed_configuration_shows_every_value_and_runs(capsys: pytest.Captu
     assert arguments["generator_optimizer"]["init_args"] == published | optional
     assert arguments["generator"]["init_args"] == {"width": 4}
     assert arguments["latent_dim"] == 100
-    assert config["data"]["init_args"] == {"batch_size": 64, "validation_size": 137, "seed": 0}
+    shared = {"horizontal_flip": False, "num_workers": 0, "labels_per_class": None, "labeled_per_batch": None}
+    assert config["data"]["init_args"] == {"batch_size": 64, "validation_size": 137, "seed": 0} | shared
     assert config["run"]["max_images"] == 128
     assert config["seed_everything"] == 0
     (folder / "mine.yaml").write_text(yaml.safe_dump(config))
@@ -368,10 +369,11 @@ ERRORS = {
     "smaple runs/x": "did you mean `sample`",
     "evaluat runs/x": "did you mean `evaluate`",
     "lsit": "did you mean `list`",
-    "banana": "`banana`; known: data, evaluate, fit, list, sample",
+    "banana": "`banana`; known: attack, data, evaluate, fit, list, predict, sample",
     "validate": "evaluate RUN --split validation",
     "test": "evaluate RUN",
-    "predict": "sample RUN",
+    "predict": "required: RUN",
+    "attack": "required: RUN",
     "sample": "required: RUN",
     "sample missing": "no run folder or checkpoint 'missing'",
     "sample empty": "last.ckpt",

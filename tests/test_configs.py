@@ -31,10 +31,14 @@ NARROWER = {
     "FlowGAN": shlex.split("--model.flow.width 2"),
     "LAPGAN": shlex.split("--model.residual_generator.width 2 --model.residual_discriminator.width 2") + NARROW,
     "MADE": shlex.split("--model.network.hidden [4]"),
+    "SemiSupervisedGAN": shlex.split("--model.generator.width 4 --model.classifier.hidden [4]"),
     "PixelCNN": shlex.split("--model.network.width 2 --model.network.blocks 1"),
     "VanillaGAN": [],
 }
 """Options for small networks, by model, where `NARROW` does not apply."""
+
+FEW_LABELS = ["--data.labels_per_class", "1", "--data.labeled_per_batch", "4"]
+"""Options for few labels in small data sets and batches."""
 
 SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
@@ -119,7 +123,9 @@ def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
     init_args = content["model"].get("init_args", {})
     generator = init_args.get("generator", {}).get("class_path", "").rpartition(".")[2]
     networks = generator.removesuffix("Generator").lower()
-    variant = "adversarial" if init_args.get("likelihood_weight") == 0 else networks
+    is_robust = content["model"]["class_path"] == "Classifier" and "adversarial_weight" in init_args
+    is_adversarial = init_args.get("likelihood_weight") == 0 or is_robust
+    variant = "adversarial" if is_adversarial else networks
     assert name.replace("_", "") in (expected, expected + variant)
 
 
@@ -131,6 +137,7 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     if content["data"]["class_path"] not in ("Digits", "ImageFolder"):
         options += ["--data.validation_size", "10"]
     options += NARROWER.get(content["model"]["class_path"], NARROW)
+    options += FEW_LABELS if "labels_per_class" in content["data"].get("init_args", {}) else []
     assert main([*command(RECIPES[name]), *options]) == 0
     model, trained_on = load("runs/x"), load_data("runs/x")
     assert type(model).__name__ == content["model"]["class_path"]

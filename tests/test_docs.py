@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,11 +15,12 @@ import torch
 import yaml
 from PIL import Image
 
-from lightning_gans import DCGAN, Digits, PixelCNN, command_options, commands
+from lightning_gans import DCGAN, Classifier, Digits, PixelCNN, attack_command, command_options, commands
 from lightning_gans.__main__ import main
 from lightning_gans.audio import write_wav
 from lightning_gans.callbacks import Evaluation, Samples
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.networks.classifier import ConvClassifier
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -77,6 +79,8 @@ def run_command(arguments: list[str], *, train: bool) -> None:
 
 def untrained(run: str, **_: Any) -> Any:
     """Make a small model of the class that the name of a run begins with."""
+    if Path(run).name.startswith(("classifier", "semisupervisedgan")):
+        return Classifier(image_shape=(1, 8, 8), num_classes=10, network=partial(ConvClassifier, width=2, hidden=4))
     if Path(run).name.startswith(("made", "pixelcnn")):
         return PixelCNN(image_shape=(1, 8, 8), levels=17, num_classes=10, class_conditional=True)
     networks = {"generator": lambda n, shape: DCGANGenerator(n, shape, width=4)}
@@ -110,8 +114,9 @@ def test_the_code_blocks_of_a_guide_run(
     monkeypatch.setitem(sys.modules, page.__name__, page)  # so that checkpoints can name the classes of the page
     if name not in EXECUTED:
         monkeypatch.setattr(command_options, "check_run", lambda run: None)
-        monkeypatch.setattr(commands, "load", untrained)
-        monkeypatch.setattr(commands, "load_data", lambda run, **_: Digits())
+        for module in (commands, attack_command):
+            monkeypatch.setattr(module, "load", untrained)
+            monkeypatch.setattr(module, "load_data", lambda run, **_: Digits())
     if name == "data.md":
         write_guide_data()
     for language, block in BLOCK.findall(GUIDES[name].read_text()):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from lightning_gans import callbacks, datamodules, models
 from lightning_gans.__main__ import main
@@ -35,6 +36,16 @@ MISTAKES = [
     "--wandb.proj x",
     "--data ImageFolder --data.root nowhere",
     "--data Captions --data.root nowhere",
+    "--data ImageFolder",
+    "extra",
+    "--model DCGAN extra",
+    "--model.latent_dim x",
+    "--model.latent_dim=1.5x",
+    "--wandb.mode offlin",
+    "--wandb.log_real maybe",
+    "--run.max_images many",
+    "--trainer.callbacks+=EarlyStoping",
+    "--evaluation.k five",
 ]
 
 
@@ -94,8 +105,10 @@ def test_the_arguments_in_the_source_are_those_of_the_classes() -> None:
     names = [*classes(CLASS_OPTIONS["model"], concrete=True), *classes(CLASS_OPTIONS["data"], concrete=True)]
     for name in [*names, *(callback.__name__ for callback in CALLBACK_OPTIONS.values())]:
         cls = next(getattr(module, name) for module in (models, datamodules, callbacks) if hasattr(module, name))
-        assert arguments(name) == set(parameters(cls)), name
-        assert inspect.isclass(cls)
+        assert arguments(name).keys() == parameters(cls).keys(), name
+        required = {key for key, parameter in parameters(cls).items() if parameter.default is inspect.Parameter.empty}
+        required &= {*ArgumentParser().add_class_arguments(cls)}  # without those that the constructor sets
+        assert {key for key, argument in arguments(name).items() if argument.required} == required, name
 
 
 def test_the_callbacks_in_the_source_are_those_of_the_trainer() -> None:

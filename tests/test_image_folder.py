@@ -451,14 +451,6 @@ def test_damaged_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_more_than_the_memory_limit_is_refused_before_decoding(tmp_path: Path) -> None:
-    write(tmp_path, "1.png", "2.png", "3.png")
-    data = folder(tmp_path, image_size=1000, memory_limit_gb=0.01)
-    # 2 x 3 images x 3 channels x 10^6 pixels
-    with pytest.raises(ValueError, match=r"`memory_limit_gb` is 0.01, but 3 images .* need 0.018 GB: choose"):
-        data.setup("fit")
-
-
 @pytest.mark.skipif(not (REAL_DATA / "emoji").is_dir(), reason=f"{REAL_DATA} has no emoji")
 def test_real_images(tmp_path: Path) -> None:
     for file in sorted((REAL_DATA / "emoji").glob("*.png"))[:40]:

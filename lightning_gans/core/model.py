@@ -156,6 +156,8 @@ class Model(Recorded, pl.LightningModule, ABC):
                 f" {missing} missing"
             )
         check_tensors(batch, ("image",))
+        if len(batch["image"]) == 0:
+            raise ValueError(f"{name} needs batches of at least 1 image, but the data yields an empty batch")
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
 

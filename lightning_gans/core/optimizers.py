@@ -84,6 +84,10 @@ class LSGANAdam(Published, torch.optim.Adam, lr=1e-3, betas=(0.5, 0.999)):
     """Adam with the settings of LSGAN (the authors' `train_lsun.py`, arXiv:1611.04076)."""
 
 
+class SemiSupervisedAdam(Published, torch.optim.Adam, lr=3e-3, betas=(0.5, 0.999)):
+    """Adam with the settings of semi-supervised GANs (`train_mnist_feature_matching.py` of arXiv:1606.03498)."""
+
+
 class R3GANAdam(Published, torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9)):
     """Adam with the initial settings of R3GAN (Huang et al. 2024, arXiv:2501.05441).
 

@@ -9,6 +9,7 @@ from lightning_gans.models.lsgan import LSGAN
 from lightning_gans.models.made import MADE
 from lightning_gans.models.pixel_cnn import PixelCNN
 from lightning_gans.models.r3gan import R3GAN
+from lightning_gans.models.semi_supervised import SemiSupervisedGAN
 from lightning_gans.models.sngan import SNGAN
 from lightning_gans.models.vanilla_gan import VanillaGAN
 from lightning_gans.models.wgan_gp import WGANGP
@@ -25,5 +26,6 @@ __all__ = [
     "FlowGAN",
     "InfoGAN",
     "PixelCNN",
+    "SemiSupervisedGAN",
     "VanillaGAN",
 ]

@@ -13,10 +13,12 @@ from lightning_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gans.networks.real_nvp import RealNVP
 from lightning_gans.networks.recognition import RecognitionHead
 from lightning_gans.networks.resnet import ResNetDiscriminator, ResNetGenerator, SpectralNormResNetDiscriminator
+from lightning_gans.networks.semi_supervised import BatchNormMLPGenerator, NoisyConvClassifier, NoisyMLPClassifier
 from lightning_gans.networks.splines import SplineFlow
 
 __all__ = [
     "NICE",
+    "BatchNormMLPGenerator",
     "Bernoulli",
     "Categorical",
     "DCGANCritic",
@@ -31,6 +33,8 @@ __all__ = [
     "MLPDiscriminator",
     "MLPGenerator",
     "MaxoutDiscriminator",
+    "NoisyConvClassifier",
+    "NoisyMLPClassifier",
     "PointGenerator",
     "R3GANDiscriminator",
     "R3GANGenerator",
