@@ -50,6 +50,8 @@ class Argument(NamedTuple):
 def arguments(name: str) -> dict[str, Argument]:
     """Return the arguments of a class by name, with those that its `**kwargs` pass to a base class.
 
+    Arguments that the class itself passes to its base class are left out.
+
     Args:
         name: Name of the class. It is empty for a class of another package.
 
@@ -65,13 +67,21 @@ def arguments(name: str) -> dict[str, Argument]:
     found: dict[str, Argument] = {}
     if signature is None or signature.kwarg is not None:
         for base in reversed(node.bases):
-            found |= arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
+            inherited = arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
+            found |= {key: argument for key, argument in inherited.items() if key not in _passed(node)}
     if signature is not None:
         positional = signature.args[1:]
         defaults = [*[None] * (len(positional) - len(signature.defaults)), *signature.defaults, *signature.kw_defaults]
         for part, default in zip([*positional, *signature.kwonlyargs], defaults, strict=True):
             found[part.arg] = Argument(part.annotation, default is None)
     return found
+
+
+def _passed(node: ast.ClassDef) -> set[str]:
+    """Return the arguments that the constructor of a class passes to its base class by name."""
+    calls = (part for part in ast.walk(node) if isinstance(part, ast.Call))
+    constructors = (call for call in calls if ast.unparse(call.func) == "super().__init__")
+    return {keyword.arg for call in constructors for keyword in call.keywords if keyword.arg is not None}
 
 
 @cache

@@ -172,11 +172,10 @@ def saved_data_set(root: Path, count: int = 40) -> str:
     folder = root / f"saved_{count}"
     if not folder.exists():
         random = np.random.default_rng(0)
-        pictures = [Image.fromarray(random.integers(0, 256, (7, 9, 3), dtype=np.uint8)) for _ in range(count)]
         columns = {
-            "image": pictures,
-            "label": [i % 3 for i in range(count)],
-            "text": [f"a {i % 5}" for i in range(count)],
+            "image": [Image.fromarray(random.integers(0, 256, (7, 9, 3), dtype=np.uint8)) for _ in range(count)],
+            "label": [index % 3 for index in range(count)],
+            "text": [f"a {index % 5}" for index in range(count)],
         }
         features = hub.Features(
             image=hub.Image(), label=hub.ClassLabel(names=["cat", "cow", "dog"]), text=hub.Value("string")

@@ -108,7 +108,7 @@ def test_mistakes_are_one_line(
     options: dict[str, str], message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="`") as caught:
         HuggingFace(**{"path": str(folder), **options})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
