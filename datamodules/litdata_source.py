@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ class LitDataSource(Source):
 def _open(root: str, cache: str) -> Any:
     """Open shards as a data set of litdata."""
     litdata = import_litdata()
-    is_url = ":" in root
+    is_url = re.match(r"\w\w+:", root) is not None  # and not a drive
     if not is_url and not (Path(root).expanduser() / INDEX).is_file():
         raise ValueError(f"`root` must be a folder of complete shards, but {root!r} has no {INDEX}: run `prepare`")
     try:
