@@ -42,6 +42,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
         levels: Number of values that an element of a stored image can have, 0 to `levels - 1`. None for floating-point
             data, which are not normalized.
         class_names: Name of each class in the order of the labels, or None for data without labels.
+        audio_shape: (1, bands, frames) of a spectrogram, or None for data without sound; known before `setup`.
         vocabulary: Words of the captions, or None for data without captions.
         text_length: Number of words of a caption in a batch, 0 for data without captions.
         name: Name of the data set, the class name by default.
@@ -76,6 +77,7 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
     image_shape: ImageShape
     levels: int | None = 256
     class_names: tuple[str, ...] | None = None
+    audio_shape: ImageShape | None = None
     vocabulary: Vocabulary | None = None
     text_length: int = 0
     split_seed: str | None = None

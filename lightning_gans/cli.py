@@ -21,7 +21,7 @@ from lightning_gans.callbacks.trainer_access import callbacks_of
 from lightning_gans.core import private
 from lightning_gans.core.checkpoints import run_of
 from lightning_gans.core.model import Model
-from lightning_gans.datamodules import DataModule
+from lightning_gans.datamodules import DataModule, Vocabulary
 from lightning_gans.dry_run import dry_run
 from lightning_gans.error_messages import name_option, translate_error
 from lightning_gans.errors import NonFiniteError, UsageError, print_error
@@ -89,7 +89,7 @@ class CLI(private.IgnoreCheckpointHyperparameters, LightningCLI):
         )
         parser.set_defaults({"model": {"class_path": "DCGAN"}, "data": {"class_path": "Digits"}})
         for argument in DATA_LINKED_ARGS:
-            parser.link_arguments(f"data.{argument}", f"model.init_args.{argument}", apply_on="instantiate")
+            parser.link_arguments(f"data.{argument}", f"model.init_args.{argument}", _plain, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments, and check the seed, which Lightning uses first, and the optional packages."""
@@ -196,6 +196,11 @@ def fit(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _plain(value: Any) -> Any:
+    """Return a property of the data as plain values, which checkpoints can record: a vocabulary as its words."""
+    return value.words if isinstance(value, Vocabulary) else value
 
 
 def _value_of(config: Any, option: str) -> Any:

@@ -20,7 +20,7 @@ from lightning_gans.signatures import callback_options
 SECTIONS = ("seed_everything", "trainer", "model", "data", *callback_options(), "dry_run", "ckpt_path")
 """Keys that a configuration may have at its top level, and first parts of the options of `fit`."""
 
-DATA_LINKED_ARGS = ("image_shape", "num_classes", "levels")
+DATA_LINKED_ARGS = ("image_shape", "num_classes", "levels", "audio_shape", "vocabulary", "text_length")
 """Arguments that a model receives from the data, if it has them."""
 
 TRUSTED_PACKAGES = ("lightning_gans", "torch", "pytorch_lightning")

@@ -1,21 +1,23 @@
 """The table of all models for the property tests, and small data for them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_gans.core.batches import as_dict
 from lightning_gans.core.density import DensityModel
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.core.optimizers import DCGANAdam, InfoGANAdam, LSGANAdam, R3GANAdam, SNGANAdam, WGANGPAdam
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.models import (
     DCGAN,
     LAPGAN,
@@ -33,6 +35,7 @@ from lightning_gans.models import (
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.couplings import AdditiveCoupling, even_odd_indices
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
+from lightning_gans.networks.encoders import LogMelEncoder
 from lightning_gans.networks.flows import Chain, Flatten
 from lightning_gans.networks.levels import round_to_levels, to_index
 from lightning_gans.networks.made import MADENetwork
@@ -107,7 +110,24 @@ class Case:
         image = images(self.image_shape, size, seed=seed)
         if "levels" in self.arguments and self.levels is not None:
             image = round_to_levels(image, self.levels)
-        return {"image": image, "label": torch.arange(size) % 3}
+        batch: Batch = {"image": image, "label": torch.arange(size) % 3}
+        return {**batch, **conditions(batch["label"], self.words, self.audio_shape)}
+
+    def sample(self, model: GenerativeModel, n: int, *, seed: int | None = None) -> Batch:
+        """Sample from a model of the case, with the conditions that it requires."""
+        batch = as_dict(self.batch(n))
+        condition = cast("Batch", {key: batch[key] for key in model.required_conditions})
+        return model.sample(n, condition=condition, seed=seed)
+
+    @property
+    def words(self) -> int:
+        """Return the number of words of the captions of the data, 0 without captions."""
+        return len(self.arguments.get("vocabulary", ()))
+
+    @property
+    def audio_shape(self) -> list[int]:
+        """Return the shape of the spectrograms of the data, empty without sound."""
+        return list(self.arguments.get("audio_shape", ()))
 
     def data(self, **arguments: Any) -> "Noise":
         """Generate a random data module: 40 examples for training, 16 for validation, 24 for testing."""
@@ -116,14 +136,26 @@ class Case:
     def sizes(self) -> dict[str, Any]:
         """Return the arguments of `Noise` that describe the data."""
         classes = self.arguments.get("num_classes", 0)
-        return {"image_shape": list(self.image_shape), "levels": self.levels, "classes": classes}
+        sizes = {"image_shape": list(self.image_shape), "levels": self.levels, "classes": classes}
+        return {**sizes, "words": self.words, "audio_shape": self.audio_shape}
 
 
 class Noise(DataModule):
-    """Uniform noise, as uint8 images or as points, with labels if there are classes."""
+    """Uniform noise, as uint8 images or as points, with labels, captions and spectrograms as far as they have a size."""
 
-    def __init__(self, *, image_shape: list[int], levels: int | None = 256, classes: int = 0, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        image_shape: list[int],
+        levels: int | None = 256,
+        classes: int = 0,
+        words: int = 0,
+        audio_shape: list[int] | None = None,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
+        self.vocabulary = Vocabulary(WORDS[2:words]) if words else None
+        self.audio_shape = tuple(audio_shape) if audio_shape else None
         self.class_names = tuple(str(label) for label in range(classes)) or None
         self.image_shape = tuple(image_shape)
         self.levels = levels if len(image_shape) == 3 else None
@@ -135,12 +167,29 @@ class Noise(DataModule):
     def _stored(self, image: Tensor) -> Batch:
         stored = image if self.levels is None else to_index(image, self.levels).to(torch.uint8)
         label = torch.arange(len(image)) % self.num_classes if self.num_classes else torch.full((len(image),), -1)
-        return {"image": stored, "label": label}
+        words = 0 if self.vocabulary is None else len(self.vocabulary)
+        return {"image": stored, "label": label, **conditions(torch.arange(len(image)), words, self.audio_shape)}
 
 
 def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
     """Sample examples uniformly from [-1, 1], without the global random generator."""
     return torch.rand(size, *image_shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+WORDS = ("<pad>", "<unk>", *"abcdefgh")
+"""A vocabulary."""
+
+
+def conditions(index: Tensor, words: int, audio_shape: Sequence[int] | None) -> Batch:
+    """Return captions of one to three words and spectrograms for examples with these indices."""
+    batch: Batch = {}
+    if words:
+        length = 1 + index % 3
+        text = 2 + (index[:, None] * torch.tensor([1, 3, 5])) % (words - 2)
+        batch["text"] = torch.where(torch.arange(3) < length[:, None], text, 0)
+    if audio_shape:
+        batch["audio"] = torch.cat([images(tuple(audio_shape), 1, seed=one) for one in index.tolist()])
+    return batch
 
 
 MLPS: dict[str, Any] = {
@@ -151,6 +200,7 @@ MLPS: dict[str, Any] = {
 
 BATCH_NORM = "the statistics of batch normalization are those of the examples of one process"
 ACT_NORM = "the flow's normalization is initialized from the first batch of one process"
+MISMATCHED = "the wrong captions are those of other examples in the part of the batch of one process"
 DROPOUT = "dropout draws from the random generator of each process, not from `randn`"
 
 
@@ -330,6 +380,42 @@ CASES = [
         representative=True,
         no_mean_over_samples=ACT_NORM,
         mean_over_samples={"flow": Couplings},
+    ),
+    Case(
+        "dcgan-label",
+        DCGAN,
+        (1, 8, 8),
+        {
+            "generator": partial(DCGANGenerator, width=4),
+            "discriminator": partial(DCGANDiscriminator, width=4),
+            "conditions": ["label"],
+            "condition_dim": 5,
+            "generator_conditioning": "batch_norm",
+            "num_classes": 60,
+        },
+        representative=True,
+        no_mean_over_samples=BATCH_NORM,
+    ),
+    Case(
+        "wgan_gp-text",
+        WGANGP,
+        (2,),
+        {**MLPS, "conditions": ["text"], "condition_dim": 5, "vocabulary": WORDS, "accumulate_grad_batches": 2},
+        representative=True,
+    ),
+    Case(
+        "r3gan-sound",
+        R3GAN,
+        (1, 8, 8),
+        {
+            **MLPS,
+            "conditions": ["label", "audio"],
+            "condition_dim": 5,
+            "audio_encoder": partial(LogMelEncoder, width=2),
+            "num_classes": 60,
+            "audio_shape": (1, 8, 6),
+        },
+        representative=True,
     ),
     Case(
         "classifier",
