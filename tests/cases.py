@@ -19,7 +19,9 @@ from lightning_gans.core.optimizers import DCGANAdam, InfoGANAdam, LSGANAdam, R3
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.models import (
+    ACGAN,
     DCGAN,
+    GANCLS,
     LAPGAN,
     LSGAN,
     MADE,
@@ -29,13 +31,14 @@ from lightning_gans.models import (
     Classifier,
     FlowGAN,
     InfoGAN,
+    PairedGAN,
     PixelCNN,
     VanillaGAN,
 )
 from lightning_gans.networks.classifier import ConvClassifier
 from lightning_gans.networks.couplings import AdditiveCoupling, even_odd_indices
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
-from lightning_gans.networks.encoders import LogMelEncoder
+from lightning_gans.networks.encoders import BagOfWords, LogMelEncoder
 from lightning_gans.networks.flows import Chain, Flatten
 from lightning_gans.networks.levels import round_to_levels, to_index
 from lightning_gans.networks.made import MADENetwork
@@ -141,7 +144,7 @@ class Case:
 
 
 class Noise(DataModule):
-    """Uniform noise, as uint8 images or as points, with labels, captions and spectrograms as far as they have a size."""
+    """Uniform noise, as uint8 images or as points, with labels, captions and spectrograms of the given sizes."""
 
     def __init__(
         self,
@@ -416,6 +419,36 @@ CASES = [
             "audio_shape": (1, 8, 6),
         },
         representative=True,
+    ),
+    Case(
+        "acgan",
+        ACGAN,
+        (1, 8, 8),
+        {**MLPS, "condition_dim": 5, "num_classes": 60},
+    ),
+    Case(
+        "gan_cls",
+        GANCLS,
+        (3, 9, 7),
+        {
+            "generator": partial(DCGANGenerator, width=4),
+            "discriminator": partial(DCGANDiscriminator, width=4),
+            "text_encoder": BagOfWords,
+            "condition_dim": 5,
+            "vocabulary": WORDS,
+        },
+        no_mean_over_samples=MISMATCHED,
+    ),
+    Case(
+        "paired_gan",
+        PairedGAN,
+        (1, 8, 8),
+        {
+            **MLPS,
+            "audio_generator": partial(MLPGenerator, width=16),
+            "audio_discriminator": partial(DCGANCritic, width=4),
+            "audio_shape": (1, 8, 6),
+        },
     ),
     Case(
         "classifier",

@@ -38,12 +38,11 @@ class ConditionEncoder(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.size = embedding_dim * len(self.encoders)
-        self.bound: tuple[list[list[Tensor]], Tensor] | None = None
+        self.bound: tuple[list[Tensor], Tensor] | None = None
 
-    def forward(self, conditions: list[Tensor]) -> Tensor:
-        """Map the conditions (b, ...), in the order of the encoders, to vectors (b, size)."""
-        pairs = zip(self.encoders.values(), conditions, strict=True)
-        return torch.cat([encoder(condition) for encoder, condition in pairs], dim=1)
+    def forward(self, batch: Mapping[str, Any]) -> Tensor:
+        """Map the conditions of a batch to vectors (b, size)."""
+        return torch.cat([encoder(batch[key]) for key, encoder in self.encoders.items()], dim=1)
 
     @property
     def vector(self) -> Tensor:
@@ -86,15 +85,10 @@ def _bind(encoder: ConditionEncoder, batches: tuple[Mapping[str, Any], ...]) -> 
     for batch in batches:
         if missing := [key for key in encoder.encoders if key not in batch]:
             raise ValueError(f"the network is conditional, but the batch lacks {missing}")
-    conditions = [[batch[key] for key in encoder.encoders] for batch in batches]
-    if encoder.bound is not None and _identical(encoder.bound[0], conditions):
-        return
-    encoder.bound = conditions, torch.stack([encoder(each) for each in conditions]).mean(0)
-
-
-def _identical(one: list[list[Tensor]], other: list[list[Tensor]]) -> bool:
-    first, second = sum(one, []), sum(other, [])
-    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
+    conditions = [batch[key] for batch in batches for key in encoder.encoders]
+    present = [] if encoder.bound is None else encoder.bound[0]
+    if list(map(id, present)) != list(map(id, conditions)):  # the same conditions are encoded once
+        encoder.bound = conditions, torch.stack([encoder(batch) for batch in batches]).mean(0)
 
 
 class ConditionalGenerator(nn.Module):
@@ -208,8 +202,9 @@ def add_projection(discriminator: nn.Module, make_encoder: Callable[[], Conditio
     """
 
     def head(name: str, layer: nn.Module) -> nn.Module | None:
-        is_logit = name == "logit" and isinstance(layer, nn.Linear) and layer.out_features == 1
-        return ProjectionHead(layer, make_encoder()) if is_logit else None
+        if name == "logit" and isinstance(layer, nn.Linear) and layer.out_features == 1:
+            return ProjectionHead(layer, make_encoder())
+        return None
 
     if not _replace(discriminator, head):
         raise ValueError(

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_gans.core.generative import GenerativeModel
-from lightning_gans.types import Batch
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.rendering.images import RGBImage
+from lightning_gans.types import Batch
 
 NUM_POINTS = 2500
 """Number of points in a plot, equal to the number of points that are scored."""
