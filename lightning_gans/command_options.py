@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from lightning_gans.errors import UsageError
@@ -55,6 +56,10 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
         _add_evaluate_options(parser)
         others, data = _split_data_options(arguments)
         options = parser.parse_args(others, argparse.Namespace(data=data))
+    for name in ("captions", "audio"):
+        file = getattr(options, name, None)
+        if file is not None and not Path(file).is_file():
+            raise UsageError(f"`--{name}` must be a file, but {file!r} does not exist")
     try:
         check_run(options.run)
     except ValueError as error:
@@ -64,8 +69,12 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Generate samples. Sample i depends on the seed and on i only."
-    parser.add_argument("--count", type=int, default=64, help="number of samples (default: 64)")
+    parser.add_argument("--count", type=int, help="number of samples (default: 64, or one for each caption)")
     parser.add_argument("--label", type=int, help="class of all samples, by its index (default: random classes)")
+    texts = parser.add_mutually_exclusive_group()
+    texts.add_argument("--text", help="caption of all samples, for a model of captions")
+    texts.add_argument("--captions", metavar="FILE", help="captions of the samples, one a line")
+    parser.add_argument("--audio", metavar="FILE", help="recording that all samples are conditioned on")
     parser.add_argument(
         "--output",
         default="samples.png",

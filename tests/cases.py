@@ -36,6 +36,7 @@ from lightning_gans.models import (
     VanillaGAN,
 )
 from lightning_gans.networks.classifier import ConvClassifier
+from lightning_gans.networks.conditional import ConditionalGenerator
 from lightning_gans.networks.couplings import AdditiveCoupling, even_odd_indices
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
 from lightning_gans.networks.encoders import BagOfWords, LogMelEncoder
@@ -45,6 +46,7 @@ from lightning_gans.networks.made import MADENetwork
 from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.outputs import Bernoulli, DiscretizedLogisticMixture
+from lightning_gans.networks.pairs import PairDiscriminator, PairGenerator
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.priors import FlowGenerator, StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator, PyramidGenerator
@@ -575,6 +577,15 @@ PUBLISHED = [
     Defaults(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
     Defaults(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
     Defaults(FlowGAN, 256, 5, FlowGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP, needs=(("levels", 256),)),
+    Defaults(
+        ACGAN, 100, 1, ConditionalGenerator, InfoGANDiscriminator, DCGANAdam, ADAM_DCGAN, needs=(("num_classes", 3),)
+    ),
+    Defaults(
+        GANCLS, 100, 1, ConditionalGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN, needs=(("vocabulary", WORDS),)
+    ),
+    Defaults(
+        PairedGAN, 64, 1, PairGenerator, PairDiscriminator, R3GANAdam, ADAM_R3GAN, needs=(("audio_shape", (1, 8, 8)),)
+    ),
     Defaults(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]
 """The published defaults of every GAN."""

@@ -49,6 +49,7 @@ LAYERS = {
     "command_options": 7,
     "dry_run": 8,
     "data_options": 8,
+    "sample_conditions": 8,
     "commands": 9,
     "cli": 9,
     "data_command": 10,

@@ -133,6 +133,7 @@ class GAN(ManualOptimization, GenerativeModel):
             self.generates = (*self.generates, *self.conditions)
         self.num_classes = num_classes
         self.vocabulary = vocabulary
+        self.audio_shape = audio_shape
         self.generator = conditioning.generator(generator, latent_dim, self.image_shape)
         self.discriminator = discriminator(self.image_shape)
         if self.projects_condition:
