@@ -177,6 +177,8 @@ class ProjectionHead(nn.Module):
         self.linear = linear
         self.encoder = encoder
         self.projection = nn.Linear(encoder.size, linear.in_features, bias=False)
+        with torch.no_grad():  # for a vector of unit variance, the projection has the scale of the logit's weights
+            nn.init.normal_(self.projection.weight, std=(linear.weight.square().mean() / encoder.size).sqrt().item())
         self.is_normalized = parametrize.is_parametrized(linear)
         if self.is_normalized:
             parametrize.register_parametrization(self.projection, "weight", SpectralNorm(self.projection.weight))
