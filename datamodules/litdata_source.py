@@ -5,6 +5,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -111,7 +112,11 @@ class LitDataSource(Source):
 
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read batches ahead in a thread, into pinned memory if there is a GPU."""
-        return read_ahead(self.fetch, indices, AHEAD)
+        return read_ahead((partial(self._fetch_pinned, batch) for batch in indices), threads=1, ahead=AHEAD)
+
+    def _fetch_pinned(self, indices: Tensor) -> Tensors:
+        batch = self.fetch(indices)
+        return {key: tensor.pin_memory() for key, tensor in batch.items()} if torch.cuda.is_available() else batch
 
     def fingerprint(self) -> str:
         """Return the hash of all examples, which `prepare` has computed."""

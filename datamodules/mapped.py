@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from lightning_gans.datamodules.cache import open_or_build
 from lightning_gans.datamodules.decoding import decode
 from lightning_gans.datamodules.hashing import content_key, hash_array
+from lightning_gans.datamodules.read_ahead import read_ahead
 from lightning_gans.datamodules.sources import MapDataset, StoredSource, Tensors
 
 HASHES = "hashes.npy"
@@ -53,15 +54,9 @@ class MappedSource(StoredSource):
     def batches(self, indices: Sequence[Tensor], seed: int = 0) -> Iterator[Tensors]:
         """Read batches ahead in threads, into pinned memory if there is a GPU."""
         pinned = torch.cuda.is_available()
-        with ThreadPoolExecutor(AHEAD) as threads:
-            waiting: list[Future[Tensors]] = []
-            for batch in indices:
-                # allocated in this thread, which reuses the memory of earlier batches: new memory takes twice the time
-                waiting.append(threads.submit(self._read, batch, self._allocate(len(batch), pinned=pinned)))
-                if len(waiting) > AHEAD:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
+        # allocated in this thread, which reuses the memory of earlier batches: new memory takes twice the time
+        tasks = (partial(self._read, batch, self._allocate(len(batch), pinned=pinned)) for batch in indices)
+        return read_ahead(tasks, threads=AHEAD, ahead=AHEAD)
 
     def _allocate(self, count: int, *, pinned: bool) -> Tensors:
         return {

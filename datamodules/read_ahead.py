@@ -1,43 +1,35 @@
-"""Read batches ahead of their use, in a thread."""
+"""Read batches ahead of their use, in threads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-import torch
-from torch import Tensor
-
-from lightning_gans.datamodules.sources import Tensors
+Result = TypeVar("Result")
 
 
-def read_ahead(fetch: Callable[[Tensor], Tensors], indices: Sequence[Tensor], ahead: int) -> Iterator[Tensors]:
-    """Read batches in a thread, into pinned memory if there is a GPU.
+def read_ahead(tasks: Iterable[Callable[[], Result]], *, threads: int, ahead: int) -> Iterator[Result]:
+    """Call functions in threads, a few calls ahead of the use of their results.
 
     Args:
-        fetch: Function that reads the examples of a batch by their indices.
-        indices: Indices of each batch.
-        ahead: Number of batches that are read ahead of their use.
+        tasks: Functions without arguments. They are drawn in the thread of the caller, each shortly before its call.
+        threads: Number of threads.
+        ahead: Number of results that are waiting or in progress while one is used.
 
     Yields:
-        The batches, in order.
+        The results, in order.
 
     Example:
-        >>> batches = read_ahead(lambda index: {"label": 10 * index}, torch.arange(6).split(2), ahead=2)
-        >>> [batch["label"].tolist() for batch in batches]
-        [[0, 10], [20, 30], [40, 50]]
+        >>> list(read_ahead((lambda n=n: n * n for n in range(5)), threads=2, ahead=2))
+        [0, 1, 4, 9, 16]
     """
-
-    def fetch_pinned(batch: Tensor) -> Tensors:
-        tensors = fetch(batch)
-        return {key: tensor.pin_memory() for key, tensor in tensors.items()} if torch.cuda.is_available() else tensors
-
-    with ThreadPoolExecutor(1) as thread:
-        waiting: list[Future[Tensors]] = []
-        try:
-            for batch in indices:
-                waiting.append(thread.submit(fetch_pinned, batch))
-                if len(waiting) > ahead:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
-        finally:
-            thread.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        waiting: list[Future[Result]] = []
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > ahead:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

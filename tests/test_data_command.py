@@ -85,7 +85,10 @@ def test_a_caption_is_below_its_image() -> None:
         ("--data Sprites --data.level 7", "`--data.level` must be one of 1, 2, 3, 4, 5, got '7'"),
         ("--model DCGAN", "there is no option `--model`"),
         ("--output data.jpg", "`--output` must end in .png, got 'data.jpg'"),
-        ("--data ImageFolder --data.root nowhere", "`root` must be a folder of images, but 'nowhere' does not exist"),
+        (
+            "--data ImageFolder --data.root nowhere",
+            "`--data.root` must be a folder of images, but 'nowhere' does not exist",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(
