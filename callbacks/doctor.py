@@ -1,7 +1,7 @@
 """Diagnosis of training failures that leave all values finite, such as mode collapse."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.trainer_access import log_every_n_steps
+from lightning_gans.core.batches import as_dict
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import Model
 from lightning_gans.core.precision import RANGE
+from lightning_gans.types import Batch
 
 NUM_COMPARED = 64
 """Number of samples and examples whose distances are compared."""
@@ -74,7 +76,7 @@ class Doctor(Periodic):
         self._consecutive: dict[str, int] = {}
         self._warned: list[str] = []
         self._was_diverse = False
-        self._examples: Tensor | None = None
+        self._examples: Batch | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the initial values, the counts and the symptoms that were reported."""
@@ -96,7 +98,7 @@ class Doctor(Periodic):
         if isinstance(pl_module, Model) and every > 0 and pl_module.batches_seen % every == 0:
             self._check_metrics(trainer, pl_module)
         _, batch, *_ = rest
-        self._examples = batch["image"]
+        self._examples = batch
         super().on_train_batch_end(trainer, pl_module, *rest)
         self._examples = None
 
@@ -112,12 +114,14 @@ class Doctor(Periodic):
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Compare samples of a GAN with the examples of the current batch."""
-        if not isinstance(model, GAN) or model.required_conditions:
+        if not isinstance(model, GAN) or self._examples is None or not trainer.is_global_zero:
             return
-        if self._examples is None or len(self._examples) < 2 or not trainer.is_global_zero:
+        real = self._examples["image"][:NUM_COMPARED].flatten(1).float()
+        if len(real) < 2:
             return
-        real = self._examples[:NUM_COMPARED].flatten(1).float()
-        fake = model.sample(NUM_COMPARED, seed=0)["image"].flatten(1).to(real)
+        given = {key: as_dict(self._examples)[key][:NUM_COMPARED] for key in model.required_conditions}
+        count = len(real) if given else NUM_COMPARED
+        fake = model.sample(count, condition=cast("Batch", given), seed=0)["image"].flatten(1).to(real)
         collapsed = _mean_distance(fake) < 0.05 * _mean_distance(real)
         self._count("mode_collapse", collapsed, 1 if self._was_diverse else COLLAPSE_PATIENCE, model)
         self._was_diverse = self._was_diverse or not collapsed

@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from lightning_gans.callbacks.checkpointing import save_atomically
+from lightning_gans.callbacks.conditions import held_out_conditions
 from lightning_gans.callbacks.loggers import log_scalars
 from lightning_gans.callbacks.periodic import Periodic
 from lightning_gans.callbacks.run import run_folder
@@ -45,6 +47,7 @@ class Evaluation(Periodic):
       act at each evaluation.
     - At the end of training, the test split is used. Scores are logged as `evaluation/test/<score>` and saved with
       their protocol as `evaluation.json`.
+    - A model of captions or sound is conditioned on those of the examples of the split.
     - A model may add its own scores on the whole split (`Model.scores`), such as `cluster_accuracy` or `bits_per_dim`.
       Data with a known distribution may add scores too (`GroundTruth.scores`), such as the modes of a mixture.
     - A model that does not generate samples has only its own scores, and the first of them is monitored.
@@ -200,7 +203,7 @@ class Evaluation(Periodic):
     def _can_evaluate(self, data: DataModule, model: Model, split: HeldOut) -> bool:
         if not isinstance(model, GenerativeModel):
             return data.sizes[split] > 0
-        return not model.required_conditions and data.sizes[split] > self.k
+        return data.sizes[split] > self.k and held_out_conditions(model, data, 1, split=split) is not None
 
     def evaluate(
         self, model: Model, data: DataModule, split: HeldOut, *, generated: int | None = None
@@ -218,9 +221,14 @@ class Evaluation(Periodic):
         """
         if not isinstance(model, GenerativeModel):
             return model.scores(data.examples(split))
+
+        def sample(n: int) -> Tensor:
+            condition = held_out_conditions(model, data, n, split=split)
+            return model.sample(n, condition=condition, seed=self.seed)["image"]
+
         real = data.examples(split, self.count)["image"]
-        fake = model.sample(generated or self.count, seed=self.seed)["image"].to(real)
+        fake = sample(generated or self.count).to(real)
         scores = {**prdc(real.flatten(1), fake.flatten(1), k=self.k)._asdict(), **model.scores(data.examples(split))}
         if isinstance(data, GroundTruth):
-            scores |= data.scores(lambda n: model.sample(n, seed=self.seed)["image"])
+            scores |= data.scores(sample)
         return scores

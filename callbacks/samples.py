@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_gans.callbacks.conditions import held_out_conditions
 from lightning_gans.callbacks.loggers import log_image
 from lightning_gans.callbacks.periodic import Periodic, format_images
 from lightning_gans.callbacks.run import run_folder
@@ -14,7 +15,7 @@ from lightning_gans.callbacks.trainer_access import callbacks_of, data_of
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.rendering.images import grid, save_animation, save_image
-from lightning_gans.rendering.points import ScatterPlot
+from lightning_gans.rendering.points import NUM_POINTS, ScatterPlot
 
 FOLDER = "samples"
 """Name of the folder of the images in the run folder."""
@@ -30,6 +31,7 @@ class Samples(Periodic):
       W&B and TensorBoard.
     - The model's `panels` are saved as `samples/<panel>_<images>.png` and logged under their names. A GAN has the panel
       `interpolation` between pairs of latents.
+    - A model of captions or sound is conditioned on those of the first validation examples.
     - `training.gif` animates all grids at the end of training.
     - `real.png` shows training examples. It is not uploaded unless `Wandb(log_real=True)` is set.
 
@@ -100,14 +102,20 @@ class Samples(Periodic):
 
     def on_interval(self, trainer: pl.Trainer, model: Model, images: int) -> None:
         """Save and log the samples and the panels."""
-        if not trainer.is_global_zero or not isinstance(model, GenerativeModel) or model.required_conditions:
+        if not trainer.is_global_zero or not isinstance(model, GenerativeModel):
+            return
+        data = data_of(trainer)
+        count = self.count if len(model.image_shape) == 3 else NUM_POINTS
+        condition = held_out_conditions(model, data, count)
+        if condition is None:
             return
         match model.image_shape:
             case (2,):
-                self._plot = self._plot or ScatterPlot(data_of(trainer))
-                image = self._plot.samples(model, seed=self.seed)
+                self._plot = self._plot or ScatterPlot(data)
+                image = self._plot.samples(model, condition=condition, seed=self.seed)
             case (_, _, _):
-                image = grid(model.sample(self.count, seed=self.seed)["image"], self._grid_columns)
+                samples = model.sample(count, condition=condition, seed=self.seed)
+                image = grid(samples["image"], self._grid_columns)
             case _:
                 return
         folder = run_folder(trainer) / FOLDER

@@ -11,6 +11,7 @@ from lightning_gans.datamodules.cifar10 import CIFAR10
 from lightning_gans.datamodules.digits import Digits
 from lightning_gans.datamodules.fashion_mnist import FashionMNIST
 from lightning_gans.datamodules.ground_truth import GroundTruth
+from lightning_gans.datamodules.hugging_face import HuggingFace
 from lightning_gans.datamodules.image_and_sound import ImageAndSound
 from lightning_gans.datamodules.image_folder import ImageFolder
 from lightning_gans.datamodules.lit_data import LitData
@@ -21,6 +22,7 @@ from lightning_gans.datamodules.spoken_digits import SpokenDigits
 from lightning_gans.datamodules.sprites import Sprites
 from lightning_gans.datamodules.stacked_mnist import StackedMNIST
 from lightning_gans.datamodules.torchvision import TorchvisionDataModule
+from lightning_gans.datamodules.torchvision_images import TorchvisionImages
 from lightning_gans.datamodules.toy2d import Toy2D
 from lightning_gans.datamodules.vocabulary import Vocabulary
 
@@ -35,6 +37,7 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "GroundTruth",
+    "HuggingFace",
     "ImageAndSound",
     "ImageFolder",
     "LitData",
@@ -43,6 +46,7 @@ __all__ = [
     "Sprites",
     "StackedMNIST",
     "TorchvisionDataModule",
+    "TorchvisionImages",
     "Toy2D",
     "Vocabulary",
 ]

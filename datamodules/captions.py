@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import torch
 
@@ -30,7 +30,7 @@ class Captions(ImageFolder):
 
     Args:
         root: Folder or zip archive of the images; `~` is the home folder.
-        text_column: Column of the captions, default "text".
+        text_column: Column of the captions, default "text"; None for images without captions.
         min_count: Occurrences in the training captions from which a word is in the vocabulary, default 1.
         text_length: Words of a caption in a batch; longer captions are cut. Default None for the longest caption.
         **kwargs: Further arguments of `ImageFolder`.
@@ -65,30 +65,38 @@ class Captions(ImageFolder):
         self,
         *,
         root: str,
-        text_column: str = "text",
+        text_column: str | None = "text",
         min_count: int = 1,
         text_length: int | None = None,
         **kwargs: Any,
     ) -> None:
+        self.text_column = text_column
         super().__init__(root=root, **kwargs)
         for name, value in (("min_count", min_count), ("text_length", text_length)):
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}")
         self.min_count = min_count
+        self._captions: dict[str, tuple[str, ...]] = {}
+        if self.text_column is None:
+            return
         rows = {file: self._layout.rows.get(file, []) for file in self.files}
-        _check_column(root, rows, text_column)
-        found = {file: find_captions(rows[file], text_column) for file in self.files}
+        _check_column(root, rows, self.text_column)
+        found = {file: find_captions(rows[file], self.text_column) for file in self.files}
         self._captions = {file: captions for file, captions in found.items() if not isinstance(captions, str)}
         self._layout.exclude({file: reason for file, reason in found.items() if isinstance(reason, str)})
         self.files = self._layout.files
         lengths = [len(tokenize(caption)) for captions in self._captions.values() for caption in captions]
         if not any(lengths):
-            raise ValueError(f"no image of `root` {root!r} has a caption in the column `{text_column}` of the metadata")
+            raise ValueError(
+                f"no image of `root` {root!r} has a caption in the column `{self.text_column}` of the metadata"
+            )
         self.text_length = max(lengths) if text_length is None else text_length
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:  # type: ignore[override]
+    def vocabulary(self) -> Vocabulary | None:  # type: ignore[override]
         """Return the words of the training captions; the images are decoded on first access."""
+        if self.text_column is None:
+            return None
         self._load_splits()
         return self._collect_words()
 
@@ -98,6 +106,8 @@ class Captions(ImageFolder):
 
     def load(self) -> tuple[Examples, Examples, Examples]:
         """Decode the images, divide them among the splits and encode their captions."""
+        if self.text_column is None:
+            return super().load()
         images = zip(get_args(Split), super().load(), strict=True)
         vocabulary = self._collect_words()
         assert self._summary is not None
@@ -123,7 +133,8 @@ class Captions(ImageFolder):
 
     def training_source(self) -> Source:
         """Return the training images, each with one of its captions, which is drawn in each epoch."""
-        return cast("PairSource", self.source("train")).drawn()
+        source = self.source("train")
+        return source.drawn() if isinstance(source, PairSource) else source
 
 
 def find_captions(rows: Sequence[Row], column: str) -> tuple[str, ...] | str:

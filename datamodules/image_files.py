@@ -92,8 +92,8 @@ def open_image(stream: BinaryIO, target: ImageTarget, *, name: str) -> OpenedIma
     info = opened.info
     notes = [*info.notes, *_scale_notes(opened, target)]
     suffix = PurePosixPath(name).suffix
-    if suffix.lower() not in SUFFIXES[info.kind]:
-        notes.append(f"{info.kind} content in a file named {suffix.lower() or 'without suffix'}")
+    if suffix and suffix.lower() not in SUFFIXES[info.kind]:
+        notes.append(f"{info.kind} content in a file named {suffix.lower()}")
     return opened._replace(info=ImageInfo(info.kind, info.size, info.mode, tuple(notes)))
 
 

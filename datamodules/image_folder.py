@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_gans.datamodules.annotated import AnnotatedSource
-from lightning_gans.datamodules.archives import open_tree
+from lightning_gans.datamodules.archives import FileTree, open_tree
 from lightning_gans.datamodules.bad_files import printable, write_bad_files
 from lightning_gans.datamodules.decoded_files import DecodedFiles
-from lightning_gans.datamodules.folder_layout import read_layout
+from lightning_gans.datamodules.folder_layout import FolderLayout, read_layout
 from lightning_gans.datamodules.folder_summary import FolderSummary, summarize
 from lightning_gans.datamodules.image_files import IMAGE_SUFFIXES
 from lightning_gans.datamodules.image_storage import store_images
@@ -147,10 +147,8 @@ class ImageFolder(DataModule):
         self._summary: FolderSummary | None = None
         self._printed = False
         self._is_part = False
-
         self._split_files: dict[Split, list[str]] = {}
-        self._tree = open_tree(root)
-        self._layout = read_layout(self._tree)
+        self._tree, self._layout = self.open_files()
         self.files = self._layout.files
         self.class_names = self._layout.class_names
         if len(self.files) < 3:
@@ -159,6 +157,11 @@ class ImageFolder(DataModule):
                 f"got {len(self.files)}"
             )
         self._storage = choose_storage(storage, len(self.files) * math.prod(self.image_shape), memory_limit_gb)
+
+    def open_files(self) -> tuple[FileTree, FolderLayout]:
+        """Open `root`, and find its images, labels and splits; a subclass may read them from another place."""
+        tree = open_tree(self.root)
+        return tree, read_layout(tree)
 
     @property
     def summary(self) -> FolderSummary:

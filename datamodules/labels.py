@@ -9,20 +9,6 @@ from torch import Tensor
 from lightning_gans.datamodules.hashing import hash_data_set
 from lightning_gans.datamodules.sources import Source, Tensors
 
-CHUNK = 4096
-"""Number of examples whose labels are read at once."""
-
-
-def read_labels(source: Source) -> Tensor:
-    """Read the labels (n,) of all examples of a source, int64.
-
-    Example:
-        >>> from lightning_gans.datamodules.sources import TensorSource
-        >>> read_labels(TensorSource({"label": torch.tensor([3, -1, 4])}))
-        tensor([ 3, -1,  4])
-    """
-    return torch.cat([source.fetch(indices)["label"] for indices in torch.split(torch.arange(len(source)), CHUNK)])
-
 
 def draw_labeled(label: Tensor, per_class: int, *, num_classes: int, seed: int) -> Tensor:
     """Draw the same number of labeled examples from each class.
@@ -118,7 +104,7 @@ def keep_labels(source: Source, per_class: int | None, *, num_classes: int | Non
     Example:
         >>> from lightning_gans.datamodules.sources import TensorSource
         >>> few = keep_labels(TensorSource({"label": torch.tensor([0, 1, 1, 0])}), 1, num_classes=2, seed=0)
-        >>> (read_labels(few) >= 0).sum()
+        >>> (few.column("label") >= 0).sum()
         tensor(2)
     """
     if per_class is None:
@@ -127,7 +113,7 @@ def keep_labels(source: Source, per_class: int | None, *, num_classes: int | Non
         raise ValueError(f"`labels_per_class` is {per_class}, but the data have no classes")
     if per_class < 0:
         raise ValueError(f"`labels_per_class` must be at least 0, or None for all labels, got {per_class}")
-    return HiddenLabels(source, draw_labeled(read_labels(source), per_class, num_classes=num_classes, seed=seed))
+    return HiddenLabels(source, draw_labeled(source.column("label"), per_class, num_classes=num_classes, seed=seed))
 
 
 class LabeledMixture:
@@ -212,6 +198,6 @@ def mix_labeled(source: Source, labeled_per_batch: int | None, *, batch_size: in
     """
     if labeled_per_batch is None:
         return None
-    labeled = (read_labels(source) >= 0).nonzero().flatten()
+    labeled = (source.column("label") >= 0).nonzero().flatten()
     mixture = LabeledMixture(labeled, labeled_per_batch=labeled_per_batch, batch_size=batch_size)
     return mixture if len(labeled) else None

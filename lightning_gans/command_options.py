@@ -66,14 +66,19 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
 def _check(command: str, options: argparse.Namespace) -> None:
     """Check the options as far as they do not depend on the model."""
     least = options.k + 1 if command == "evaluate" else 1
-    if command != "predict" and options.count < least:
-        raise UsageError(f"`--count` must be at least {least}, got {options.count}")
+    count = getattr(options, "count", None)  # None: one sample for each caption
+    if count is not None and count < least:
+        raise UsageError(f"`--count` must be at least {least}, got {count}")
     if options.seed < 0:
         raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if command == "sample" and not options.output.endswith(("/", os.sep)) and not Path(options.output).is_dir():
         suffix = Path(options.output).suffix
         if suffix.lower() not in ("", ".png", ".npz"):
             raise UsageError(f"`--output` must end in .png, .npz or be a folder, got {suffix!r} in {options.output!r}")
+    for name in ("captions", "audio"):
+        file = getattr(options, name, None)
+        if file is not None and not Path(file).is_file():
+            raise UsageError(f"`--{name}` must be a file, but {file!r} does not exist")
     try:
         for run in (options.run, *(options.others if command == "attack" else ())):
             check_run(run)
@@ -101,8 +106,12 @@ def integer(text: str) -> int:
 
 def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Generate samples. Sample i depends on the seed and on i only."
-    parser.add_argument("--count", type=integer, default=64, help="number of samples (default: 64)")
+    parser.add_argument("--count", type=integer, help="number of samples (default: 64, or one for each caption)")
     parser.add_argument("--label", type=integer, help="class of all samples, by its index (default: random classes)")
+    texts = parser.add_mutually_exclusive_group()
+    texts.add_argument("--text", help="caption of all samples, for a model of captions")
+    texts.add_argument("--captions", metavar="FILE", help="captions of the samples, one a line")
+    parser.add_argument("--audio", metavar="FILE", help="recording that all samples are conditioned on")
     parser.add_argument(
         "--output",
         default="samples.png",

@@ -22,10 +22,12 @@ from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model, load
 from lightning_gans.data_options import load_data
 from lightning_gans.errors import UsageError, one_line, print_error
+from lightning_gans.models.paired_gan import PairedGAN
 from lightning_gans.predictions import write_predictions
+from lightning_gans.sample_conditions import given_conditions, log_mel_of, read_captions
 from lightning_gans.sample_files import ArrayFile, FolderFile, GridFile, SampleFile, ScatterFile
 from lightning_gans.sample_progress import track_samples, tracked
-from lightning_gans.types import Batch, ImageShape
+from lightning_gans.types import Batch
 
 INTERPOLATION_STEPS = 8
 """Samples per interpolation."""
@@ -58,7 +60,8 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     """Generate samples and write them to an image grid, an array, or a folder with one file for each sample.
 
     Samples are written while they are generated. A folder that was not completed is continued. Points are written as a
-    scatter plot, or as an array in the units of the model. See `sample_files` for the formats.
+    scatter plot, or as an array in the units of the model. A folder has the sound of each pair as a WAV file. See
+    `sample_files` for the formats.
 
     Args:
         model: The model.
@@ -69,15 +72,15 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     """
     if not isinstance(model, GenerativeModel):
         raise UsageError(f"{type(model).__name__} does not generate samples")
-    if options.label is not None and "label" not in model.conditions:
-        raise UsageError(f"`--label` needs a class-conditional model, unlike this {type(model).__name__}")
+    captions = read_captions(options)
     if options.interpolate and (not isinstance(model, GAN) or model.conditions):
         reason = "is conditional" if isinstance(model, GAN) else "has no latents"
         raise UsageError(f"`--interpolate` needs an unconditional GAN; {type(model).__name__} {reason}")
-    file = _sample_file(model.image_shape, options)  # an error is raised before sampling starts
+    condition = given_conditions(model, options, captions)
+    file = _sample_file(model, options)  # an error is raised before sampling starts
     if file.start:
         print(f"{options.output} has {file.start:,} of {options.count:,} samples already", file=sys.stderr)
-    batches = _sample_batches(model, options, file.start)
+    batches = _sample_batches(model, options, condition, file.start)
     try:
         with track_samples(file.start, options.count) as advance:
             file.write(tracked(batches, advance))
@@ -86,13 +89,14 @@ def sample(model: Model, options: argparse.Namespace) -> None:
     print(f"{options.count:,} samples of {type(model).__name__}, seed {options.seed}: {options.output}")
 
 
-def _sample_batches(model: GenerativeModel, options: argparse.Namespace, start: int) -> Iterator[Batch]:
+def _sample_batches(
+    model: GenerativeModel, options: argparse.Namespace, condition: Batch, start: int
+) -> Iterator[Batch]:
     """Yield the samples from the index `start` on."""
     if options.interpolate and isinstance(model, GAN):
         rows = math.ceil(options.count / INTERPOLATION_STEPS)
         batches = model.interpolate_batches(rows, INTERPOLATION_STEPS, seed=options.seed, start=start)
         return _first(batches, options.count - start)
-    condition: Batch = {} if options.label is None else {"label": torch.tensor(options.label).expand(options.count)}
     return model.sample_batches(options.count, condition=condition, seed=options.seed, start=start)
 
 
@@ -105,8 +109,9 @@ def _first(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
         count -= len(batch["image"])
 
 
-def _sample_file(shape: ImageShape, options: argparse.Namespace) -> SampleFile:
+def _sample_file(model: GenerativeModel, options: argparse.Namespace) -> SampleFile:
     """Return the file in the format that the suffix of a path selects, in upper or lower case."""
+    shape = model.image_shape
     path, points = Path(options.output), len(shape) == 1
     folder = options.output.endswith(("/", os.sep)) or path.is_dir()
     match "" if folder else path.suffix.lower():
@@ -118,12 +123,20 @@ def _sample_file(shape: ImageShape, options: argparse.Namespace) -> SampleFile:
         case ".png" if shape == (2,):
             return ScatterFile(path, options.count)
         case "" if not points:
-            with find_checkpoint(options.run).open("rb") as file:
-                checkpoint = hashlib.file_digest(file, "sha256").hexdigest()
-            settings = {name: getattr(options, name) for name in ("seed", "label", "interpolate")}
-            return FolderFile(path, options.count, {"checkpoint": checkpoint, **settings})
+            settings = {name: getattr(options, name) for name in ("seed", "label", "text", "interpolate")}
+            files = {name: getattr(options, name) for name in ("captions", "audio")}
+            settings |= {name: None if file is None else _digest(Path(file)) for name, file in files.items()}
+            log_mel = log_mel_of(options.run) if isinstance(model, PairedGAN) else None
+            checkpoint = _digest(find_checkpoint(options.run))
+            return FolderFile(path, options.count, {"checkpoint": checkpoint, **settings}, log_mel)
         case suffix:
             raise UsageError(f"`--output` of points must end in .npz, or in .png in the plane, got {suffix!r}")
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def evaluate(model: Model, options: argparse.Namespace) -> None:

@@ -29,7 +29,8 @@ TRUSTED_PACKAGES = ("lightning_gans", "torch", "pytorch_lightning")
 COMMAND = "# python -m lightning_gans fit --config "
 
 MEASURED = re.compile(r"# About (?P<time>\d+ (?:s|min|h|days)) on two cores(?:: (?P<scores>.+))?\.")
-"""The third line of a recipe that was measured: the time of its run, and the scores on held-out data."""
+"""The third line of a recipe: the time of its run, and the scores on held-out data. Without scores, the time is that of
+`--dry_run`."""
 
 NOT_MEASURED = "# Not measured; `--dry_run` estimates the time."
 """The third line of another recipe."""

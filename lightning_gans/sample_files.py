@@ -17,6 +17,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from lightning_gans.audio import LogMel, write_wav
 from lightning_gans.errors import UsageError
 from lightning_gans.files import strict_atomic_write
 from lightning_gans.rendering.images import to_rgb, to_uint8
@@ -149,14 +150,17 @@ class FolderFile(SampleFile):
         path: Path of the folder.
         count: Number of samples.
         settings: Settings of the samples by the name of their option, as plain data.
+        log_mel: Transform by which the spectrogram of each sample is written as sound, `000000.wav`; default None for
+            samples without sound.
 
     Raises:
         UsageError: The folder has images that are not samples with these settings, or more than `count` of them.
     """
 
-    def __init__(self, path: Path, count: int, settings: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, count: int, settings: Mapping[str, Any], log_mel: LogMel | None = None) -> None:
         super().__init__(path, count)
         self.settings = dict(settings)
+        self.log_mel = log_mel
         if path.exists() and not path.is_dir():
             raise UsageError(f"`--output` {str(path)!r} is a file, not a folder")
         if path.is_dir() and (numbers := self._numbers()):
@@ -196,10 +200,17 @@ class FolderFile(SampleFile):
         info.add_text(RECORD, json.dumps(self.settings))
         number = self.start
         for batch in batches:
+            if self.log_mel is not None:  # before the images, which mark a sample as complete
+                self._write_sound(number, self.log_mel.inverse(batch["audio"].cpu()), self.log_mel.sample_rate)
             for image in to_rgb(batch["image"]):
                 with strict_atomic_write(self._file(number)) as part:
                     Image.fromarray(image).save(part, format="PNG", pnginfo=info)
                 number += 1
+
+    def _write_sound(self, number: int, waveforms: Tensor, sample_rate: int) -> None:
+        for index, waveform in enumerate(waveforms, number):
+            with strict_atomic_write(self._file(index).with_suffix(".wav")) as part:
+                write_wav(part, waveform, sample_rate)
 
 
 def _differing(file: Path, settings: Mapping[str, Any]) -> str | None:

@@ -40,7 +40,7 @@ class Argument(NamedTuple):
 
     Attributes:
         annotation: Syntax tree of its type; None if it has no annotation.
-        required: Whether it must be given.
+        required: Whether it has no default.
     """
 
     annotation: ast.expr | None
@@ -50,7 +50,7 @@ class Argument(NamedTuple):
 def arguments(name: str) -> dict[str, Argument]:
     """Return the arguments of a class by name, with those that its `**kwargs` pass to a base class.
 
-    Arguments of the base class that the constructor sets itself are not required.
+    Arguments that the class itself passes to its base class are left out.
 
     Args:
         name: Name of the class. It is empty for a class of another package.
@@ -58,21 +58,18 @@ def arguments(name: str) -> dict[str, Argument]:
     Example:
         >>> sorted(arguments("Samples")), arguments("ImageFolder")["root"].required
         (['count', 'every', 'seed'], True)
-        >>> arguments("AudioDataModule")["found"].required, arguments("AudioFolder")["found"].required
-        (True, False)
     """
     node = _definitions().get(name)
     if node is None:
         return {}
     methods = (part for part in node.body if isinstance(part, ast.FunctionDef))
-    init = next((method for method in methods if method.name == "__init__"), None)
+    signature = next((method.args for method in methods if method.name == "__init__"), None)
     found: dict[str, Argument] = {}
-    if init is None or init.args.kwarg is not None:
+    if signature is None or signature.kwarg is not None:
         for base in reversed(node.bases):
-            found |= arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
-    if init is not None:
-        found |= {argument: found[argument]._replace(required=False) for argument in _set_by(init) & found.keys()}
-        signature = init.args
+            inherited = arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
+            found |= {key: argument for key, argument in inherited.items() if key not in _passed(node)}
+    if signature is not None:
         positional = signature.args[1:]
         defaults = [*[None] * (len(positional) - len(signature.defaults)), *signature.defaults, *signature.kw_defaults]
         for part, default in zip([*positional, *signature.kwonlyargs], defaults, strict=True):
@@ -80,16 +77,11 @@ def arguments(name: str) -> dict[str, Argument]:
     return found
 
 
-def _set_by(init: ast.FunctionDef) -> set[str]:
-    """Return the names of the arguments that a constructor passes to that of its base class."""
-    calls = (node for node in ast.walk(init) if isinstance(node, ast.Call))
-    return {
-        keyword.arg
-        for call in calls
-        if ast.unparse(call.func) == "super().__init__"
-        for keyword in call.keywords
-        if keyword.arg is not None
-    }
+def _passed(node: ast.ClassDef) -> set[str]:
+    """Return the arguments that the constructor of a class passes to its base class by name."""
+    calls = (part for part in ast.walk(node) if isinstance(part, ast.Call))
+    constructors = (call for call in calls if ast.unparse(call.func) == "super().__init__")
+    return {keyword.arg for call in constructors for keyword in call.keywords if keyword.arg is not None}
 
 
 @cache

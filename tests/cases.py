@@ -1,23 +1,27 @@
 """The table of all models for the property tests, and small data for them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_gans.core.batches import as_dict
 from lightning_gans.core.density import DensityModel
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
 from lightning_gans.core.optimizers import DCGANAdam, InfoGANAdam, LSGANAdam, R3GANAdam, SNGANAdam, WGANGPAdam
 from lightning_gans.datamodules.module import DataModule
+from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.models import (
+    ACGAN,
     DCGAN,
+    GANCLS,
     LAPGAN,
     LSGAN,
     MADE,
@@ -27,19 +31,23 @@ from lightning_gans.models import (
     Classifier,
     FlowGAN,
     InfoGAN,
+    PairedGAN,
     PixelCNN,
     SemiSupervisedGAN,
     VanillaGAN,
 )
 from lightning_gans.networks.classifier import ConvClassifier
+from lightning_gans.networks.conditional import ConditionalGenerator
 from lightning_gans.networks.couplings import AdditiveCoupling, even_odd_indices
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
+from lightning_gans.networks.encoders import BagOfWords, LogMelEncoder
 from lightning_gans.networks.flows import Chain, Flatten
 from lightning_gans.networks.levels import round_to_levels, to_index
 from lightning_gans.networks.made import MADENetwork
 from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.nice import NICE
 from lightning_gans.networks.outputs import Bernoulli, DiscretizedLogisticMixture
+from lightning_gans.networks.pairs import PairDiscriminator, PairGenerator
 from lightning_gans.networks.pixel_cnn import GatedPixelCNN
 from lightning_gans.networks.priors import FlowGenerator, StandardNormal
 from lightning_gans.networks.pyramid import LaplacianDiscriminator, LaplacianGenerator, PyramidGenerator
@@ -109,7 +117,24 @@ class Case:
         image = images(self.image_shape, size, seed=seed)
         if "levels" in self.arguments and self.levels is not None:
             image = round_to_levels(image, self.levels)
-        return {"image": image, "label": torch.arange(size) % 3}
+        batch: Batch = {"image": image, "label": torch.arange(size) % 3}
+        return {**batch, **conditions(batch["label"], self.words, self.audio_shape)}
+
+    def sample(self, model: GenerativeModel, n: int, *, seed: int | None = None) -> Batch:
+        """Sample from a model of the case, with the conditions that it requires."""
+        batch = as_dict(self.batch(n))
+        condition = cast("Batch", {key: batch[key] for key in model.required_conditions})
+        return model.sample(n, condition=condition, seed=seed)
+
+    @property
+    def words(self) -> int:
+        """Return the number of words of the captions of the data, 0 without captions."""
+        return len(self.arguments.get("vocabulary", ()))
+
+    @property
+    def audio_shape(self) -> list[int]:
+        """Return the shape of the spectrograms of the data, empty without sound."""
+        return list(self.arguments.get("audio_shape", ()))
 
     def data(self, **arguments: Any) -> "Noise":
         """Generate a random data module: 40 examples for training, 16 for validation, 24 for testing."""
@@ -118,14 +143,26 @@ class Case:
     def sizes(self) -> dict[str, Any]:
         """Return the arguments of `Noise` that describe the data."""
         classes = self.arguments.get("num_classes", 0)
-        return {"image_shape": list(self.image_shape), "levels": self.levels, "classes": classes}
+        sizes = {"image_shape": list(self.image_shape), "levels": self.levels, "classes": classes}
+        return {**sizes, "words": self.words, "audio_shape": self.audio_shape}
 
 
 class Noise(DataModule):
-    """Uniform noise, as uint8 images or as points, with labels if there are classes."""
+    """Uniform noise, as uint8 images or as points, with labels, captions and spectrograms of the given sizes."""
 
-    def __init__(self, *, image_shape: list[int], levels: int | None = 256, classes: int = 0, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        image_shape: list[int],
+        levels: int | None = 256,
+        classes: int = 0,
+        words: int = 0,
+        audio_shape: list[int] | None = None,
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
+        self.vocabulary = Vocabulary(WORDS[2:words]) if words else None
+        self.audio_shape = tuple(audio_shape) if audio_shape else None
         self.class_names = tuple(str(label) for label in range(classes)) or None
         self.image_shape = tuple(image_shape)
         self.levels = levels if len(image_shape) == 3 else None
@@ -137,12 +174,29 @@ class Noise(DataModule):
     def _stored(self, image: Tensor) -> Batch:
         stored = image if self.levels is None else to_index(image, self.levels).to(torch.uint8)
         label = torch.arange(len(image)) % self.num_classes if self.num_classes else torch.full((len(image),), -1)
-        return {"image": stored, "label": label}
+        words = 0 if self.vocabulary is None else len(self.vocabulary)
+        return {"image": stored, "label": label, **conditions(torch.arange(len(image)), words, self.audio_shape)}
 
 
 def images(image_shape: ImageShape, size: int, *, seed: int = 0) -> Tensor:
     """Sample examples uniformly from [-1, 1], without the global random generator."""
     return torch.rand(size, *image_shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+WORDS = ("<pad>", "<unk>", *"abcdefgh")
+"""A vocabulary."""
+
+
+def conditions(index: Tensor, words: int, audio_shape: Sequence[int] | None) -> Batch:
+    """Return captions of one to three words and spectrograms for examples with these indices."""
+    batch: Batch = {}
+    if words:
+        length = 1 + index % 3
+        text = 2 + (index[:, None] * torch.tensor([1, 3, 5])) % (words - 2)
+        batch["text"] = torch.where(torch.arange(3) < length[:, None], text, 0)
+    if audio_shape:
+        batch["audio"] = torch.cat([images(tuple(audio_shape), 1, seed=one) for one in index.tolist()])
+    return batch
 
 
 MLPS: dict[str, Any] = {
@@ -154,6 +208,7 @@ MLPS: dict[str, Any] = {
 BATCH_NORM = "the statistics of batch normalization are those of the examples of one process"
 ACT_NORM = "the flow's normalization is initialized from the first batch of one process"
 FEATURE_MATCHING = "feature matching compares means over the examples of one process"
+MISMATCHED = "the wrong captions are those of other examples in the part of the batch of one process"
 DROPOUT = "dropout draws from the random generator of each process, not from `randn`"
 
 
@@ -358,6 +413,72 @@ CASES = [
         no_mean_over_samples=FEATURE_MATCHING,
     ),
     Case(
+        "dcgan-label",
+        DCGAN,
+        (1, 8, 8),
+        {
+            "generator": partial(DCGANGenerator, width=4),
+            "discriminator": partial(DCGANDiscriminator, width=4),
+            "conditions": ["label"],
+            "condition_dim": 5,
+            "generator_conditioning": "batch_norm",
+            "num_classes": 60,
+        },
+        representative=True,
+        no_mean_over_samples=BATCH_NORM,
+    ),
+    Case(
+        "wgan_gp-text",
+        WGANGP,
+        (2,),
+        {**MLPS, "conditions": ["text"], "condition_dim": 5, "vocabulary": WORDS, "accumulate_grad_batches": 2},
+        representative=True,
+    ),
+    Case(
+        "r3gan-sound",
+        R3GAN,
+        (1, 8, 8),
+        {
+            **MLPS,
+            "conditions": ["label", "audio"],
+            "condition_dim": 5,
+            "audio_encoder": partial(LogMelEncoder, width=2),
+            "num_classes": 60,
+            "audio_shape": (1, 8, 6),
+        },
+        representative=True,
+    ),
+    Case(
+        "acgan",
+        ACGAN,
+        (1, 8, 8),
+        {**MLPS, "condition_dim": 5, "num_classes": 60},
+    ),
+    Case(
+        "gan_cls",
+        GANCLS,
+        (3, 9, 7),
+        {
+            "generator": partial(DCGANGenerator, width=4),
+            "discriminator": partial(DCGANDiscriminator, width=4),
+            "text_encoder": BagOfWords,
+            "condition_dim": 5,
+            "vocabulary": WORDS,
+        },
+        no_mean_over_samples=MISMATCHED,
+    ),
+    Case(
+        "paired_gan",
+        PairedGAN,
+        (1, 8, 8),
+        {
+            **MLPS,
+            "audio_generator": partial(MLPGenerator, width=16),
+            "audio_discriminator": partial(DCGANCritic, width=4),
+            "audio_shape": (1, 8, 6),
+        },
+    ),
+    Case(
         "classifier",
         Classifier,
         (1, 8, 8),
@@ -495,6 +616,15 @@ PUBLISHED = [
     Defaults(R3GAN, 64, 1, R3GANGenerator, R3GANDiscriminator, R3GANAdam, ADAM_R3GAN),
     Defaults(SNGAN, 128, 5, DCGANGenerator, SpectralNormDiscriminator, SNGANAdam, ADAM_SNGAN),
     Defaults(FlowGAN, 256, 5, FlowGenerator, DCGANCritic, WGANGPAdam, ADAM_WGAN_GP, needs=(("levels", 256),)),
+    Defaults(
+        ACGAN, 100, 1, ConditionalGenerator, InfoGANDiscriminator, DCGANAdam, ADAM_DCGAN, needs=(("num_classes", 3),)
+    ),
+    Defaults(
+        GANCLS, 100, 1, ConditionalGenerator, DCGANDiscriminator, DCGANAdam, ADAM_DCGAN, needs=(("vocabulary", WORDS),)
+    ),
+    Defaults(
+        PairedGAN, 64, 1, PairGenerator, PairDiscriminator, R3GANAdam, ADAM_R3GAN, needs=(("audio_shape", (1, 8, 8)),)
+    ),
     Defaults(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]
 """The published defaults of every GAN."""

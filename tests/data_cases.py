@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 from torchvision import datasets
 
 from lightning_gans.datamodules import (
@@ -23,12 +24,14 @@ from lightning_gans.datamodules import (
     DataModule,
     Digits,
     FashionMNIST,
+    HuggingFace,
     ImageAndSound,
     ImageFolder,
     LitData,
     SpokenDigits,
     Sprites,
     StackedMNIST,
+    TorchvisionImages,
     Toy2D,
 )
 from lightning_gans.datamodules.shards import Part
@@ -163,6 +166,40 @@ def shards(root: Path, count: int = 60) -> str:
     return str(folder)
 
 
+def saved_data_set(root: Path, count: int = 40) -> str:
+    """Write a folder of `save_to_disk` with images, labels and captions."""
+    hub = pytest.importorskip("datasets")
+    folder = root / f"saved_{count}"
+    if not folder.exists():
+        random = np.random.default_rng(0)
+        columns = {
+            "image": [Image.fromarray(random.integers(0, 256, (7, 9, 3), dtype=np.uint8)) for _ in range(count)],
+            "label": [index % 3 for index in range(count)],
+            "text": [f"a {index % 5}" for index in range(count)],
+        }
+        features = hub.Features(
+            image=hub.Image(), label=hub.ClassLabel(names=["cat", "cow", "dog"]), text=hub.Value("string")
+        )
+        hub.Dataset.from_dict(columns, features=features).save_to_disk(str(folder))
+    return str(folder)
+
+
+def svhn(root: Path) -> str:
+    """Write the files of SVHN, whose checksums torchvision would compare."""
+    folder = root / "svhn"
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    for split, count in (("train", 40), ("test", 20)):
+        content = {
+            "X": random.integers(0, 256, (32, 32, 3, count), dtype=np.uint8),
+            "y": (np.arange(count, dtype=np.uint8) % 10 + 1)[:, None],
+        }
+        savemat(folder / f"{split}_32x32.mat", content)
+        checksum = md5((folder / f"{split}_32x32.mat").read_bytes()).hexdigest()
+        datasets.SVHN.split_list[split][2] = checksum
+    return str(folder)
+
+
 # Table
 
 FRACTIONS = {"validation_size": 0.2, "test_size": 0.2}
@@ -177,6 +214,9 @@ TABLE: dict[type[DataModule], Callable[[Path], Row]] = {
     Captions: lambda root: Row({"root": captions(root), "image_size": 6, **FRACTIONS}, {"min_count": 9}),
     Digits: lambda root: Row({}, OTHER),
     FashionMNIST: lambda root: Row({"root": mnist(root, "FashionMNIST"), **SMALL}, OTHER),
+    HuggingFace: lambda root: Row(
+        {"path": saved_data_set(root), "image_size": 6, **FRACTIONS}, {"path": saved_data_set(root, 50)}
+    ),
     ImageAndSound: lambda root: Row(
         {"images": Digits(), "audio": SpokenDigits(root=digit_sounds(root), **SOUND)}, {"images": Digits(**OTHER)}
     ),
@@ -186,6 +226,9 @@ TABLE: dict[type[DataModule], Callable[[Path], Row]] = {
     SpokenDigits: lambda root: Row({"root": digit_sounds(root), **SOUND}, {"split_by": "speaker"}),
     Sprites: lambda root: Row({"image_size": 16, "train_size": 40, "test_size": 20, **SMALL}, {"seed": 1}),
     StackedMNIST: lambda root: Row({"root": mnist(root), "train_size": 40, **SMALL}, {"seed": 1}),
+    TorchvisionImages: lambda root: Row(
+        {"dataset": "SVHN", "root": svhn(root), "image_size": 6, **FRACTIONS}, {"validation_size": 0.4}
+    ),
     Toy2D: lambda root: Row({"count": 400, "validation_size": 50}, {"seed": 1}),
 }
 """Every data module that can be instantiated. A new one needs one line."""

@@ -55,6 +55,7 @@ LAYERS = {
     "command_options": 7,
     "dry_run": 8,
     "data_options": 8,
+    "sample_conditions": 8,
     "commands": 10,
     "cli": 10,
     "data_command": 11,

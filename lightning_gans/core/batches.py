@@ -122,6 +122,28 @@ def explain_single_example(error: ValueError, size: int, count: int) -> None:
     raise ValueError(f"batch normalization needs at least 2 examples at a time, got 1: {remedy}") from error
 
 
+def mismatched_rows(conditions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Choose another example of a batch for each example, the next one whose conditions differ.
+
+    Args:
+        conditions: The conditions (b, ...) of the batch, one tensor of each kind.
+
+    Returns:
+        (b,) int64 rows, and whether they differ, () bool: it is false only if all conditions of the batch are equal.
+
+    Example:
+        >>> mismatched_rows([torch.tensor([3, 3, 5, 3])])
+        (tensor([2, 2, 3, 2]), tensor(True))
+    """
+    size = len(conditions[0])
+    different = torch.stack(
+        [(values.unsqueeze(0) != values.unsqueeze(1)).any(2) for values in (each.view(size, -1) for each in conditions)]
+    ).any(0)
+    following = (torch.arange(size).unsqueeze(1) + torch.arange(1, size + 1)).to(different.device) % size
+    first = different.gather(1, following).int().argmax(1, keepdim=True)  # the first maximum
+    return following.gather(1, first).squeeze(1), different.any()
+
+
 def _split(value: Any, count: int, size: int) -> Sequence[Any]:
     """Split a value of a batch as `Tensor.tensor_split` does; a value that does not belong to examples is repeated."""
     if isinstance(value, Tensor) and value.dim() > 0:

@@ -1,7 +1,8 @@
 """Base class of all GANs: the contract of a variant and the only two-player training step."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import final
 
 import torch
@@ -10,11 +11,21 @@ from torch import Tensor, nn
 from lightning_gans.checks import check_positive
 from lightning_gans.core import distributed
 from lightning_gans.core.batches import join_batches
+from lightning_gans.core.conditioning import (
+    AudioEncoderFactory,
+    Condition,
+    Conditioning,
+    GeneratorConditioning,
+    LabelEncoderFactory,
+    TextEncoderFactory,
+)
 from lightning_gans.core.ema import EMA
 from lightning_gans.core.generative import INTERPOLATION_CHUNK, GenerativeModel, trigonometric_interpolation
 from lightning_gans.core.manual_optimization import ManualOptimization
 from lightning_gans.core.optimizers import DCGANAdam, OptimizerFactory
 from lightning_gans.core.schedules import Schedule
+from lightning_gans.networks.conditional import bound
+from lightning_gans.networks.encoders import GRUEncoder, LabelEncoder, LogMelEncoder
 from lightning_gans.types import Batch, ImageShape, Losses
 
 GeneratorFactory = Callable[[int, ImageShape], nn.Module]
@@ -49,10 +60,27 @@ class GAN(ManualOptimization, GenerativeModel):
         gradient_clip_val: Largest norm of each player's gradient; None (default) does not clip.
         ema_half_life: Half-life of the generator's EMA in images. 0 disables averaging. None (default) lets it rise to
             10,000 over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
+        conditions: Batch keys that samples are conditioned on: "label", "text" and "audio"; none by default.
+        condition_dim: Size of the vector of each condition, default 128.
+        generator_conditioning: "concatenation" (default) of the vector and the latents, or "batch_norm", conditional
+            batch normalization in place of the generator's `BatchNorm2d`.
+        label_encoder: Factory of an encoder of labels from (num_classes, condition_dim), default `LabelEncoder`.
+        text_encoder: Factory of an encoder of captions from (vocabulary, condition_dim), default `GRUEncoder`.
+        audio_encoder: Factory of an encoder of spectrograms from (audio_shape, condition_dim), default
+            `LogMelEncoder`.
+        num_classes: Number of classes of the data; None without classes.
+        vocabulary: Words of the captions of the data by index; None without captions.
+        audio_shape: (1, bands, frames) of the spectrograms of the data; None without sound.
+
+    Attributes:
+        projects_condition: Whether the discriminator receives the condition, by projection; a variant may differ.
 
     Raises:
-        ValueError: If a number is out of its range; the message names it.
+        ValueError: If a number is out of its range, a condition is not in the data, or a network cannot be conditional;
+            the message names it.
     """
+
+    projects_condition: bool = True
 
     def __init__(
         self,
@@ -69,6 +97,15 @@ class GAN(ManualOptimization, GenerativeModel):
         accumulate_grad_batches: int = 1,
         gradient_clip_val: float | None = None,
         ema_half_life: float | Schedule | None = None,
+        conditions: Sequence[Condition] = (),
+        condition_dim: int = 128,
+        generator_conditioning: GeneratorConditioning = "concatenation",
+        label_encoder: LabelEncoderFactory = LabelEncoder,
+        text_encoder: TextEncoderFactory = GRUEncoder,
+        audio_encoder: AudioEncoderFactory = LogMelEncoder,
+        num_classes: int | None = None,
+        vocabulary: Sequence[str] | None = None,
+        audio_shape: ImageShape | None = None,
     ) -> None:
         super().__init__(
             image_shape=image_shape,
@@ -80,8 +117,27 @@ class GAN(ManualOptimization, GenerativeModel):
         check_positive(latent_dim=latent_dim, discriminator_steps=discriminator_steps)
         self.latent_dim = latent_dim
         self.discriminator_steps = discriminator_steps
-        self.generator = generator(latent_dim, self.image_shape)
+        conditioning = Conditioning(
+            conditions=tuple(conditions),
+            embedding_dim=condition_dim,
+            method=generator_conditioning,
+            label_encoder=label_encoder,
+            text_encoder=text_encoder,
+            audio_encoder=audio_encoder,
+            num_classes=num_classes,
+            vocabulary=vocabulary,
+            audio_shape=audio_shape,
+        )
+        if conditions:
+            self.conditions = conditioning.conditions
+            self.generates = (*self.generates, *self.conditions)
+        self.num_classes = num_classes
+        self.vocabulary = vocabulary
+        self.audio_shape = audio_shape
+        self.generator = conditioning.generator(generator, latent_dim, self.image_shape)
         self.discriminator = discriminator(self.image_shape)
+        if self.projects_condition:
+            self.discriminator = conditioning.discriminator(self.discriminator)
         self.ema = EMA(self.generator, half_life=ema_half_life)
 
     # -- the contract: a variant implements the losses and overrides the rest where it differs ------------------------
@@ -130,15 +186,34 @@ class GAN(ManualOptimization, GenerativeModel):
         return {} if self.conditions else {"interpolation": self.interpolate(columns, columns, seed=seed)}
 
     def discriminator_score(self, batch: Batch) -> Tensor | None:
-        """Compute the discriminator's mean logit of each example, (b,); None for a conditional GAN."""
-        return None if self.conditions else self.discriminator(batch["image"]).unsqueeze(-1).flatten(1).mean(1)
+        """Compute the discriminator's mean logit of each example, (b,); None if the batch lacks a condition."""
+        if any(key not in batch for key in self.conditions):
+            return None
+        with bound([self.discriminator], batch):
+            logits: Tensor = self.discriminator(batch["image"])
+        return logits.unsqueeze(-1).flatten(1).mean(1)
 
     # -- methods for the losses --------------------------------------------------------------------------------------
 
     @final
+    @contextmanager
+    def condition_on(self, *batches: Batch) -> Iterator[None]:
+        """Bind the conditions of a batch to both networks in a `with` block; the training step does it for each loss.
+
+        Args:
+            *batches: The batch. Of several batches, the mean of their encoded conditions is bound.
+
+        Raises:
+            ValueError: A batch lacks a condition.
+        """
+        with bound([self.generator, self.discriminator], *batches):
+            yield
+
+    @final
     def fake(self, batch: Batch) -> Batch:
         """Generate as many samples as the batch has examples, from the live generator and fresh latents."""
-        return self._check_shape(self.generate(self.generator, self.sample_latents(len(batch["image"])), batch))
+        with bound([self.generator], batch):
+            return self._check_shape(self.generate(self.generator, self.sample_latents(len(batch["image"])), batch))
 
     @final
     def discriminate(self, real: Tensor, fake: Tensor, *conditions: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,8 +245,10 @@ class GAN(ManualOptimization, GenerativeModel):
     # -- sampling ----------------------------------------------------------------------------------------------------
 
     def draw(self, n: int, condition: Batch) -> Batch:
-        """Generate n samples with the EMA of the generator."""
-        return self._check_shape(self.generate(self.ema, self.sample_latents(n), condition))
+        """Generate n samples with the EMA of the generator; their conditions are a part of the samples."""
+        with bound([self.ema], condition):
+            samples = self._check_shape(self.generate(self.ema, self.sample_latents(n), condition))
+        return {**samples, **condition}
 
     @final
     def interpolate(self, rows: int, steps: int, *, seed: int | None = None) -> Batch:
@@ -234,19 +311,28 @@ class GAN(ManualOptimization, GenerativeModel):
         """Update the discriminator on a batch, and every `discriminator_steps` batches the generator."""
         batch = self.prepare_batch(batch)
         if self.batches_seen == 0:
-            with torch.no_grad():
+            with torch.no_grad(), self.condition_on(batch):
                 self.initialize_from_batch(batch)
             distributed.broadcast_state(self)  # each process has initialized from its own batch
             self.ema.copy(self.generator)
         self.begin_batch(batch)
-        if self.optimize("discriminator", self.discriminator_loss, batch):
+        if self.optimize("discriminator", self._conditional(self.discriminator_loss), batch):
             self.after_discriminator_step()
         distributed.average_buffers(self)
         is_due = self.batches_seen % self.discriminator_steps == 0
-        updated = is_due and self.optimize("generator", self.generator_loss, batch)
+        updated = is_due and self.optimize("generator", self._conditional(self.generator_loss), batch)
         self.images_seen = self.images_after_batch  # schedules of this step depend on the images seen before it
         if updated:
             self.after_generator_step()
             distributed.average_buffers(self)
             self.ema.update(self.generator, images_seen=self.images_seen)
         self.end_batch()
+
+    def _conditional(self, loss: Callable[[Batch], Losses]) -> Callable[[Batch], Losses]:
+        """Return a loss during which the conditions of its batch are bound."""
+
+        def conditional_loss(batch: Batch) -> Losses:
+            with self.condition_on(batch):
+                return loss(batch)
+
+        return conditional_loss

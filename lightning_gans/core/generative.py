@@ -122,7 +122,8 @@ class GenerativeModel(Model):
         return self.batches_of_chunks(n, SAMPLE_CHUNK, seed, draw_chunk, start=start)
 
     def _chunk_condition(self, given: Batch, index: int) -> Batch:
-        condition = _chunk(given, index)
+        rows = as_dict(_chunk(given, index))
+        condition = cast("Batch", {key: self.to_device_and_dtype(tensor) for key, tensor in rows.items()})
         if "label" in self.conditions and "label" not in given and self.num_classes is not None:
             condition["label"] = torch.randint(self.num_classes, (SAMPLE_CHUNK,)).to(self.device)
         return condition

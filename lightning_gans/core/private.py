@@ -233,7 +233,8 @@ def patch_class_change() -> None:
             parser_of: Any = _typehints.ActionTypeHint.get_class_parser
             defaults = parser_of(previous["class_path"], {"fail_untyped": False}).get_defaults()
             for name, value in list(previous["init_args"].items(branches=True)):
-                if "." not in name and defaults.get(name) == value:
+                default = defaults.get(name)  # a tuple is parsed as a list
+                if "." not in name and value in (default, [*default] if isinstance(default, tuple) else default):
                     del previous["init_args"][name]
         discard_unaccepted(parser_or_action, previous, present)
 

@@ -52,8 +52,8 @@ class FlowGAN(WGANGP, DensityModel):
         **kwargs: Further arguments of `WGANGP`, except for the generator and the latents, which are the flow's.
 
     Raises:
-        ValueError: If a number is out of its range, or `discriminator_steps` is not 1 although the critic is not
-            trained.
+        ValueError: If a number is out of its range, `conditions` are given, or `discriminator_steps` is not 1 although
+            the critic is not trained.
 
     Example:
         >>> model = FlowGAN(image_shape=(1, 8, 8), levels=17, flow=partial(NICE, width=32), likelihood_weight=0.9)
@@ -77,6 +77,11 @@ class FlowGAN(WGANGP, DensityModel):
         **kwargs: Any,
     ) -> None:
         check_image_shape(image_shape)
+        if kwargs.get("conditions"):
+            raise ValueError(
+                f"`conditions` must be empty, got {list(kwargs['conditions'])}: the flow of {type(self).__name__}"
+                " is an invertible map without a condition"
+            )
         lowest, highest = value_range(likelihood_weight)
         if lowest < 0 or highest > 1:
             raise ValueError(f"`likelihood_weight` must be from 0 to 1, got {likelihood_weight}")

@@ -1,5 +1,6 @@
 """LAPGAN: one GAN for each level of a Laplacian pyramid."""
 
+import math
 from typing import Any
 
 import torch
@@ -81,10 +82,11 @@ class LAPGAN(GAN):
             **kwargs,
         )
         self.depth = depth
+        self._plane_sizes = [math.prod(shape[1:]) for shape in finer]
 
     def sample_latents(self, n: int) -> Tensor:
         """Sample n latents: the vector and the planes of all finer levels, concatenated."""
-        return self.randn(n, sum(self.generator.sizes))
+        return self.randn(n, self.latent_dim + sum(self._plane_sizes))
 
     def generate(self, generator: nn.Module, latents: Tensor, batch: Batch) -> Batch:
         """Map latents to samples, from the coarsest level to the finest; each level adds to the previous one."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch import Tensor
+
 from lightning_gans.core.gan import GAN, DiscriminatorFactory, GeneratorFactory
 from lightning_gans.core.optimizers import OptimizerFactory, R3GANAdam
 from lightning_gans.core.schedules import Schedule, value_at, value_range
@@ -68,9 +70,13 @@ class R3GAN(GAN):
         )
         self.gamma = gamma
 
+    def discriminator_input(self, batch: Batch) -> Tensor:
+        """Return the part of a batch that the discriminator receives: the images."""
+        return batch["image"]
+
     def discriminator_loss(self, batch: Batch) -> Losses:
         """Compute the relativistic loss and the weighted penalties R1 and R2."""
-        real, fake = batch["image"], self.fake(batch)["image"]
+        real, fake = self.discriminator_input(batch), self.discriminator_input(self.fake(batch))
         real_logit, fake_logit = self.discriminate(real, fake)
         weight = value_at(self.gamma, self.images_seen) / 2
         return {
@@ -81,5 +87,6 @@ class R3GAN(GAN):
 
     def generator_loss(self, batch: Batch) -> Losses:
         """Compute the relativistic loss with the two roles exchanged."""
-        real_logit, fake_logit = self.discriminator(batch["image"]), self.discriminator(self.fake(batch)["image"])
+        real, fake = self.discriminator_input(batch), self.discriminator_input(self.fake(batch))
+        real_logit, fake_logit = self.discriminator(real), self.discriminator(fake)
         return {"relativistic": relativistic_generator_loss(real_logit, fake_logit)}

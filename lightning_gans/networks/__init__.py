@@ -1,6 +1,7 @@
 """Generators, discriminators, normalizing flows and autoregressive networks, one architecture family per file."""
 
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANDiscriminator, DCGANGenerator, SpectralNormDiscriminator
+from lightning_gans.networks.encoders import BagOfWords, GRUEncoder, LabelEncoder, LogMelEncoder
 from lightning_gans.networks.made import MADENetwork
 from lightning_gans.networks.mlp import MaxoutDiscriminator, MLPDiscriminator, MLPGenerator
 from lightning_gans.networks.nice import NICE
@@ -18,6 +19,7 @@ from lightning_gans.networks.splines import SplineFlow
 
 __all__ = [
     "NICE",
+    "BagOfWords",
     "BatchNormMLPGenerator",
     "Bernoulli",
     "Categorical",
@@ -26,9 +28,12 @@ __all__ = [
     "DCGANGenerator",
     "DiscretizedLogisticMixture",
     "FlowGenerator",
+    "GRUEncoder",
     "GatedPixelCNN",
+    "LabelEncoder",
     "LaplacianDiscriminator",
     "LaplacianGenerator",
+    "LogMelEncoder",
     "MADENetwork",
     "MLPDiscriminator",
     "MLPGenerator",

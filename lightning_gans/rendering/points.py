@@ -10,6 +10,7 @@ from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.datamodules import DataModule
 from lightning_gans.datamodules.ground_truth import GroundTruth
 from lightning_gans.rendering.images import RGBImage
+from lightning_gans.types import Batch
 
 NUM_POINTS = 2500
 """Number of points in a plot, equal to the number of points that are scored."""
@@ -101,18 +102,20 @@ class ScatterPlot:
         log_density = data.log_prob(pixel_centers(SIZE)) if isinstance(data, GroundTruth) else None
         self.log_density = None if log_density is None else log_density.view(SIZE, SIZE)
 
-    def samples(self, model: GenerativeModel, *, seed: int) -> RGBImage:
+    def samples(self, model: GenerativeModel, *, condition: Batch | None = None, seed: int) -> RGBImage:
         """Plot 2,500 samples of a model over the contour lines of its discriminator score, if it has a discriminator.
 
         Args:
             model: Generative model of points in the plane.
+            condition: Conditions of the samples, default None for an unconditional model.
             seed: Seed of the samples.
         """
         points = pixel_centers(SCORE_SIZE).float().to(model.device)
         with model.eval_mode(), torch.no_grad():
             score = model.discriminator_score({"image": points})
         score = None if score is None else score.double().cpu().view(SCORE_SIZE, SCORE_SIZE)
-        return scatter(model.sample(NUM_POINTS, seed=seed)["image"], log_density=self.log_density, score=score)
+        samples = model.sample(NUM_POINTS, condition=condition, seed=seed)["image"]
+        return scatter(samples, log_density=self.log_density, score=score)
 
     def examples(self, data: DataModule) -> RGBImage:
         """Plot 2,500 training examples.
