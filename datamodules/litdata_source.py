@@ -55,7 +55,7 @@ def import_litdata() -> Any:
 class LitDataSource(Source):
     """Examples in the shards that `prepare` writes with litdata.
 
-    Random access to a shard is two hundred times slower than reading it in order. Each shard is therefore read in
+    Random access to shards is about eighty times slower than reading them in order. Each shard is therefore read in
     order and as a whole, and the last `WINDOW + 2` of them are held in memory, by default 32 MB each. The permutation
     of an epoch puts the shards into a random order, and then moves each example by at most `WINDOW` shards. An epoch
     thus reads each shard once. Resuming reads at most `WINDOW + 1` of them again.
