@@ -65,10 +65,11 @@ def parse(command: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _check(command: str, options: argparse.Namespace) -> None:
     """Check the options as far as they do not depend on the model."""
-    least = options.k + 1 if command == "evaluate" else 1
     count = getattr(options, "count", None)  # None: one sample for each caption
-    if count is not None and count < least:
-        raise UsageError(f"`--count` must be at least {least}, got {count}")
+    if count is not None and count < 1:
+        raise UsageError(f"`--count` must be at least 1, got {count}")
+    if command == "evaluate" and options.count <= options.k:
+        raise UsageError(f"`--count` must be above `--k` ({options.k}), got {count}")
     if options.seed < 0:
         raise UsageError(f"`--seed` must be at least 0, got {options.seed}")
     if command == "sample" and not options.output.endswith(("/", os.sep)) and not Path(options.output).is_dir():

@@ -50,7 +50,7 @@ class Argument(NamedTuple):
 def arguments(name: str) -> dict[str, Argument]:
     """Return the arguments of a class by name, with those that its `**kwargs` pass to a base class.
 
-    Arguments that the class itself passes to its base class are left out.
+    Arguments that the class itself passes to its base class are not required.
 
     Args:
         name: Name of the class. It is empty for a class of another package.
@@ -67,8 +67,8 @@ def arguments(name: str) -> dict[str, Argument]:
     found: dict[str, Argument] = {}
     if signature is None or signature.kwarg is not None:
         for base in reversed(node.bases):
-            inherited = arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
-            found |= {key: argument for key, argument in inherited.items() if key not in _passed(node)}
+            found |= arguments(ast.unparse(base).partition("[")[0].rpartition(".")[2])
+        found |= {key: found[key]._replace(required=False) for key in _passed(node) & found.keys()}
     if signature is not None:
         positional = signature.args[1:]
         defaults = [*[None] * (len(positional) - len(signature.defaults)), *signature.defaults, *signature.kw_defaults]

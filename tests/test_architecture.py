@@ -133,9 +133,7 @@ def test_objectives_networks_and_data_modules_do_not_import_models() -> None:
         if layer(name) in ("objectives", "networks", "metrics", "audio"):
             assert found <= {layer(name), "types", "checks"}, name
         if layer(name) == "datamodules":  # `GroundTruth` computes metrics
-            assert found <= {"datamodules", "types", "core", "metrics", "audio", "files"}, (
-                name
-            )  # `GroundTruth` computes metrics
+            assert found <= {"datamodules", "types", "checks", "errors", "core", "metrics", "audio", "files"}, name
         if layer(name) == "models":
             assert not found & {"datamodules", "callbacks"}, name
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from lightning_gans import callbacks, datamodules, models
 from lightning_gans.__main__ import main
@@ -105,9 +106,9 @@ def test_the_arguments_in_the_source_are_those_of_the_classes() -> None:
     for name in [*names, *(callback.__name__ for callback in CALLBACK_OPTIONS.values())]:
         cls = next(getattr(module, name) for module in (models, datamodules, callbacks) if hasattr(module, name))
         known = parameters(cls)
-        assert arguments(name).keys() <= known.keys(), name
-        passed = known.keys() - arguments(name).keys()  # by the class itself to its base class
-        required = {key for key, p in known.items() if key not in passed and p.default is inspect.Parameter.empty}
+        assert arguments(name).keys() == known.keys(), name
+        required = {key for key, parameter in known.items() if parameter.default is inspect.Parameter.empty}
+        required &= {*ArgumentParser().add_class_arguments(cls)}  # without those that the constructor passes on
         assert {key for key, argument in arguments(name).items() if argument.required} == required, name
 
 

@@ -59,7 +59,7 @@ def test_a_name_that_wandb_forbids_begins_nothing(
         ("sample run --output x.jpgg", "`--output` must end in .png, .npz or be a folder, got '.jpgg' in 'x.jpgg'"),
         ("sample run --seed -1", "`--seed` must be at least 0, got -1"),
         ("sample run --count 1.5", "invalid integer value: '1.5'"),
-        ("evaluate run --count 1", "`--count` must be at least 6, got 1"),
+        ("evaluate run --count 1", "`--count` must be above `--k` (5), got 1"),
         ("sample run", "there is no run folder or checkpoint 'run'"),
     ],
 )

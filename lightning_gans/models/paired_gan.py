@@ -1,11 +1,13 @@
 """A GAN of pairs: one latent generates an image and its sound."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gans.checks import check_image
+from lightning_gans.core.conditioning import Condition
 from lightning_gans.core.gan import DiscriminatorFactory, GeneratorFactory
 from lightning_gans.models.r3gan import R3GAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANGenerator
@@ -53,12 +55,13 @@ class PairedGAN(R3GAN):
         audio_generator: GeneratorFactory = DCGANGenerator,
         discriminator: DiscriminatorFactory = DCGANCritic,
         audio_discriminator: DiscriminatorFactory = DCGANCritic,
+        conditions: Sequence[Condition] = (),
         **kwargs: Any,
     ) -> None:
         check_image("PairedGAN", image_shape)
         if audio_shape is None:
             raise ValueError("`audio_shape` is None: PairedGAN needs data of images and sound, such as ImageAndSound")
-        if "audio" in kwargs.get("conditions", ()):
+        if "audio" in conditions:
             raise ValueError("`conditions` has audio, which PairedGAN generates")
         sound = tuple(audio_shape)
         super().__init__(
@@ -68,6 +71,7 @@ class PairedGAN(R3GAN):
             discriminator=lambda shape: PairDiscriminator(
                 discriminator(shape), audio_discriminator(sound), shape, sound
             ),
+            conditions=conditions,
             **kwargs,
         )
 
