@@ -36,6 +36,9 @@ NARROWER = {
 }
 """Options for small networks, by model, where `NARROW` does not apply."""
 
+FEW_SPRITES = shlex.split("--data.image_size 16 --data.train_size 64 --data.test_size 16")
+"""Options for few small images of `Sprites`."""
+
 SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
 
@@ -120,7 +123,8 @@ def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
     generator = init_args.get("generator", {}).get("class_path", "").rpartition(".")[2]
     networks = generator.removesuffix("Generator").lower()
     variant = "adversarial" if init_args.get("likelihood_weight") == 0 else networks
-    assert name.replace("_", "") in (expected, expected + variant)
+    conditional = "conditional" if init_args.get("conditions") else networks
+    assert name.replace("_", "") in (expected, expected + variant, expected + conditional)
 
 
 @pytest.mark.filterwarnings("ignore:.*validation images are too few for scores")
@@ -130,6 +134,7 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     options = [*FEW, *SMALL]
     if content["data"]["class_path"] not in ("Digits", "ImageFolder"):
         options += ["--data.validation_size", "10"]
+    options += FEW_SPRITES if content["data"]["class_path"] == "Sprites" else []
     options += NARROWER.get(content["model"]["class_path"], NARROW)
     assert main([*command(RECIPES[name]), *options]) == 0
     model, trained_on = load("runs/x"), load_data("runs/x")
