@@ -338,14 +338,12 @@ class DataModule(Recorded, pl.LightningDataModule, ABC):
             batch_size: Number of examples.
         """
         generator = torch.Generator().manual_seed(0)
-        shape = (batch_size, *self.image_shape)
         if self.levels is None:
-            image = torch.rand(shape, generator=generator) * 2 - 1
+            image = torch.rand((batch_size, *self.image_shape), generator=generator) * 2 - 1
         else:
-            image = torch.randint(self.levels, shape, generator=generator, dtype=torch.uint8)
-        label = (
-            torch.full((batch_size,), -1) if self.num_classes is None else torch.arange(batch_size) % self.num_classes
-        )
+            image = torch.randint(self.levels, (batch_size, *self.image_shape), generator=generator, dtype=torch.uint8)
+        classes = self.num_classes
+        label = torch.full((batch_size,), -1) if classes is None else torch.arange(batch_size) % classes
         batch: Batch = {"image": image, "label": label}
         if self.vocabulary is not None:
             batch["text"] = torch.randint(1, len(self.vocabulary), (batch_size, self.text_length), generator=generator)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lightning_gans import DCGAN, Digits, PixelCNN, command_options, commands
+from lightning_gans import DCGAN, R3GAN, Digits, PixelCNN, command_options, commands
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import Evaluation, Samples
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
@@ -75,6 +75,14 @@ def untrained(run: str, **_: Any) -> Any:
     """Make a small model of the class that the name of a run begins with."""
     if Path(run).name.startswith(("made", "pixelcnn")):
         return PixelCNN(image_shape=(1, 8, 8), levels=17, num_classes=10, class_conditional=True)
+    if Path(run).name.startswith("r3gan"):
+        conditions: dict[str, Any] = {
+            "conditions": ["text"],
+            "vocabulary": ("<pad>", "<unk>", *["a", "small", "red", "heart"]),
+        }
+        if "digits" in run:
+            conditions = {"conditions": ["label"], "num_classes": 10}
+        return R3GAN(image_shape=(1, 8, 8), **conditions)
     networks = {"generator": lambda n, shape: DCGANGenerator(n, shape, width=4)}
     networks["discriminator"] = lambda shape: DCGANDiscriminator(shape, width=4)
     return DCGAN(image_shape=(1, 8, 8), **networks)
