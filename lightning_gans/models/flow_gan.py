@@ -1,13 +1,14 @@
 """Flow-GAN: a normalizing flow as the generator, trained by maximum likelihood, by a critic or by both."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from lightning_gans.checks import check_image_shape, check_levels
+from lightning_gans.core.conditioning import Condition
 from lightning_gans.core.density import DensityModel, bits_per_dim
 from lightning_gans.core.gan import DiscriminatorFactory
 from lightning_gans.core.generative import GenerativeModel
@@ -49,6 +50,7 @@ class FlowGAN(WGANGP, DensityModel):
             `MLPDiscriminator` for points.
         discriminator_steps: Critic updates per generator update, each on a new batch. None is 1 if
             `likelihood_weight` is 1, and 5 otherwise.
+        conditions: Empty, because a flow is an invertible map without a condition.
         **kwargs: Further arguments of `WGANGP`, except for the generator and the latents, which are the flow's.
 
     Raises:
@@ -74,12 +76,13 @@ class FlowGAN(WGANGP, DensityModel):
         likelihood_weight: float | Schedule = 0.99,
         discriminator: DiscriminatorFactory | None = None,
         discriminator_steps: int | None = None,
+        conditions: Sequence[Condition] = (),
         **kwargs: Any,
     ) -> None:
         check_image_shape(image_shape)
-        if kwargs.get("conditions"):
+        if conditions:
             raise ValueError(
-                f"`conditions` must be empty, got {list(kwargs['conditions'])}: the flow of {type(self).__name__}"
+                f"`conditions` must be empty, got {list(conditions)}: the flow of {type(self).__name__}"
                 " is an invertible map without a condition"
             )
         lowest, highest = value_range(likelihood_weight)
@@ -99,6 +102,7 @@ class FlowGAN(WGANGP, DensityModel):
             discriminator=discriminator or (DCGANCritic if len(image_shape) == 3 else MLPDiscriminator),
             latent_dim=math.prod(image_shape),
             discriminator_steps=default_steps if discriminator_steps is None else discriminator_steps,
+            conditions=conditions,
             **kwargs,
         )
         self.levels = levels

@@ -1,11 +1,13 @@
 """A GAN of pairs: one latent generates an image and its sound."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gans.checks import check_image
+from lightning_gans.core.conditioning import Condition
 from lightning_gans.core.gan import DiscriminatorFactory, GeneratorFactory
 from lightning_gans.models.r3gan import R3GAN
 from lightning_gans.networks.dcgan import DCGANCritic, DCGANGenerator
@@ -31,6 +33,7 @@ class PairedGAN(R3GAN):
         discriminator: Factory of the features of images from (image_shape), default `DCGANCritic`; it must have a
             layer `logit`, which is removed.
         audio_discriminator: Factory of the features of spectrograms from (audio_shape), default `DCGANCritic`.
+        conditions: Batch keys that pairs are conditioned on: "label" and "text"; none by default.
         **kwargs: Further arguments of `R3GAN`.
 
     Raises:
@@ -53,17 +56,19 @@ class PairedGAN(R3GAN):
         audio_generator: GeneratorFactory = DCGANGenerator,
         discriminator: DiscriminatorFactory = DCGANCritic,
         audio_discriminator: DiscriminatorFactory = DCGANCritic,
+        conditions: Sequence[Condition] = (),
         **kwargs: Any,
     ) -> None:
         check_image("PairedGAN", image_shape)
         if audio_shape is None:
             raise ValueError("`audio_shape` is None: PairedGAN needs data of images and sound, such as ImageAndSound")
-        if "audio" in kwargs.get("conditions", ()):
+        if "audio" in conditions:
             raise ValueError("`conditions` has audio, which PairedGAN generates")
         sound = tuple(audio_shape)
         super().__init__(
             image_shape=image_shape,
             audio_shape=sound,
+            conditions=conditions,
             generator=lambda size, shape: PairGenerator(generator(size, shape), audio_generator(size, sound)),
             discriminator=lambda shape: PairDiscriminator(
                 discriminator(shape), audio_discriminator(sound), shape, sound
