@@ -154,7 +154,8 @@ class Progress(ProgressBar):
             arguments = shlex.quote(str(folder)) + trust_options(pl_module)
             commands = [f"evaluate {arguments}", "fit --data ImageFolder --data.root YOUR_FOLDER"]
             if isinstance(pl_module, GenerativeModel):
-                commands.insert(0, f"sample {arguments}")
+                conditions = [f"--{key} {key.upper()}" for key in pl_module.required_conditions]
+                commands.insert(0, " ".join([f"sample {arguments}", *conditions]))
             self.print("Next: " + "\n      ".join(f"{COMMAND} {command}" for command in commands))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -156,6 +156,17 @@ def test_samples_use_the_encoder_of_the_ema() -> None:
     assert not torch.equal(model.sample(4, condition={"label": LABEL}, seed=0)["image"], before)
 
 
+def test_fakes_have_the_condition_of_their_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, latents = labeled_gan(), torch.randn(4, 3)
+    monkeypatch.setattr(model, "sample_latents", lambda n: latents)
+    batch, other = (Batch(image=torch.zeros(4, 2), label=label) for label in (LABEL, LABEL.flip(0)))
+    with model.condition_on(batch):
+        expected = model.generator(latents)
+        assert torch.equal(model.fake(batch)["image"], expected)
+        assert not torch.equal(model.fake(other)["image"], expected)
+    assert torch.equal(model.fake(batch)["image"], expected)
+
+
 def test_the_score_of_the_discriminator_needs_the_condition() -> None:
     model, image = labeled_gan(), torch.rand(4, 2)
     assert model.discriminator_score({"image": image}) is None

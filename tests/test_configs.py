@@ -39,6 +39,8 @@ NARROWER = {
 
 FEW_LABELS = ["--data.labels_per_class", "1", "--data.labeled_per_batch", "4"]
 """Options for few labels in small data sets and batches."""
+FEW_SPRITES = shlex.split("--data.image_size 16 --data.train_size 64 --data.test_size 16")
+"""Options for few small images of `Sprites`."""
 
 SMALL = ["--data.batch_size", "8", "--run.max_images", "40"]
 
@@ -126,7 +128,8 @@ def test_a_recipe_is_named_after_its_model_and_its_data(name: str) -> None:
     is_robust = content["model"]["class_path"] == "Classifier" and "adversarial_weight" in init_args
     is_adversarial = init_args.get("likelihood_weight") == 0 or is_robust
     variant = "adversarial" if is_adversarial else networks
-    assert name.replace("_", "") in (expected, expected + variant)
+    conditional = "conditional" if init_args.get("conditions") else networks
+    assert name.replace("_", "") in (expected, expected + variant, expected + conditional)
 
 
 @pytest.mark.filterwarnings("ignore:.*validation images are too few for scores")
@@ -136,6 +139,7 @@ def test_a_recipe_trains(name: str, data: Path) -> None:
     options = [*FEW, *SMALL]
     if content["data"]["class_path"] not in ("Digits", "ImageFolder"):
         options += ["--data.validation_size", "10"]
+    options += FEW_SPRITES if content["data"]["class_path"] == "Sprites" else []
     options += NARROWER.get(content["model"]["class_path"], NARROW)
     options += FEW_LABELS if "labels_per_class" in content["data"].get("init_args", {}) else []
     assert main([*command(RECIPES[name]), *options]) == 0

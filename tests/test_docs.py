@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 
-from lightning_gans import DCGAN, Classifier, Digits, PixelCNN, attack_command, command_options, commands
+from lightning_gans import DCGAN, R3GAN, Classifier, Digits, PixelCNN, attack_command, command_options, commands
 from lightning_gans.__main__ import main
 from lightning_gans.audio import write_wav
 from lightning_gans.callbacks import Evaluation, Samples
@@ -83,6 +83,14 @@ def untrained(run: str, **_: Any) -> Any:
         return Classifier(image_shape=(1, 8, 8), num_classes=10, network=partial(ConvClassifier, width=2, hidden=4))
     if Path(run).name.startswith(("made", "pixelcnn")):
         return PixelCNN(image_shape=(1, 8, 8), levels=17, num_classes=10, class_conditional=True)
+    if Path(run).name.startswith("r3gan"):
+        conditions: dict[str, Any] = {
+            "conditions": ["text"],
+            "vocabulary": ("<pad>", "<unk>", *["a", "small", "red", "heart"]),
+        }
+        if "digits" in run:
+            conditions = {"conditions": ["label"], "num_classes": 10}
+        return R3GAN(image_shape=(1, 8, 8), **conditions)
     networks = {"generator": lambda n, shape: DCGANGenerator(n, shape, width=4)}
     networks["discriminator"] = lambda shape: DCGANDiscriminator(shape, width=4)
     return DCGAN(image_shape=(1, 8, 8), **networks)

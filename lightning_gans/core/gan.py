@@ -61,7 +61,8 @@ class GAN(ManualOptimization, GenerativeModel):
         ema_half_life: Half-life of the generator's EMA in images. 0 disables averaging. None (default) lets it rise to
             10,000 over the first 200,000 images, as in the code of StyleGAN2-ADA (arXiv:2006.06676).
         conditions: Batch keys that samples are conditioned on: "label", "text" and "audio"; none by default.
-        condition_dim: Size of the vector of each condition, default 128.
+        condition_dim: Size of the vector of each condition, default 32. A vector much larger than the latent may hide
+            the latent from the generator.
         generator_conditioning: "concatenation" (default) of the vector and the latents, or "batch_norm", conditional
             batch normalization in place of the generator's `BatchNorm2d`.
         label_encoder: Factory of an encoder of labels from (num_classes, condition_dim), default `LabelEncoder`.
@@ -98,7 +99,7 @@ class GAN(ManualOptimization, GenerativeModel):
         gradient_clip_val: float | None = None,
         ema_half_life: float | Schedule | None = None,
         conditions: Sequence[Condition] = (),
-        condition_dim: int = 128,
+        condition_dim: int = 32,
         generator_conditioning: GeneratorConditioning = "concatenation",
         label_encoder: LabelEncoderFactory = LabelEncoder,
         text_encoder: TextEncoderFactory = GRUEncoder,

@@ -50,7 +50,7 @@ class FlowGAN(WGANGP, DensityModel):
             `MLPDiscriminator` for points.
         discriminator_steps: Critic updates per generator update, each on a new batch. None is 1 if
             `likelihood_weight` is 1, and 5 otherwise.
-        conditions: Must be empty: the flow is an invertible map without a condition.
+        conditions: Empty, because a flow is an invertible map without a condition.
         **kwargs: Further arguments of `WGANGP`, except for the generator and the latents, which are the flow's.
 
     Raises:
@@ -82,8 +82,8 @@ class FlowGAN(WGANGP, DensityModel):
         check_image_shape(image_shape)
         if conditions:
             raise ValueError(
-                f"`conditions` must be empty, got {list(conditions)}: the flow of {type(self).__name__} is an invertible"
-                " map without a condition"
+                f"`conditions` must be empty, got {list(conditions)}: the flow of {type(self).__name__}"
+                " is an invertible map without a condition"
             )
         lowest, highest = value_range(likelihood_weight)
         if lowest < 0 or highest > 1:
@@ -102,6 +102,7 @@ class FlowGAN(WGANGP, DensityModel):
             discriminator=discriminator or (DCGANCritic if len(image_shape) == 3 else MLPDiscriminator),
             latent_dim=math.prod(image_shape),
             discriminator_steps=default_steps if discriminator_steps is None else discriminator_steps,
+            conditions=conditions,
             **kwargs,
         )
         self.levels = levels

@@ -33,6 +33,7 @@ class PairedGAN(R3GAN):
         discriminator: Factory of the features of images from (image_shape), default `DCGANCritic`; it must have a
             layer `logit`, which is removed.
         audio_discriminator: Factory of the features of spectrograms from (audio_shape), default `DCGANCritic`.
+        conditions: Batch keys that pairs are conditioned on: "label" and "text"; none by default.
         **kwargs: Further arguments of `R3GAN`.
 
     Raises:
@@ -67,6 +68,7 @@ class PairedGAN(R3GAN):
         super().__init__(
             image_shape=image_shape,
             audio_shape=sound,
+            conditions=conditions,
             generator=lambda size, shape: PairGenerator(generator(size, shape), audio_generator(size, sound)),
             discriminator=lambda shape: PairDiscriminator(
                 discriminator(shape), audio_discriminator(sound), shape, sound

@@ -117,7 +117,7 @@ class GRUEncoder(Encoder):
         lengths = _lengths(condition)
         states, _ = self.gru(self.words(condition))
         last = (lengths - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, states.shape[2])
-        vectors: Tensor = states.gather(1, last).squeeze(1) * (lengths > 0).unsqueeze(1)
+        vectors: Tensor = states.gather(1, last).squeeze(1).masked_fill((lengths == 0).unsqueeze(1), 0)
         return vectors
 
 

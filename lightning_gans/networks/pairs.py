@@ -68,7 +68,7 @@ class PairDiscriminator(nn.Module):
     def forward(self, pairs: Tensor) -> Tensor:
         """Map pairs (b, elements of both) to logits (b,)."""
         parts = torch.split(pairs, [math.prod(shape) for shape in self.shapes], dim=1)
-        image, audio = (part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True))
+        image, audio = (part.view(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True))
         joined = torch.cat([self.image(image).flatten(1), self.audio(audio).flatten(1)], dim=1)
         logits: Tensor = self.logit(self.features(joined))
         return logits.squeeze(1)
