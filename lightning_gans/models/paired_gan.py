@@ -68,7 +68,6 @@ class PairedGAN(R3GAN):
         super().__init__(
             image_shape=image_shape,
             audio_shape=sound,
-            conditions=conditions,
             generator=lambda size, shape: PairGenerator(generator(size, shape), audio_generator(size, sound)),
             discriminator=lambda shape: PairDiscriminator(
                 discriminator(shape), audio_discriminator(sound), shape, sound
