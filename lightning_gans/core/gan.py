@@ -132,7 +132,8 @@ class GAN(ManualOptimization, GenerativeModel):
         if conditions:
             self.conditions = conditioning.conditions
             self.generates = (*self.generates, *self.conditions)
-        self.num_classes = num_classes
+        if num_classes is not None:  # a class attribute remains
+            self.num_classes = num_classes
         self.vocabulary = vocabulary
         self.audio_shape = audio_shape
         self.generator = conditioning.generator(generator, latent_dim, self.image_shape)
