@@ -105,7 +105,7 @@ def _check_class(option: str, value: str, names: Collection[str]) -> None:
 def _check_words(given: Sequence[str]) -> None:
     """Check that each word is an option or the value of one."""
     for before, word in pairwise(["=", *given]):
-        if not word.startswith("-") and ("=" in before or not before.startswith("-")):
+        if not word.startswith(("-", "{")) and ("=" in before or not before.startswith("-")):
             raise UsageError(f"there is no option `{word}`; options begin with `--`")
 
 

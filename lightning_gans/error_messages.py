@@ -106,11 +106,13 @@ def translate_error(message: str, options: Sequence[str] = ()) -> str:
         return _explain_required(*required, option)
     if _LACKS_VALUE.search(reason) and (given := re.search(r"^ *Given value: (?P<value>.*)$", message, re.MULTILINE)):
         reason += f" Got value: {given['value']}"
+    if call := _explain_call(reason, message):
+        return call
     if not option.keys and (given := _GIVEN_CLASS.search(message)):  # the class itself has raised the error
         return name_arguments(reason, _find_class(given["path"]))
     if "Literal[" in reason and "Expected a <class 'bool'>" in message:
         reason = reason.replace("Literal[", "Literal['true', 'false', ")
-    return _explain_call(reason, message) or _explain(reason, option, options)
+    return _explain(reason, option, options)
 
 
 def _required(message: str) -> tuple[list[str], str] | None:

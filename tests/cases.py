@@ -15,7 +15,15 @@ from lightning_gans.core.density import DensityModel
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.generative import GenerativeModel
 from lightning_gans.core.model import Model
-from lightning_gans.core.optimizers import DCGANAdam, InfoGANAdam, LSGANAdam, R3GANAdam, SNGANAdam, WGANGPAdam
+from lightning_gans.core.optimizers import (
+    DCGANAdam,
+    InfoGANAdam,
+    LSGANAdam,
+    R3GANAdam,
+    SemiSupervisedAdam,
+    SNGANAdam,
+    WGANGPAdam,
+)
 from lightning_gans.datamodules.module import DataModule
 from lightning_gans.datamodules.vocabulary import Vocabulary
 from lightning_gans.models import (
@@ -590,6 +598,7 @@ ADAM_R3GAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_WGAN_GP = {"lr": 1e-4, "betas": (0.5, 0.9)}
 ADAM_SNGAN = {"lr": 2e-4, "betas": (0.0, 0.9)}
 ADAM_LSGAN = {"lr": 1e-3, "betas": (0.5, 0.999)}
+ADAM_SEMI_SUPERVISED = {"lr": 3e-3, "betas": (0.5, 0.999)}
 
 
 class Defaults(NamedTuple):
@@ -624,6 +633,16 @@ PUBLISHED = [
     ),
     Defaults(
         PairedGAN, 64, 1, PairGenerator, PairDiscriminator, R3GANAdam, ADAM_R3GAN, needs=(("audio_shape", (1, 8, 8)),)
+    ),
+    Defaults(
+        SemiSupervisedGAN,
+        100,
+        1,
+        BatchNormMLPGenerator,
+        NoisyMLPClassifier,
+        SemiSupervisedAdam,
+        ADAM_SEMI_SUPERVISED,
+        needs=(("num_classes", 3),),
     ),
     Defaults(LSGAN, 100, 1, DCGANGenerator, DCGANDiscriminator, LSGANAdam, ADAM_LSGAN),
 ]

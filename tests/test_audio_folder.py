@@ -677,4 +677,4 @@ def test_a_model_of_images_is_refused_in_one_line(digits: Path, capsys: pytest.C
     from lightning_gans.__main__ import main
 
     assert main(["fit", "--data", "SpokenDigits", "--data.root", str(digits)]) == 2
-    assert capsys.readouterr().err == "error: `image_shape` is None: the data has no images\n"
+    assert capsys.readouterr().err == "error: `--model.image_shape` is None: the data has no images\n"

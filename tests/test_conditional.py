@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gans.core.gan import GAN
 from lightning_gans.core.model import load
-from lightning_gans.models import DCGAN, R3GAN, WGANGP, FlowGAN, PairedGAN
+from lightning_gans.models import DCGAN, R3GAN, WGANGP, FlowGAN, PairedGAN, SemiSupervisedGAN
 from lightning_gans.networks.conditional import (
     ConditionalBatchNorm2d,
     ConditionEncoder,
@@ -27,7 +27,13 @@ from lightning_gans.networks.spectral_norm import apply_spectral_norm
 from lightning_gans.objectives.penalties import gradient_penalty
 from lightning_gans.types import Batch
 
-UNCONDITIONAL = [case for case in GANS if case.model is not FlowGAN and not case.arguments.get("conditions")]
+UNCONDITIONAL = [
+    case
+    for case in GANS
+    if case.model not in (FlowGAN, SemiSupervisedGAN) and not case.arguments.get("conditions")
+]
+    case for case in GANS if case.model not in (FlowGAN, SemiSupervisedGAN) and not case.arguments.get("conditions")
+]
 LABELED: dict[str, Any] = {"conditions": ["label"], "condition_dim": 5, "num_classes": 3}
 LABEL = torch.tensor([0, 1, 2, 1])
 

@@ -21,7 +21,7 @@ from lightning_gans.callbacks.checkpointing import save_atomically
 from lightning_gans.core.checkpoints import read_checkpoint
 from lightning_gans.core.gan import GAN
 from lightning_gans.errors import NonFiniteError
-from lightning_gans.models import LAPGAN, FlowGAN, InfoGAN, VanillaGAN
+from lightning_gans.models import ACGAN, LAPGAN, FlowGAN, InfoGAN, PairedGAN, VanillaGAN
 from lightning_gans.types import Batch, Losses
 
 every_case = pytest.mark.parametrize("case", cases())
@@ -67,10 +67,10 @@ class Root(nn.Module):
         return (-x.abs()).sqrt()
 
 
-# the test appends a layer to a player that maps a tensor to a tensor: the players of LAPGAN return lists, InfoGAN's
-# discriminator has a second output, and a flow has an inverse
+# the test appends a layer to a player that maps a tensor to a tensor: the players of LAPGAN return lists,
+# PairedGAN's generator a pair, the discriminators of InfoGAN and ACGAN have a second output, and a flow has an inverse
 @pytest.mark.parametrize(
-    "case", cases(lambda case: is_adversarial(case) and case.model not in (LAPGAN, InfoGAN, FlowGAN))
+    "case", cases(lambda case: is_adversarial(case) and case.model not in (ACGAN, LAPGAN, InfoGAN, FlowGAN, PairedGAN))
 )
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
 def test_the_layer_of_the_first_nonfinite_output_is_named(case: Case, player: str, fit: Fit) -> None:

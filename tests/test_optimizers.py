@@ -22,6 +22,7 @@ from lightning_gans.core.optimizers import (
     PixelCNNAdam,
     Published,
     R3GANAdam,
+    SemiSupervisedAdam,
     SNGANAdam,
     WGANGPAdam,
 )
@@ -36,6 +37,7 @@ PUBLISHED = [
     (SNGANAdam, {**ADAM, "lr": 2e-4, "betas": (0.0, 0.9)}),
     (LSGANAdam, {**ADAM, "lr": 1e-3, "betas": (0.5, 0.999)}),
     (R3GANAdam, {**ADAM, "lr": 2e-4, "betas": (0.0, 0.9)}),
+    (SemiSupervisedAdam, {**ADAM, "lr": 3e-3, "betas": (0.5, 0.999)}),
     (MADEAdam, {**ADAM, "lr": 1e-3, "weight_decay": 1e-4}),
     (PixelCNNAdam, {**ADAM, "lr": 1e-3, "betas": (0.95, 0.9995)}),
     (GoodfellowSGD, {**SGD, "lr": 0.1, "momentum": 0.5}),

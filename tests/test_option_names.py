@@ -1,5 +1,6 @@
 """Messages about options: values of callbacks of Lightning, names of options, and settings of W&B."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_options_of_the_other_commands_are_checked_before_the_run_is_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     command, *rest = arguments.split()
-    with pytest.raises(UsageError, match=message.replace("(", r"\(")):
+    with pytest.raises(UsageError, match=re.escape(message)):
         parse(command, rest)
 
 

@@ -135,6 +135,10 @@ class Model(Recorded, pl.LightningModule, ABC):
             ValueError: If a key is missing, or the shape or the values are not the expected ones.
         """
         self.validate_keys_and_shape(batch)
+        if len(batch["image"]) == 0:
+            raise ValueError(
+                f"{type(self).__name__} needs batches of at least 1 image, but the data yields an empty one"
+            )
         if self.batches_seen == 0:
             self.validate_values(batch["image"])
 
@@ -156,8 +160,6 @@ class Model(Recorded, pl.LightningModule, ABC):
                 f" {missing} missing"
             )
         check_tensors(batch, ("image",))
-        if len(batch["image"]) == 0:
-            raise ValueError(f"{name} needs batches of at least 1 image, but the data yields an empty batch")
         if (shape := tuple(batch["image"].shape[1:])) != self.image_shape:
             raise ValueError(f"{name} was built for `image_shape` {self.image_shape}, but the data yields {shape}")
 

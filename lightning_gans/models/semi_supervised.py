@@ -140,10 +140,9 @@ class SemiSupervisedGAN(GAN, ClassificationModel):
         logits: Tensor = self.discriminator(batch["image"])
         return logits.logsumexp(1)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def after_discriminator_step(self) -> None:
         """Update the EMA of the discriminator."""
-        self.discriminator_ema.update(self.discriminator, images_seen=self.images_seen)
-        super().on_train_batch_end(outputs, batch, batch_idx)
+        self.discriminator_ema.update(self.discriminator, images_seen=self.images_after_batch)
 
 
 def _unlabeled_rows(label: Tensor) -> Tensor:
