@@ -30,6 +30,8 @@ from lightning_gans.types import Batch
 UNCONDITIONAL = [
     case for case in GANS if case.model not in (FlowGAN, SemiSupervisedGAN) and not case.arguments.get("conditions")
 ]
+LABELED: dict[str, Any] = {"conditions": ["label"], "condition_dim": 5, "num_classes": 3}
+LABEL = torch.tensor([0, 1, 2, 1])
 
 
 def first_of_each_model() -> list[Any]:
